@@ -1,0 +1,16 @@
+//! Ready-made protocols. They are written with the public API alone, as a user's own would be.
+
+pub mod http_dummy;
+mod raw_echo;
+mod raw_proxy;
+mod raw_test;
+
+pub use http_dummy::HttpDummy;
+pub use raw_echo::RawEcho;
+pub use raw_proxy::RawProxy;
+pub use raw_test::RawTest;
+
+use crate::ProtocolTable;
+
+/// What a vhost has that lists no protocol.
+pub(crate) const DEFAULT: ProtocolTable = ProtocolTable::of::<HttpDummy>();

@@ -1,0 +1,106 @@
+//! Role `first-packet`: a connection that nobody knows yet.
+//!
+//! ```text
+//!   accepted ──▶ first-packet ──┬── http
+//!                  │   ▲        ├── the listen-accept role and protocol
+//!                  └───┘        └── closed
+//!               wait for more
+//! ```
+//!
+//! It reads, asks the option table, and does what that says. What was read waits in `wsi.rx`, so the role that follows sees the
+//! connection from its first byte. No protocol is bound yet, hence it emits no reasons. In lws this is spread over the http role.
+
+use std::time::Instant;
+
+use crate::cx::Cx;
+use crate::first_packet::{Decision, Moment, decide};
+use crate::limits;
+use crate::options::Options;
+use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::transport::Received;
+use crate::vhost::ProtocolIndex;
+use crate::wsi::Wsi;
+
+pub(crate) struct FirstPacket;
+
+impl RoleOps for FirstPacket {
+    fn name(&self) -> &'static str {
+        "first-packet"
+    }
+
+    fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        let drop_at = cx.now + cx.info.timeout;
+        let silence_at = cx
+            .vhost(wsi.vhost)
+            .filter(|vhost| vhost.options().contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG))
+            .and_then(|vhost| vhost.fallback_silence)
+            .map(|after| cx.now + after)
+            .filter(|at| *at < drop_at);
+        wsi.deadline = Some(silence_at.unwrap_or(drop_at));
+        Ok(Box::new(Undecided { silence_at }))
+    }
+}
+
+struct Undecided {
+    /// When silence counts as an answer.
+    silence_at: Option<Instant>,
+}
+
+impl Role for Undecided {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if !wsi.io.readable() {
+            return Next::Stay;
+        }
+        let received = match wsi.io.recv(&mut cx.buf[..limits::FIRST_READ]) {
+            Ok(received) => received,
+            Err(error) => return Next::Close(CloseReason::Lost(error)),
+        };
+        if let Received::Bytes(n) = received {
+            wsi.rx.push(&cx.buf[..n]);
+        }
+        let first = wsi.rx.take();
+        let next = match received {
+            Received::Bytes(_) => follow(wsi, cx, Moment::Rx(first.as_slice())),
+            Received::Eof => follow(wsi, cx, Moment::Eof(first.as_slice())),
+            Received::Blocked => Next::Stay,
+        };
+        wsi.rx = first;
+        next
+    }
+
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        let first = wsi.rx.take();
+        let next = match self.silence_at {
+            Some(_) => follow(wsi, cx, Moment::Silence(first.as_slice())),
+            None => follow(wsi, cx, Moment::Timeout),
+        };
+        wsi.rx = first;
+        next
+    }
+}
+
+/// Does what the table says.
+fn follow(wsi: &Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
+    let (Some(vhost), Some(group)) = (cx.vhost(wsi.vhost), cx.group_of(wsi.vhost)) else {
+        return Next::Close(CloseReason::Done);
+    };
+    let http = Binding { role: cx.role("http"), protocol: None };
+    match decide(group.kind, vhost.options(), moment) {
+        Decision::Wait if wsi.io.readable() => Next::Again,
+        Decision::Wait => Next::Stay,
+        Decision::Http => Next::Become(http),
+        Decision::ListenAccept => {
+            log::info!("{}: not http, falls back to {}", cx.tag(wsi), vhost.listen_accept.role.name());
+            Next::Become(vhost.listen_accept)
+        }
+        Decision::Refuse => {
+            log::info!("{}: not http, and no fallback is configured", cx.tag(wsi));
+            Next::Become(http)
+        }
+        Decision::Drop | Decision::TlsHandshake | Decision::RedirectToHttps => Next::Close(match moment {
+            Moment::Timeout => CloseReason::Timeout("it did not say what it is"),
+            Moment::Eof([]) => CloseReason::PeerClosed,
+            _ => CloseReason::Refused("nothing serves what it speaks".into()),
+        }),
+    }
+}

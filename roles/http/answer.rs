@@ -1,0 +1,242 @@
+//! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+
+use rustix::buffer::spare_capacity;
+
+use crate::cx::Cx;
+use crate::limits;
+use crate::options::Options;
+use crate::protocol::{self, Verdict};
+use crate::reason::{HttpRequest, Reason};
+use crate::role::CloseReason;
+use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
+use crate::wsi::{Asked, Wsi};
+
+use super::file::{self, FoundFile, Opened};
+use super::h1::Head;
+use super::method::Method;
+use super::mime;
+use super::path::{Below, UrlPath};
+use super::response::{self, ResponseHead, Terms};
+use super::status::Status;
+
+/// The answer to one request, not framed yet.
+pub(super) struct Answer {
+    status: Status,
+    content_type: &'static str,
+    /// One more header, such as `Location`.
+    header: Option<(&'static str, Cow<'static, str>)>,
+    content: Content,
+}
+
+enum Content {
+    File(FoundFile),
+    Bytes(Vec<u8>),
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Answer {
+    /// The small page that says nothing but its status.
+    pub(super) fn page(status: Status) -> Answer {
+        let content = Content::Bytes(response::error_page(status));
+        Answer { status, content_type: HTML, header: None, content }
+    }
+
+    fn text(status: Status, text: String) -> Answer {
+        Answer { status, content_type: TEXT, header: None, content: Content::Bytes(text.into_bytes()) }
+    }
+
+    fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+        Answer { header: Some((name, value.into())), ..self }
+    }
+
+    /// Finds the answer to a request. The connection's vhost has been chosen.
+    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
+        let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
+        let Some(vhost) = cx.vhost(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
+        match mount_of(vhost, &path) {
+            Some((mount, below)) => match &mount.from {
+                Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
+                    Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
+                }
+                Served::Folder(_) => from_folder(vhost, mount, below, &path),
+                Served::Protocol(index) => {
+                    let index = *index;
+                    by_protocol(wsi, cx, index, head.method, &path)
+                }
+            },
+            None => {
+                let index = vhost.default_protocol;
+                by_protocol(wsi, cx, index, head.method, &path)
+            }
+        }
+    }
+
+    /// Frames and sends it. What remains of a file that did not fit is returned, to be sent as the peer reads.
+    pub(super) fn send(self, wsi: &mut Wsi, cx: &mut Cx, terms: Terms) -> Result<Option<FileBody>, CloseReason> {
+        let mut out = std::mem::take(&mut cx.out);
+        let rest = self.write(wsi, cx, terms, &mut out);
+        out.clear();
+        cx.out = out;
+        rest
+    }
+
+    fn write(
+        self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        terms: Terms,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<FileBody>, CloseReason> {
+        let best_practices = Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE;
+        let secure = cx.vhost(wsi.vhost).is_some_and(|vhost| vhost.options().contains(best_practices));
+        let length = match &self.content {
+            Content::File(found) => found.len,
+            Content::Bytes(bytes) => bytes.len() as u64,
+        };
+        let mut head = ResponseHead::begin(out, self.status, &cx.info.server_string, cx.date.at(cx.now))
+            .connection(terms.version, terms.keep_alive)
+            .content_type(self.content_type)
+            .content_length(length);
+        if let Some((name, value)) = &self.header {
+            head = head.header(name, value.as_bytes());
+        }
+        if secure {
+            head = head.security();
+        }
+        head.end();
+        match self.content {
+            _ if terms.head_only || length == 0 => {}
+            Content::Bytes(bytes) => out.extend_from_slice(&bytes),
+            Content::File(found) => {
+                let mut body = FileBody { file: found.file, at: 0, end: found.len };
+                return Ok((!body.send_behind(out, wsi, cx)?).then_some(body));
+            }
+        }
+        wsi.transmit(&cx.registry, out)?;
+        Ok(None)
+    }
+}
+
+/// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
+fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(&'v OpenMount, Below<'p>)> {
+    vhost.mounts.iter().find_map(|open| Some((open, path.below(&open.mount.mountpoint)?)))
+}
+
+fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
+    match open(mount, below, Status::OK) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
+        Err(Status::NOT_FOUND) => not_found(vhost),
+        Err(status) => Answer::page(status),
+    }
+}
+
+/// The vhost's own document for a 404, where it has one that can be served.
+fn not_found(vhost: &Vhost) -> Answer {
+    let document = || {
+        let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
+        let (mount, below) = mount_of(vhost, &path)?;
+        open(mount, below, Status::NOT_FOUND).ok()?
+    };
+    document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
+}
+
+/// `None`: a folder that was asked for without its slash.
+fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<Answer>, Status> {
+    let Served::Folder(folder) = &mount.from else { return Err(Status::NOT_FOUND) };
+    let name = if below.folder { &mount.mount.default } else { below.path };
+    match file::open(folder, below, &mount.mount.default) {
+        Ok(Opened::File(found)) => {
+            // As in lws: what has no known type is not served.
+            let content_type = mime::content_type(name).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
+            Ok(Some(Answer { status, content_type, header: None, content: Content::File(found) }))
+        }
+        Ok(Opened::Redirect) => Ok(None),
+        Err(error) => {
+            log::debug!("{}{}: {error}", mount.mount.mountpoint, below.path);
+            Err(error.status())
+        }
+    }
+}
+
+/// Asks a protocol, which is bound for the length of this one question.
+fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method, path: &UrlPath<'_>) -> Answer {
+    protocol::attach(wsi, cx, index);
+    let request = HttpRequest { method: method.as_str(), path: path.as_str() };
+    let verdict = protocol::call(wsi, cx, Reason::Http(request));
+    protocol::detach(wsi);
+    let said = match wsi.asked.take().map(|asked| *asked) {
+        Some(Asked::HttpStatus(code, body)) => Status::from_code(code).map(|status| (status, body)),
+        _ => None,
+    };
+    match said {
+        Some((Status::NOT_FOUND, None)) => {
+            cx.vhost(wsi.vhost).map_or_else(|| Answer::page(Status::NOT_FOUND), not_found)
+        }
+        Some((status, None)) => Answer::page(status),
+        Some((status, Some(body))) => Answer::text(status, body),
+        None if verdict == Verdict::Close => Answer::page(Status::FORBIDDEN),
+        None => Answer::page(Status::NOT_FOUND),
+    }
+}
+
+/// A file on its way. Nothing of it is held: what the system did not take is read again.
+pub(super) struct FileBody {
+    file: File,
+    at: u64,
+    end: u64,
+}
+
+impl FileBody {
+    /// Sends another piece. `true`: that was the last one.
+    pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        if !wsi.tx.is_empty() || !wsi.io.writable() {
+            return Ok(false);
+        }
+        let mut out = std::mem::take(&mut cx.out);
+        let sent = self.send_behind(&mut out, wsi, cx);
+        out.clear();
+        cx.out = out;
+        sent
+    }
+
+    /// Sends what is in `out`, and a piece of the file behind it in the same write.
+    fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        let head = out.len();
+        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK as u64) as usize;
+        self.read(out, piece)?;
+        let sent = if wsi.tx.is_empty() && wsi.io.writable() { wsi.io.send(out)? } else { 0 };
+        if sent < head {
+            wsi.tx.push(&out[sent..head]);
+        }
+        if sent < out.len() {
+            wsi.io.arm_for_write(&cx.registry, wsi.id.token())?;
+        }
+        self.at += sent.saturating_sub(head) as u64;
+        Ok(self.at == self.end)
+    }
+
+    fn read(&self, out: &mut Vec<u8>, piece: usize) -> Result<(), CloseReason> {
+        let end = out.len() + piece;
+        out.reserve_exact(piece);
+        while out.len() < end {
+            let at = self.at + (out.len() + piece - end) as u64;
+            match rustix::io::pread(&self.file, spare_capacity(out), at) {
+                Ok(0) => {
+                    let what = "a file became shorter while it was sent";
+                    return Err(CloseReason::Lost(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
+                }
+                Ok(_) => out.truncate(end),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(CloseReason::Lost(errno.into())),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! Content types by the suffix of a file's name.
+//!
+//! A suffix that is not known has no type: like lws, the caller then refuses the file, so that a mount never shows
+//! what nobody meant for a browser. Counterpart in lws: `lws_get_mimetype()`.
+
+/// The content type for the file that `path` names; `None` where it has no suffix, or one that is not known.
+///
+/// Text that carries no declaration of its own is said to be UTF-8. XML and SVG do carry one, which a charset in the
+/// header would override (RFC 7303 section 3.2), and JSON is UTF-8 by definition (RFC 8259 section 8.1).
+pub(crate) fn content_type(path: &str) -> Option<&'static str> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let (stem, suffix) = name.rsplit_once('.')?;
+    if stem.is_empty() {
+        return None;
+    }
+    mime_guess::from_ext(suffix).first_raw().map(with_charset)
+}
+
+/// The type with `; charset=utf-8` where browsers would otherwise guess.
+fn with_charset(media_type: &'static str) -> &'static str {
+    match media_type {
+        "text/html" => "text/html; charset=utf-8",
+        "text/css" => "text/css; charset=utf-8",
+        // RFC 9239: all older names of JavaScript's type are aliases of this one.
+        "text/javascript" | "application/javascript" => "text/javascript; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        "text/markdown" => "text/markdown; charset=utf-8",
+        "text/csv" => "text/csv; charset=utf-8",
+        "text/tab-separated-values" => "text/tab-separated-values; charset=utf-8",
+        "text/calendar" => "text/calendar; charset=utf-8",
+        "text/vcard" => "text/vcard; charset=utf-8",
+        "text/x-yaml" => "text/x-yaml; charset=utf-8",
+        "text/x-toml" => "text/x-toml; charset=utf-8",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_suffix_of_the_last_segment_decides() {
+        for (path, expected) in [
+            ("index.html", Some("text/html; charset=utf-8")),
+            ("INDEX.HTML", Some("text/html; charset=utf-8")),
+            ("a/b.c/style.css", Some("text/css; charset=utf-8")),
+            ("app.min.js", Some("text/javascript; charset=utf-8")),
+            ("module.mjs", Some("text/javascript; charset=utf-8")),
+            ("notes.txt", Some("text/plain; charset=utf-8")),
+            ("data.json", Some("application/json")),
+            ("logo.svg", Some("image/svg+xml")),
+            ("feed.xml", Some("text/xml")),
+            ("logo.png", Some("image/png")),
+            ("favicon.ico", Some("image/x-icon")),
+            ("font.woff2", Some("font/woff2")),
+            ("code.wasm", Some("application/wasm")),
+            ("backup.tar.gz", Some("application/gzip")),
+        ] {
+            assert_eq!(content_type(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_known_suffix_has_no_type() {
+        for path in [
+            "",
+            "passwd",
+            "a.html/b",
+            ".htaccess",
+            ".html",
+            "dir/.css",
+            "a.",
+            "a.html~",
+            "shadow.no-such",
+            "a.\u{130}",
+            "a. html",
+        ] {
+            assert_eq!(content_type(path), None, "{path}");
+        }
+    }
+}

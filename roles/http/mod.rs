@@ -1,0 +1,170 @@
+//! Role `http`: HTTP/1.1 (and 1.0) requests, answered from a vhost's mounts or by its protocols.
+//!
+//! ```text
+//!   bytes ──▶ h1 ──▶ head ──▶ vhost by Host ──▶ answer ──▶ response ──▶ bytes
+//!                                   │              │
+//!                                   │              ├── file: a file below a folder mount
+//!                                   │              └── a protocol's word on Reason::Http
+//!                                   └── path: decoded, normalised
+//! ```
+//!
+//! Its states: waiting for a request's head; sending a response. Requests that came ahead (pipelining) wait in `wsi.rx` until the
+//! response before them has been handed to the system, so they are answered in order and hold nothing else.
+//!
+//! Framing (`h1`, `response`) is apart from handling (`answer`, `file`). It knows nothing of TLS. In lws: `roles/http`, `roles/h1`.
+
+mod answer;
+mod file;
+mod h1;
+mod host;
+mod method;
+mod mime;
+mod path;
+mod response;
+mod status;
+
+use std::mem;
+
+use crate::cx::Cx;
+use crate::limits;
+use crate::role::{CloseReason, Next, Role, RoleOps};
+use crate::transport::Received;
+use crate::vhost::ProtocolIndex;
+use crate::wsi::Wsi;
+
+use answer::{Answer, FileBody};
+use h1::{Body, Head, Parsed, Version};
+use method::Method;
+use response::Terms;
+
+pub(crate) struct Http;
+
+impl RoleOps for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        wsi.deadline = Some(cx.now + cx.info.timeout);
+        Ok(Box::new(Connection { body: None, keep_alive: true, looked_at: 0 }))
+    }
+}
+
+struct Connection {
+    /// The rest of the response being sent.
+    body: Option<FileBody>,
+    /// Whether another request may follow the response being sent.
+    keep_alive: bool,
+    /// How much of `wsi.rx` is known to be no whole head.
+    looked_at: usize,
+}
+
+impl Role for Connection {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        let mut buf = mem::take(&mut cx.buf);
+        let next = self.turn(wsi, cx, &mut buf);
+        cx.buf = buf;
+        next.unwrap_or_else(Next::Close)
+    }
+
+    fn on_timeout(&mut self, wsi: &mut Wsi, _: &mut Cx) -> Next {
+        Next::Close(CloseReason::Timeout(match (&self.body, wsi.rx.is_empty()) {
+            (Some(_), _) => "it does not read its response",
+            (None, false) => "its request is not complete",
+            (None, true) => "no request came",
+        }))
+    }
+}
+
+impl Connection {
+    fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
+        if let Some(body) = &mut self.body {
+            wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
+            if !body.send(wsi, cx)? {
+                return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
+            }
+            self.body = None;
+            self.end_transaction(wsi, cx)?;
+        }
+        if !wsi.tx.is_empty() {
+            return Ok(Next::Stay);
+        }
+        self.request(wsi, cx, buf)
+    }
+
+    /// Looks for a request among the bytes that are there.
+    fn request(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
+        let mut held = wsi.rx.take();
+        let mut bytes = held.as_slice();
+        if bytes.len() == self.looked_at {
+            if !wsi.io.readable() {
+                wsi.rx = held;
+                return Ok(Next::Stay);
+            }
+            match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
+                Received::Eof => return Err(CloseReason::PeerClosed),
+                Received::Blocked => {
+                    wsi.rx = held;
+                    return Ok(Next::Stay);
+                }
+                Received::Bytes(n) if held.is_empty() => bytes = &buf[..n],
+                Received::Bytes(n) => {
+                    held.push(&buf[..n]);
+                    bytes = held.as_slice();
+                }
+            }
+        }
+        match h1::parse(bytes) {
+            Parsed::Complete { head, len } => {
+                let answered = self.respond(wsi, cx, &head);
+                wsi.rx.push(&bytes[len..]);
+                self.looked_at = 0;
+                answered
+            }
+            Parsed::Partial => {
+                if self.looked_at == 0 {
+                    wsi.deadline = Some(cx.now + cx.info.timeout);
+                }
+                self.looked_at = bytes.len();
+                wsi.rx.push(bytes);
+                Ok(if wsi.io.readable() { Next::Again } else { Next::Stay })
+            }
+            Parsed::Bad(status) => {
+                let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
+                Answer::page(status).send(wsi, cx, terms)?;
+                Err(CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()))
+            }
+        }
+    }
+
+    fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Result<Next, CloseReason> {
+        if let Some(chosen) = cx.group_of(wsi.vhost).and_then(|group| {
+            let name = head.host.map(host::name_of_host).unwrap_or_default();
+            group.choose(name)
+        }) {
+            wsi.vhost = chosen;
+        }
+        // A body that nobody reads is the end of the connection: what follows it could not be told from it.
+        let has_body = !matches!(head.body, Body::None | Body::Length(0));
+        self.keep_alive = head.keep_alive && !has_body;
+        let terms =
+            Terms { version: head.version, keep_alive: self.keep_alive, head_only: head.method == Method::Head };
+        self.body = Answer::to(wsi, cx, head).send(wsi, cx, terms)?;
+        if self.body.is_some() {
+            wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
+            return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
+        }
+        self.end_transaction(wsi, cx)?;
+        Ok(Next::Again)
+    }
+
+    /// The response is out. Another request may follow.
+    fn end_transaction(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<(), CloseReason> {
+        if !self.keep_alive {
+            return Err(CloseReason::Done);
+        }
+        let idle = cx.vhost(wsi.vhost).map_or(cx.info.timeout, |vhost| vhost.keepalive_timeout);
+        wsi.deadline = Some(cx.now + idle);
+        Ok(())
+    }
+}

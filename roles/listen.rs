@@ -1,0 +1,105 @@
+//! Role `listen`: accepts connections, and starts each on its way.
+//!
+//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting after the system had no descriptor left.
+//! It emits no reasons. In lws: `rops_handle_POLLIN_listen`.
+
+use std::io::{self, ErrorKind};
+
+use crate::cx::Cx;
+use crate::first_packet::{Decision, Moment, decide};
+use crate::limits;
+use crate::listening::ListenError;
+use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::transport::{Sock, Transport};
+use crate::vhost::ProtocolIndex;
+use crate::wsi::{Peer, Wsi};
+
+pub(crate) struct Listen;
+
+impl RoleOps for Listen {
+    fn name(&self) -> &'static str {
+        "listen"
+    }
+
+    fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        if let Transport::None = wsi.io {
+            wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY);
+        }
+        Ok(Box::new(Listening))
+    }
+}
+
+struct Listening;
+
+impl Role for Listening {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if wsi.deadline.is_some() {
+            return Next::Stay;
+        }
+        let Some(first) = first_binding(wsi, cx) else { return Next::Stay };
+        for _ in 0..limits::ACCEPT_BATCH {
+            match accept(&mut wsi.io) {
+                Ok(Some((io, peer))) => {
+                    if let Err(error) = cx.insert(wsi.vhost, io, peer, first) {
+                        log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
+                    }
+                }
+                Ok(None) => return Next::Stay,
+                // The one that was next in line has gone already.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    log::warn!("{}: cannot accept: {error}; pausing", cx.tag(wsi));
+                    wsi.deadline = Some(cx.now + limits::ACCEPT_PAUSE);
+                    return Next::Stay;
+                }
+            }
+        }
+        Next::Again
+    }
+
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if !matches!(wsi.io, Transport::None) {
+            return Next::Again;
+        }
+        let Some(listener) = cx.vhost(wsi.vhost).and_then(|vhost| vhost.listener) else { return Next::Stay };
+        match cx.open_listener(listener) {
+            // The sockets have connections of their own now.
+            Ok(()) => return Next::Close(CloseReason::Done),
+            Err(ListenError::NotThere) => {}
+            Err(ListenError::Taken { address }) => log::warn!("{}: {address} is taken; trying again", cx.tag(wsi)),
+            Err(ListenError::System { address, source }) => {
+                log::warn!("{}: cannot listen on {address}: {source}; trying again", cx.tag(wsi));
+            }
+        }
+        wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY);
+        Next::Stay
+    }
+}
+
+/// What an accepted connection is first, by the options of the socket's first vhost.
+fn first_binding(wsi: &Wsi, cx: &Cx) -> Option<Binding> {
+    let vhost = cx.vhost(wsi.vhost)?;
+    let kind = cx.group(vhost.listener?)?.kind;
+    Some(match decide(kind, vhost.options(), Moment::Accept) {
+        Decision::ListenAccept => vhost.listen_accept,
+        _ => Binding { role: cx.role("first-packet"), protocol: None },
+    })
+}
+
+/// `None`: nobody is waiting.
+fn accept(io: &mut Transport) -> io::Result<Option<(Transport, Peer)>> {
+    let accepted = match io {
+        Transport::TcpListener(sock) => {
+            sock.io.accept().map(|(stream, address)| (Transport::Tcp(Sock::new(stream)), Peer::tcp(address)))
+        }
+        Transport::UnixListener(sock) => {
+            sock.io.accept().map(|(stream, _)| (Transport::Unix(Sock::new(stream)), Peer::Unix))
+        }
+        _ => return Ok(None),
+    };
+    match accepted {
+        Ok(accepted) => Ok(Some(accepted)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}

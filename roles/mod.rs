@@ -1,0 +1,22 @@
+//! What a connection can be doing. Each role is found by its name; none knows another one's inside, and none knows a protocol.
+
+mod connect;
+mod drain;
+mod first_packet;
+mod http;
+mod listen;
+mod raw_proxy;
+mod raw_skt;
+
+use crate::role::RoleOps;
+
+/// The roles of the house.
+pub(crate) static ALL: &[&dyn RoleOps] = &[
+    &listen::Listen,
+    &first_packet::FirstPacket,
+    &http::Http,
+    &raw_skt::RawSkt,
+    &raw_proxy::RawProxy,
+    &connect::Connect,
+    &drain::Drain,
+];

@@ -1,0 +1,251 @@
+//! Role `raw-proxy`: one half of a relayed pair.
+//!
+//! ```text
+//!            Srv half                          Cli half
+//!   client ◀──────────▶ wsi ◀─── link ───▶ wsi ◀──────────▶ onward server
+//!
+//!   bound, adopted ──▶ waiting for the onward connection ──▶ relaying ──▶ one direction ended ──▶ closed
+//! ```
+//!
+//! The protocol decides where to: on `RawProxySrvAdopt` it asks for the onward connection. This role connects, links the two
+//! connections and pumps. Each half reads from its own socket and writes to the other's at once; what the other's socket does not
+//! take waits in its `tx`, and until that is empty nothing more is read here. So a pair holds at most one slice each way.
+//!
+//! Half-close is passed on: the end of one side's input becomes a FIN behind the last byte on the other, and the reply still flows,
+//! for as long as it flows (see [`limits::HALF_CLOSE_LINGER`]). When both directions have ended, or either side fails, both close.
+//!
+//! | happens | Srv half | Cli half |
+//! |---|---|---|
+//! | bound | `RawProxySrvBindProtocol`, `RawProxySrvAdopt` | `RawProxyCliBindProtocol`, `RawProxyCliAdopt` |
+//! | bytes, if the protocol has declared interest | `RawProxySrvRx` | `RawProxyCliRx` |
+//! | no onward connection | | `ClientConnectionError` (from role connect) |
+//! | the end | `RawProxySrvClose`, `RawProxySrvDropProtocol` | `RawProxyCliClose`, `RawProxyCliDropProtocol` |
+//!
+//! In lws: `roles/raw-proxy`.
+
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+use crate::connect::ConnectPlan;
+use crate::cx::{Cx, enqueue};
+use crate::limits;
+use crate::protocol::{self, Interests, Verdict};
+use crate::reason::Reason;
+use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::transport::Received;
+use crate::vhost::ProtocolIndex;
+use crate::wsi::{Asked, Wsi, WsiId};
+
+pub(crate) struct RawProxy;
+
+impl RoleOps for RawProxy {
+    fn name(&self) -> &'static str {
+        "raw-proxy"
+    }
+
+    fn takes_protocol(&self) -> bool {
+        true
+    }
+
+    fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        let protocol = to.unwrap_or_default();
+        let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();
+        let side = if wsi.flags.client { Side::Cli } else { Side::Srv };
+        let mut half = Half { side, other: None, shows_rx: interests.contains(side.interest()), idle_timeout: None };
+        protocol::attach(wsi, cx, protocol);
+        let bound = half.introduce(wsi, cx).and_then(|()| match side {
+            Side::Srv => half.connect_onward(wsi, cx, protocol),
+            Side::Cli => half.link_up(wsi, cx),
+        });
+        match bound {
+            Ok(()) => Ok(Box::new(half)),
+            Err(reason) => {
+                half.on_close(wsi, cx);
+                Err(reason)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Towards the client.
+    Srv,
+    /// Towards the onward server.
+    Cli,
+}
+
+impl Side {
+    fn interest(self) -> Interests {
+        match self {
+            Side::Srv => Interests::RAW_PROXY_SRV_RX,
+            Side::Cli => Interests::RAW_PROXY_CLI_RX,
+        }
+    }
+}
+
+struct Half {
+    side: Side,
+    /// The connection that is, or will be, the other half.
+    other: Option<WsiId>,
+    /// The protocol sees what this half receives.
+    shows_rx: bool,
+    idle_timeout: Option<Duration>,
+}
+
+impl Role for Half {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        let partner_lives = self.other.is_some_and(|other| cx.slots.contains(other));
+        if !partner_lives {
+            return Next::Close(CloseReason::PartnerGone);
+        }
+        let Some(partner) = wsi.link else {
+            // Still connecting. What the client says meanwhile waits in its socket.
+            return if wsi.io.dead() { Next::Close(CloseReason::PeerClosed) } else { Next::Stay };
+        };
+        let mut buf = mem::take(&mut cx.buf);
+        let pumped = self.pump(wsi, partner, cx, &mut buf);
+        cx.buf = buf;
+        match pumped {
+            Ok(next) => next,
+            Err(reason) => Next::Close(reason),
+        }
+    }
+
+    /// The pair was idle too long, or one direction has ended and nothing more comes in the other.
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        let now = cx.now;
+        let Some(partner) = wsi.link.and_then(|link| cx.slots.get_mut(link)) else {
+            return Next::Close(CloseReason::PartnerGone);
+        };
+        if let Some(later) = partner.deadline.filter(|later| *later > now) {
+            // The other half has been active since.
+            wsi.deadline = Some(later);
+            return Next::Stay;
+        }
+        if !wsi.tx.is_empty() || !partner.tx.is_empty() {
+            // Not silent: a slow reader.
+            wsi.deadline = patience(self.idle_timeout, wsi, partner).map(|patience| now + patience);
+            return Next::Stay;
+        }
+        Next::Close(CloseReason::Timeout("nothing to relay for too long"))
+    }
+
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        let reasons = match self.side {
+            Side::Srv => [Reason::RawProxySrvClose, Reason::RawProxySrvDropProtocol],
+            Side::Cli => [Reason::RawProxyCliClose, Reason::RawProxyCliDropProtocol],
+        };
+        for reason in reasons {
+            let _too_late = protocol::call(wsi, cx, reason);
+        }
+        protocol::detach(wsi);
+        if let Some(other) = self.other {
+            cx.wake(other);
+        }
+    }
+}
+
+impl Half {
+    /// Tells the protocol that there is a connection.
+    fn introduce(&self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+        let reasons = match self.side {
+            Side::Srv => [Reason::RawProxySrvBindProtocol, Reason::RawProxySrvAdopt],
+            Side::Cli => [Reason::RawProxyCliBindProtocol, Reason::RawProxyCliAdopt],
+        };
+        for reason in reasons {
+            if protocol::call(wsi, cx, reason) == Verdict::Close {
+                return Err(CloseReason::by_protocol());
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the onward connection that the protocol asked for.
+    fn connect_onward(&mut self, wsi: &mut Wsi, cx: &mut Cx, protocol: ProtocolIndex) -> Result<(), CloseReason> {
+        let Some(Asked::Onward(onward)) = wsi.asked.take().map(|asked| *asked) else {
+            let name = cx.enabled(wsi.vhost, protocol).map_or("-", |enabled| enabled.table.name);
+            log::warn!("{}: protocol {name} did not say where to relay to (connect_onward)", cx.tag(wsi));
+            return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
+        };
+        self.idle_timeout = onward.idle_timeout;
+        let plan = ConnectPlan { target: onward.target, then: Binding { role: &RawProxy, protocol: Some(protocol) } };
+        self.other = Some(cx.connect(wsi.vhost, plan, Some(wsi.id)));
+        Ok(())
+    }
+
+    /// The onward connection is up: from now on the two know each other.
+    fn link_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+        let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).ok_or(CloseReason::PartnerGone)?;
+        client.link = Some(wsi.id);
+        enqueue(&mut cx.run, client);
+        wsi.link = Some(client.id);
+        self.other = Some(client.id);
+        Ok(())
+    }
+
+    /// Moves one slice from our socket to the partner's.
+    fn pump(&mut self, wsi: &mut Wsi, partner: WsiId, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
+        let first = wsi.rx.take();
+        if !first.is_empty() {
+            self.forward(wsi, partner, cx, first.as_slice())?;
+        }
+        let blocked = cx.slots.get_mut(partner).is_none_or(|partner| !partner.tx.is_empty());
+        if wsi.io.readable() && !wsi.flags.eof && !blocked {
+            match wsi.io.recv(&mut buf[..cx.slice])? {
+                Received::Bytes(n) => self.forward(wsi, partner, cx, &buf[..n])?,
+                Received::Eof => wsi.flags.eof = true,
+                Received::Blocked => {}
+            }
+        }
+        let Cx { slots, run, registry, now, .. } = cx;
+        let Some(partner) = slots.get_mut(partner) else { return Err(CloseReason::PartnerGone) };
+        if wsi.flags.eof && !partner.flags.fin {
+            // The partner's turn sets its own deadline.
+            enqueue(run, partner);
+            partner_lost(partner.finish(registry))?;
+        }
+        if wsi.flags.eof && partner.flags.eof && wsi.tx.is_empty() && partner.tx.is_empty() {
+            return Err(CloseReason::Done);
+        }
+        if wsi.tx.is_empty() && partner.io.readable() && !partner.flags.eof {
+            // It may have stopped reading for our sake.
+            enqueue(run, partner);
+        }
+        wsi.deadline = patience(self.idle_timeout, wsi, partner).map(|patience| *now + patience);
+        let more = wsi.io.readable() && !wsi.flags.eof && partner.tx.is_empty();
+        Ok(if more { Next::Again } else { Next::Stay })
+    }
+
+    /// Passes bytes on, as the protocol wants them where it wants to see them.
+    fn forward(&self, wsi: &mut Wsi, partner: WsiId, cx: &mut Cx, bytes: &[u8]) -> Result<(), CloseReason> {
+        let mut replaced = None;
+        if self.shows_rx {
+            let reason = match self.side {
+                Side::Srv => Reason::RawProxySrvRx(bytes),
+                Side::Cli => Reason::RawProxyCliRx(bytes),
+            };
+            match protocol::call(wsi, cx, reason) {
+                Verdict::Continue => {}
+                Verdict::Replace(with) => replaced = Some(with),
+                Verdict::Close => return Err(CloseReason::by_protocol()),
+            }
+        }
+        let Cx { slots, registry, .. } = cx;
+        let Some(partner) = slots.get_mut(partner) else { return Err(CloseReason::PartnerGone) };
+        partner_lost(partner.transmit(registry, replaced.as_deref().unwrap_or(bytes)))
+    }
+}
+
+/// How long the pair may be silent.
+fn patience(idle_timeout: Option<Duration>, wsi: &Wsi, partner: &Wsi) -> Option<Duration> {
+    let half_closed = wsi.flags.eof || partner.flags.eof;
+    let linger = half_closed.then_some(limits::HALF_CLOSE_LINGER);
+    [idle_timeout, linger].into_iter().flatten().min()
+}
+
+/// A failure of the partner's socket is not ours; but without it there is nothing left to do.
+fn partner_lost(result: io::Result<()>) -> Result<(), CloseReason> {
+    result.map_err(|_| CloseReason::PartnerGone)
+}

@@ -1,0 +1,226 @@
+//! Where connections of our own go: targets, and what is asked for with them.
+//!
+//! The connecting itself is done by role `connect`, without ever blocking the loop.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::role::Binding;
+use crate::vhost::VhostId;
+
+/// Where to connect to, as raw-proxy's `onward` option writes it.
+///
+/// ```
+/// use rlws::Target;
+/// let onward: Target = "ipv6:[::1]:22".parse()?;
+/// assert_eq!(onward, Target::Ipv6 { host: "::1".into(), port: 22 });
+/// assert_eq!(onward.to_string(), "ipv6:[::1]:22");
+/// # Ok::<(), rlws::TargetError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// `ipv4:ADDR:PORT`. The host is an address, or a name of which only IPv4 addresses are used.
+    Ipv4 {
+        /// Address or host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `ipv6:[ADDR]:PORT`. The host is an address, or a name of which only IPv6 addresses are used.
+    Ipv6 {
+        /// Address (without brackets) or host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `tcp:HOST:PORT`: any address of a host, tried in the resolver's order. Not in lws.
+    Tcp {
+        /// Address or host name.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// `unix:PATH`; a path that begins with `@` is an abstract name.
+    Unix(PathBuf),
+}
+
+/// A target that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no target; expected ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH")]
+pub struct TargetError(String);
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Target, TargetError> {
+        parse_target(text).ok_or_else(|| TargetError(text.to_owned()))
+    }
+}
+
+fn parse_target(text: &str) -> Option<Target> {
+    let (kind, rest) = text.split_once(':')?;
+    if kind == "unix" {
+        return (!rest.is_empty() && !rest.contains('\0')).then(|| Target::Unix(rest.into()));
+    }
+    let (host, port) = rest.rsplit_once(':')?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bracketed.unwrap_or(host);
+    let is_v4 = host.parse::<Ipv4Addr>().is_ok();
+    let is_v6 = bracketed.is_some() && host.parse::<Ipv6Addr>().is_ok();
+    if !is_v6 && !is_host_name(host) {
+        return None;
+    }
+    // Digits are asked for, because parse() takes a sign as well.
+    let port = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok())??;
+    let host = host.to_owned();
+    match kind {
+        _ if port == 0 => None,
+        "ipv4" if bracketed.is_none() => Some(Target::Ipv4 { host, port }),
+        "ipv6" if !is_v4 => Some(Target::Ipv6 { host, port }),
+        "tcp" => Some(Target::Tcp { host, port }),
+        _ => None,
+    }
+}
+
+fn is_host_name(host: &str) -> bool {
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Ipv4 { host, port } => write!(f, "ipv4:{host}:{port}"),
+            Target::Ipv6 { host, port } => write!(f, "ipv6:[{host}]:{port}"),
+            Target::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Target::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+            Target::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where role raw-proxy relays a connection to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Onward {
+    /// The onward server.
+    pub target: Target,
+    /// The pair is closed after this long without a byte either way; `None`: never.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl From<Target> for Onward {
+    fn from(target: Target) -> Onward {
+        Onward { target, idle_timeout: None }
+    }
+}
+
+impl Onward {
+    /// Sets [`Onward::idle_timeout`].
+    #[must_use]
+    pub fn idle_timeout(mut self, after: Option<Duration>) -> Onward {
+        self.idle_timeout = after;
+        self
+    }
+}
+
+/// What [`Cx::client_connect`](crate::Cx::client_connect) needs to know (`struct lws_client_connect_info`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectInfo {
+    /// The vhost that the connection belongs to.
+    pub vhost: VhostId,
+    /// Where to.
+    pub target: Target,
+    /// The role it takes once connected; `raw-skt` unless told.
+    pub role: String,
+    /// The vhost's protocol that it is bound to.
+    pub protocol: String,
+}
+
+impl ConnectInfo {
+    /// A raw connection for a protocol of a vhost.
+    pub fn new(vhost: VhostId, target: Target, protocol: &str) -> ConnectInfo {
+        ConnectInfo { vhost, target, role: "raw-skt".to_owned(), protocol: protocol.to_owned() }
+    }
+}
+
+/// What [`Cx::adopt_tcp`](crate::Cx::adopt_tcp) needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdoptInfo {
+    /// The vhost that the connection joins.
+    pub vhost: VhostId,
+    /// The role it takes; `raw-skt` unless told.
+    pub role: String,
+    /// The vhost's protocol that it is bound to.
+    pub protocol: String,
+}
+
+impl AdoptInfo {
+    /// A raw connection for a protocol of a vhost.
+    pub fn new(vhost: VhostId, protocol: &str) -> AdoptInfo {
+        AdoptInfo { vhost, role: "raw-skt".to_owned(), protocol: protocol.to_owned() }
+    }
+}
+
+/// A connection to be made by role `connect`.
+pub(crate) struct ConnectPlan {
+    pub(crate) target: Target,
+    /// What the connection becomes once it is up.
+    pub(crate) then: Binding,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_and_written_back() {
+        for text in [
+            "ipv4:127.0.0.1:22",
+            "ipv4:ssh.example.com:2222",
+            "ipv6:[::1]:22",
+            "ipv6:[fe80::1]:65535",
+            "tcp:localhost:1",
+            "tcp:[::1]:80",
+            "unix:/run/sshd.sock",
+            "unix:@abstract",
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        assert_eq!("ipv6:localhost:22".parse::<Target>().unwrap().to_string(), "ipv6:[localhost]:22");
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_forms_that_are_known() {
+        for text in [
+            "",
+            "ipv4",
+            "ipv4:",
+            "ipv4:127.0.0.1",
+            "ipv4:127.0.0.1:",
+            "ipv4:127.0.0.1:0",
+            "ipv4:127.0.0.1:65536",
+            "ipv4::22",
+            "ipv4:[::1]:22",
+            "ipv4:a b:22",
+            "ipv6:::1:22",
+            "ipv6:[::1:22",
+            "ipv6:127.0.0.1:22",
+            "unix:",
+            "http:localhost:80",
+            "127.0.0.1:22",
+            "ipv4:127.0.0.1:22 ",
+            "ipv4:127.0.0.1:+22",
+        ] {
+            let error = text.parse::<Target>().expect_err(text);
+            assert!(error.to_string().contains("ipv6:[ADDR]:PORT"), "{error}");
+        }
+    }
+}

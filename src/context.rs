@@ -1,0 +1,263 @@
+//! The context: one thread, one poll, one loop.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::logger::NOTICE;
+use crate::reason::VhostReason;
+use crate::vhost::{VhostId, VhostInfo};
+use crate::wsi::{Asked, WsiId};
+
+/// What a context is made from (the context part of `struct lws_context_creation_info`).
+#[derive(Debug, Clone)]
+pub struct ContextInfo {
+    /// How long a peer may take to say what it is, and to send a request's head (`timeout-secs`); 5 s.
+    pub timeout: Duration,
+    /// How long connecting may take: looking the name up, and all its addresses; 20 s.
+    pub connect_timeout: Duration,
+    /// What http calls itself in `Server:` (`server-string`); `rlws`.
+    pub server_string: String,
+}
+
+impl Default for ContextInfo {
+    fn default() -> Self {
+        ContextInfo {
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(20),
+            server_string: "rlws".to_owned(),
+        }
+    }
+}
+
+/// Everything (`struct lws_context`): the poll, the vhosts, the connections.
+///
+/// ```no_run
+/// use rlws::{Context, ContextInfo, Listen, Mount, VhostInfo};
+///
+/// fn main() -> rlws::Result<()> {
+///     let mut context = Context::new(ContextInfo::default())?;
+///     context.create_vhost(VhostInfo {
+///         listen: Listen::port(7681),
+///         mounts: vec![Mount::files("/", "mount-origin")],
+///         ..Default::default()
+///     })?;
+///     context.stop_on_signals()?;
+///     context.run()
+/// }
+/// ```
+pub struct Context {
+    poll: Poll,
+    events: Events,
+    signals: Option<Signals>,
+    cx: Cx,
+}
+
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+impl Context {
+    /// A context without vhosts (`lws_create_context`).
+    ///
+    /// # Errors
+    /// [`Error::System`] where the system has no descriptors left.
+    pub fn new(info: ContextInfo) -> Result<Context> {
+        let poll = Poll::new().map_err(Error::system("making a poll"))?;
+        let registry = poll.registry().try_clone().map_err(Error::system("making a poll"))?;
+        let inner = mio::Waker::new(&registry, WAKER).map_err(Error::system("making a waker"))?;
+        let inner = Arc::new(inner);
+        let waker = Waker { inner: inner.clone(), shared: Arc::default() };
+        let cx = Cx::new(registry, waker, inner, info);
+        Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, cx })
+    }
+
+    /// Makes a vhost, sets it listening, and initialises its protocols in order (`lws_create_vhost`).
+    ///
+    /// A vhost joins the listen socket of an earlier one that has an equal [`Listen`](crate::Listen).
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration, naming the vhost. Nothing is left of it then.
+    pub fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
+        self.cx.create_vhost(info)
+    }
+
+    /// Closes a vhost's connections, tells its protocols, and frees it (`lws_vhost_destroy`).
+    pub fn destroy_vhost(&mut self, id: VhostId) {
+        self.cx.destroy_vhost(id);
+    }
+
+    /// Waits for events, no longer than `timeout` (`None`: for as long as nothing happens), and does what there is to do
+    /// (`lws_service`).
+    ///
+    /// # Errors
+    /// [`Error::System`] where polling fails, which it does not on a healthy system.
+    pub fn service(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.poll(self.patience(timeout))?;
+        self.turn(Instant::now());
+        Ok(())
+    }
+
+    /// One turn of the loop that does not wait, and that takes `now` for the time. Times before the last turn's count as that one.
+    ///
+    /// # Errors
+    /// As [`Context::service`].
+    pub fn service_at(&mut self, now: Instant) -> Result<()> {
+        self.poll(Some(Duration::ZERO))?;
+        self.turn(now);
+        Ok(())
+    }
+
+    /// Services until [`Waker::stop`], or a signal of [`Context::stop_on_signals`].
+    ///
+    /// # Errors
+    /// As [`Context::service`].
+    pub fn run(&mut self) -> Result<()> {
+        while !self.cx.waker.shared.stop.swap(false, Ordering::AcqRel) {
+            self.service(None)?;
+        }
+        Ok(())
+    }
+
+    /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process.
+    ///
+    /// # Errors
+    /// [`Error::System`] where the handlers cannot be installed.
+    pub fn stop_on_signals(&mut self) -> Result<()> {
+        let what = "installing signal handlers";
+        let mut signals =
+            Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]).map_err(Error::system(what))?;
+        self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::system(what))?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
+    /// A handle by which other threads reach the loop.
+    pub fn waker(&self) -> Waker {
+        self.cx.waker()
+    }
+
+    /// What callbacks are handed, for use between turns: client connections, adoption, look-ups.
+    pub fn cx(&mut self) -> &mut Cx {
+        &mut self.cx
+    }
+
+    /// How long the poll may sleep.
+    fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.cx.run.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.cx.timers.until_next(Instant::now());
+        [timeout, timer].into_iter().flatten().min()
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result.map_err(Error::system("polling")),
+        }
+    }
+
+    /// Fresh events first, then those who have more to do, then those whose time has come.
+    fn turn(&mut self, now: Instant) {
+        let Context { events, signals, cx, .. } = self;
+        cx.set_now(now);
+        let waiting = events.iter().count() + cx.run.len();
+        cx.slice = if waiting > 1 { limits::SLICE_WHILE_OTHERS_WAIT } else { limits::SERVICE_BUFFER };
+        for event in events.iter() {
+            match event.token() {
+                WAKER => woken(cx),
+                SIGNALS => signalled(signals, cx),
+                token => {
+                    let id = WsiId::of_token(token);
+                    let Some(wsi) = cx.slots.get_mut(id) else { continue };
+                    wsi.io.note(event);
+                    // Who is queued anyway has its turn in a moment; two would be unfair.
+                    if !wsi.flags.queued {
+                        cx.service(id);
+                    }
+                }
+            }
+        }
+        cx.service_run_queue();
+        cx.service_timers();
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        for id in 0..self.cx.vhosts.len() {
+            self.cx.destroy_vhost(VhostId(id as u32));
+        }
+    }
+}
+
+fn woken(cx: &mut Cx) {
+    while let Some((id, answer)) = cx.resolver.answer() {
+        if let Some(wsi) = cx.slots.get_mut(id) {
+            wsi.asked = Some(Box::new(Asked::Resolved(answer)));
+            cx.wake(id);
+        }
+    }
+    if cx.waker.shared.wake.swap(false, Ordering::AcqRel) {
+        cx.call_all_vhosts(VhostReason::EventWaitCancelled);
+    }
+}
+
+fn signalled(signals: &mut Option<Signals>, cx: &Cx) {
+    for signal in signals.iter_mut().flat_map(Signals::pending) {
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        log::info!(target: NOTICE, "{name}: stopping");
+        cx.waker.shared.stop.store(true, Ordering::Release);
+    }
+}
+
+/// Reaches the loop from other threads.
+#[derive(Clone)]
+pub struct Waker {
+    inner: Arc<mio::Waker>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    wake: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Waker {
+    /// Has every protocol of every vhost called with `EventWaitCancelled` (`lws_cancel_service`). Calls that come faster than the
+    /// loop turns are merged.
+    pub fn wake(&self) {
+        self.shared.wake.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Ends [`Context::run`], now or when it is next called.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if let Err(error) = self.inner.wake() {
+            log::error!("waking the loop: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
+}

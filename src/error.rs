@@ -1,0 +1,131 @@
+//! What can go wrong before a connection exists: configuration, and the system under it.
+//!
+//! Faults of a peer never come here; they end that peer's connection and are logged with its address.
+
+use std::io;
+
+/// What a protocol's [`init`](crate::Protocol::init) may fail with: any error, or a plain text by `.into()`.
+pub type InitError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a context, a vhost or a connection could not be made.
+///
+/// `Debug` prints the same text as `Display`, so that a `main` which returns it shows a sentence.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another program, or a listener of this context with other settings, holds the address.
+    #[error("vhost {vhost}: cannot listen on {address}: the address is taken")]
+    AddressTaken {
+        /// The vhost that asked for it.
+        vhost: String,
+        /// The address as it would have been bound.
+        address: String,
+    },
+    /// The listen socket could not be made for another reason, such as missing privileges.
+    #[error("vhost {vhost}: cannot listen on {address}: {source}")]
+    Listen {
+        /// The vhost that asked for it.
+        vhost: String,
+        /// The address as it would have been bound.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Two vhosts of one listen socket have the same name, so that one could never be chosen.
+    #[error("vhost {vhost}: there is already a vhost of that name on {address}")]
+    DuplicateVhost {
+        /// The second of the two.
+        vhost: String,
+        /// The address they share.
+        address: String,
+    },
+    /// No role has that name.
+    #[error("vhost {vhost}: unknown role \"{role}\"; known are {known}")]
+    UnknownRole {
+        /// The vhost that named it.
+        vhost: String,
+        /// The name as given.
+        role: String,
+        /// The names that would have been accepted.
+        known: String,
+    },
+    /// The vhost has no protocol of that name.
+    #[error("vhost {vhost}: unknown protocol \"{protocol}\"; this vhost has {known}")]
+    UnknownProtocol {
+        /// The vhost that named it.
+        vhost: String,
+        /// The name as given.
+        protocol: String,
+        /// The vhost's protocols.
+        known: String,
+    },
+    /// The protocol cannot work in that role.
+    #[error("vhost {vhost}: protocol {protocol} cannot be bound in role {role}; it works in {roles}")]
+    RoleMisfit {
+        /// The vhost that put them together.
+        vhost: String,
+        /// The protocol's name.
+        protocol: String,
+        /// The role's name.
+        role: String,
+        /// The roles that the protocol is made for.
+        roles: String,
+    },
+    /// A protocol refused its configuration, or could not set itself up.
+    #[error("vhost {vhost}: protocol {protocol}: {source}")]
+    ProtocolInit {
+        /// The vhost it was initialised on.
+        vhost: String,
+        /// The protocol's name.
+        protocol: String,
+        /// What it said.
+        source: InitError,
+    },
+    /// A mount's folder cannot be served.
+    #[error("vhost {vhost}: mount {mountpoint}: {path}: {source}")]
+    Mount {
+        /// The vhost that has the mount.
+        vhost: String,
+        /// Where in the URL space it is.
+        mountpoint: String,
+        /// The folder.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Any other contradiction in a configuration.
+    #[error("vhost {vhost}: {what}")]
+    Config {
+        /// The vhost concerned.
+        vhost: String,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+    /// The vhost is not there (any more).
+    #[error("there is no such vhost")]
+    NoVhost,
+    /// A socket could not be handed to, or used by, the event loop.
+    #[error("{what}: {source}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Error {
+    /// For `map_err`: the system failed while we were doing `what`.
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::System { what, source }
+    }
+}

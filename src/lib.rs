@@ -1,0 +1,86 @@
+//! libwebsockets' architecture in Rust: one thread, one [`mio`] poll, callbacks.
+//!
+//! One listen socket serves http for many vhosts, and hands everything else that connects to a second role with a protocol of its own:
+//! an echo, a relay to sshd, or yours.
+//!
+//! ```text
+//!                        ┌─────────────────────────── Context ───────────────────────────┐
+//!   events, wake-ups ──▶ │ poll ──▶ a turn for each wsi that has something to do         │
+//!                        │             │                                                 │
+//!                        │             ▼                                                 │
+//!                        │          ┌─ Wsi ───────────────┐                              │
+//!          a peer  ◀───────────────▶│ transport ◀─▶ role  │◀─▶ Protocol::callback (yours)│
+//!                        │          └──────────────┬──────┘         over Reason          │
+//!                        │                         │ becomes                             │
+//!                        │   first-packet ──▶ http │ raw-skt │ raw-proxy ──▶ drain       │
+//!                        └───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! - [`Context`]: the loop. It owns the vhosts and the connections.
+//! - [`VhostInfo`]: a named server on a port, with mounts, protocols, their options ([`Pvo`]), and switches ([`Options`]).
+//! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
+//! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
+//! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
+//!
+//! ```no_run
+//! use rlws::protocols::RawEcho;
+//! use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
+//!
+//! fn main() -> rlws::Result<()> {
+//!     let mut context = Context::new(ContextInfo::default())?;
+//!     context.create_vhost(VhostInfo {
+//!         name: "localhost".into(),
+//!         listen: Listen::port(7681),
+//!         mounts: vec![Mount::files("/", "/srv/www")],
+//!         protocols: vec![ProtocolTable::of::<RawEcho>()],
+//!         options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG, // what is not http is echoed
+//!         ..Default::default()
+//!     })?;
+//!     context.stop_on_signals()?;
+//!     context.run()
+//! }
+//! ```
+
+pub mod classify;
+pub mod limits;
+pub mod logger;
+#[path = "../protocols/mod.rs"]
+pub mod protocols;
+
+#[path = "../roles/mod.rs"]
+pub(crate) mod roles;
+
+mod buf;
+mod connect;
+mod context;
+mod cx;
+mod date;
+mod error;
+mod first_packet;
+mod listening;
+mod mount;
+mod options;
+mod protocol;
+mod pvo;
+mod reason;
+mod resolver;
+mod role;
+mod service;
+mod slots;
+mod timers;
+mod transport;
+mod vhost;
+mod vhosts;
+mod wsi;
+
+pub use connect::{AdoptInfo, ConnectInfo, Onward, Target, TargetError};
+pub use context::{Context, ContextInfo, Waker};
+pub use cx::Cx;
+pub use error::{Error, InitError, Result};
+pub use mount::{Mount, Origin};
+pub use options::Options;
+pub use protocol::{Call, Interests, Protocol, ProtocolTable, Verdict, VhostCall};
+pub use pvo::{Pvo, PvoError};
+pub use reason::{HttpRequest, Reason, VhostReason};
+pub use vhost::{Listen, Vhost, VhostId, VhostInfo};
+pub use wsi::{Peer, WriteError, Wsi, WsiId};

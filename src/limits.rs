@@ -1,0 +1,67 @@
+//! Every bound that a peer can run into, in one place, with its default.
+
+use std::time::Duration;
+
+/// Bytes of the one read buffer that all connections share, and so the most that one turn of a connection moves.
+pub const SERVICE_BUFFER: usize = 256 * 1024;
+
+/// Bytes that one turn of a connection moves while others wait.
+pub const SLICE_WHILE_OTHERS_WAIT: usize = 64 * 1024;
+
+/// Events taken from the system in one turn of the loop.
+pub const EVENTS: usize = 1024;
+
+/// Connections accepted in one turn of a listen socket.
+pub const ACCEPT_BATCH: usize = 64;
+
+/// How long a listen socket rests after the system refused it another descriptor.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long until a missing interface is looked for again.
+pub const INTERFACE_RETRY: Duration = Duration::from_secs(1);
+
+/// Roles that a connection can go through without coming back to the poll.
+pub const SWAPS: usize = 8;
+
+/// Bytes that a protocol can have queued on a connection beyond what the system took.
+pub const TX: usize = 2 * SERVICE_BUFFER;
+
+/// Bytes read for the first look at a connection.
+pub const FIRST_READ: usize = 16 * 1024;
+
+/// Bytes of a request head: empty lines before it, the request line and all headers. Above: 431, or 414 where the request line
+/// alone is longer.
+pub const HTTP_HEAD: usize = 16 * 1024;
+
+/// Headers of one request. Above: 431.
+pub const HTTP_HEADERS: usize = 100;
+
+/// Bytes of a file that are read and sent at a time.
+pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
+
+/// Times that opening a file is tried while something renames folders on its path (`EAGAIN` of openat2(2)).
+pub const HTTP_OPEN_TRIES: usize = 4;
+
+/// How long a client may read nothing of its response.
+pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
+
+/// How long a relayed pair with one direction ended may stay silent in the other.
+pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
+
+/// How long a closing connection may take to accept what is queued for it and to hang up.
+pub const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes that a closing connection's peer may still send before it is cut off.
+pub const DRAIN_BYTES: usize = 1024 * 1024;
+
+/// Host names that wait for the resolver.
+pub const RESOLVER_QUEUE: usize = 1024;
+
+/// How long a TCP connection may be silent before the kernel asks whether the peer is still there.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// How long the kernel waits between such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Unanswered questions after which it gives the connection up.
+pub const KEEPALIVE_PROBES: u32 = 6;

@@ -1,0 +1,192 @@
+//! From "where to listen" to listen sockets.
+//!
+//! All that accepted connections need (no delay, keep-alive) is set on the listen socket once, for they inherit it.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::{fmt, fs};
+
+use mio::net::{TcpListener, UnixListener};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use crate::limits;
+use crate::options::Options;
+use crate::transport::{Sock, Transport};
+use crate::vhost::Listen;
+
+/// A listen socket and where it listens.
+pub(crate) struct Bound {
+    pub(crate) io: Transport,
+    pub(crate) address: BoundAddress,
+}
+
+/// What was really bound.
+#[derive(Debug, Clone)]
+pub(crate) enum BoundAddress {
+    Tcp(SocketAddr),
+    Unix(String),
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BoundAddress::Tcp(address) => address.fmt(f),
+            BoundAddress::Unix(path) => write!(f, "unix:{path}"),
+        }
+    }
+}
+
+/// Why there is no listen socket.
+#[derive(Debug)]
+pub(crate) enum ListenError {
+    /// The interface, or the address, does not exist (yet).
+    NotThere,
+    Taken {
+        address: String,
+    },
+    System {
+        address: String,
+        source: io::Error,
+    },
+}
+
+/// Binds every address that `listen` means.
+pub(crate) fn listen(listen: &Listen, options: Options, backlog: u32) -> Result<Vec<Bound>, ListenError> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    match listen {
+        Listen::None => Ok(Vec::new()),
+        Listen::Unix { path, mode } => Ok(vec![bind_unix(path, *mode, backlog)?]),
+        Listen::Tcp { port, interface } => {
+            let addresses = addresses(interface.as_deref(), *port, options)?;
+            // Port 0 is chosen once, and shared by all addresses of the interface.
+            let mut bound: Vec<Bound> = Vec::new();
+            for mut address in addresses {
+                if let (0, Some(BoundAddress::Tcp(first))) = (*port, bound.first().map(|bound| &bound.address)) {
+                    address.set_port(first.port());
+                }
+                bound.push(bind_tcp(address, interface.is_none(), options, backlog)?);
+            }
+            Ok(bound)
+        }
+    }
+}
+
+fn addresses(interface: Option<&str>, port: u16, options: Options) -> Result<Vec<SocketAddr>, ListenError> {
+    let Some(interface) = interface else {
+        let all = if options.contains(Options::DISABLE_IPV6) || !has_ipv6() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        };
+        return Ok(vec![SocketAddr::new(all, port)]);
+    };
+    if let Ok(address) = interface.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let system = |errno| ListenError::System { address: interface.to_owned(), source: io::Error::from(errno) };
+    let found: Vec<SocketAddr> = nix::ifaddrs::getifaddrs()
+        .map_err(system)?
+        .filter(|entry| entry.interface_name == interface)
+        .filter_map(|entry| {
+            let address = entry.address?;
+            if let Some(v4) = address.as_sockaddr_in() {
+                let v4_wanted = !options.contains(Options::IPV6_V6ONLY);
+                return v4_wanted.then(|| SocketAddr::new(IpAddr::V4(v4.ip()), port));
+            }
+            // The scope goes along: a link-local address is nothing without it.
+            let v6 = address.as_sockaddr_in6().filter(|_| !options.contains(Options::DISABLE_IPV6))?;
+            Some(SocketAddr::V6(SocketAddrV6::new(v6.ip(), port, 0, v6.scope_id())))
+        })
+        .collect();
+    if found.is_empty() { Err(ListenError::NotThere) } else { Ok(found) }
+}
+
+/// Whether the kernel can make IPv6 sockets at all.
+fn has_ipv6() -> bool {
+    Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
+}
+
+fn bind_tcp(address: SocketAddr, all: bool, options: Options, backlog: i32) -> Result<Bound, ListenError> {
+    let bind = || -> io::Result<Bound> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        // A restart need not wait for the connections of its predecessor to leave TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!all || options.contains(Options::IPV6_V6ONLY))?;
+        }
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_keepalive(&keepalive())?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
+        let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+        let listener = TcpListener::from_std(socket.into());
+        Ok(Bound { io: Transport::TcpListener(Sock::new(listener)), address: BoundAddress::Tcp(bound) })
+    };
+    bind().map_err(|source| listen_error(address.to_string(), source))
+}
+
+fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<Bound, ListenError> {
+    let name = path.display().to_string();
+    let bind = || -> io::Result<Bound> {
+        let address = unix_address(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if let Err(error) = socket.bind(&address) {
+            if error.kind() != ErrorKind::AddrInUse || !remove_if_dead(path, &address)? {
+                return Err(error);
+            }
+            socket.bind(&address)?;
+        }
+        if let Some(mode) = mode.filter(|_| !is_abstract(path)) {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        socket.listen(backlog)?;
+        let listener = UnixListener::from_std(socket.into());
+        Ok(Bound { io: Transport::UnixListener(Sock::new(listener)), address: BoundAddress::Unix(name.clone()) })
+    };
+    bind().map_err(|source| listen_error(format!("unix:{name}"), source))
+}
+
+/// A socket file that nobody listens on was left behind by a program that was killed.
+fn remove_if_dead(path: &Path, address: &SockAddr) -> io::Result<bool> {
+    if is_abstract(path) || !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Ok(false);
+    }
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(address) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+fn listen_error(address: String, source: io::Error) -> ListenError {
+    match source.kind() {
+        ErrorKind::AddrInUse => ListenError::Taken { address },
+        ErrorKind::AddrNotAvailable => ListenError::NotThere,
+        _ => ListenError::System { address, source },
+    }
+}
+
+/// The address of a unix socket; a leading `@` stands for the NUL of an abstract name.
+pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
+    match path.to_str().and_then(|path| path.strip_prefix('@')) {
+        Some(name) => SockAddr::unix(format!("\0{name}")),
+        None => SockAddr::unix(path),
+    }
+}
+
+pub(crate) fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(b"@")
+}
+
+/// Peers that vanish without a word are noticed in a few minutes.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE_IDLE)
+        .with_interval(limits::KEEPALIVE_INTERVAL)
+        .with_retries(limits::KEEPALIVE_PROBES)
+}

@@ -1,0 +1,209 @@
+//! The byte stream under a role, with its readiness remembered.
+//!
+//! mio reports edges: a socket says once that it became readable, and then nothing until it was drained. [`Sock`] keeps
+//! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness;
+//! only a peer that has hung up must be read to its end, for data and FIN in one edge bring no second edge.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::event::{Event, Source};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+
+/// What carries a connection's bytes.
+pub(crate) enum Transport {
+    /// Nothing (yet).
+    None,
+    TcpListener(Sock<TcpListener>),
+    UnixListener(Sock<UnixListener>),
+    Tcp(Sock<TcpStream>),
+    Unix(Sock<UnixStream>),
+}
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Bytes(usize),
+    /// Nothing now; an event will tell.
+    Blocked,
+    /// The peer sends no more.
+    Eof,
+}
+
+/// Calls the same method of whichever stream is there; without one, `$else`.
+macro_rules! on_stream {
+    ($transport:expr, $sock:ident => $call:expr, else $none:expr) => {
+        match $transport {
+            Transport::Tcp($sock) => $call,
+            Transport::Unix($sock) => $call,
+            Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => $none,
+        }
+    };
+}
+
+impl Transport {
+    /// Takes note of what the poll said.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match self {
+            Transport::None => {}
+            Transport::TcpListener(sock) => sock.note(event),
+            Transport::UnixListener(sock) => sock.note(event),
+            Transport::Tcp(sock) => sock.note(event),
+            Transport::Unix(sock) => sock.note(event),
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Transport::None => Ok(()),
+            Transport::TcpListener(sock) => sock.register(registry, token, interest),
+            Transport::UnixListener(sock) => sock.register(registry, token, interest),
+            Transport::Tcp(sock) => sock.register(registry, token, interest),
+            Transport::Unix(sock) => sock.register(registry, token, interest),
+        }
+    }
+
+    /// Whether there is a stream that can be read and written.
+    pub(crate) fn is_stream(&self) -> bool {
+        on_stream!(self, _sock => true, else false)
+    }
+
+    /// Whether a read may bring something.
+    pub(crate) fn readable(&self) -> bool {
+        on_stream!(self, sock => sock.readable, else false)
+    }
+
+    /// Whether a write may take something.
+    pub(crate) fn writable(&self) -> bool {
+        on_stream!(self, sock => sock.writable, else false)
+    }
+
+    /// Whether both directions are gone (reset, or the system gave up): nothing can be delivered any more.
+    pub(crate) fn dead(&self) -> bool {
+        on_stream!(self, sock => sock.dead, else false)
+    }
+
+    /// Reads up to `buf.len()` bytes.
+    pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        on_stream!(self, sock => sock.recv(buf), else Ok(Received::Blocked))
+    }
+
+    /// Writes what the system takes now, which may be nothing. After a short write, [`Transport::arm_for_write`].
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        on_stream!(self, sock => sock.send(bytes), else Ok(0))
+    }
+
+    /// Asks the poll for writability, once in a connection's life.
+    pub(crate) fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        on_stream!(self, sock => sock.arm_for_write(registry, token), else Ok(()))
+    }
+
+    /// Sends FIN. A peer that has already gone is no error.
+    pub(crate) fn shutdown_write(&mut self) {
+        let result = match self {
+            Transport::Tcp(sock) => sock.io.shutdown(Shutdown::Write),
+            Transport::Unix(sock) => sock.io.shutdown(Shutdown::Write),
+            Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => Ok(()),
+        };
+        if let Err(error) = result {
+            log::trace!("shutdown: {error}");
+        }
+    }
+
+    /// The state of a connect that was begun: `None` while it is under way.
+    pub(crate) fn connected(&self) -> Option<io::Result<()>> {
+        let (error, peer) = match self {
+            Transport::Tcp(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
+            Transport::Unix(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
+            Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => return None,
+        };
+        match (error, peer) {
+            (Ok(Some(error)), _) | (Err(error), _) => Some(Err(error)),
+            (Ok(None), Ok(())) => Some(Ok(())),
+            (Ok(None), Err(_)) => None,
+        }
+    }
+}
+
+/// A socket and what the poll last said of it.
+pub(crate) struct Sock<S> {
+    pub(crate) io: S,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has sent FIN: read on until the end, short reads prove nothing.
+    hup: bool,
+    dead: bool,
+    armed_for_write: bool,
+}
+
+impl<S: Source> Sock<S> {
+    /// A socket of which nothing is known but that a write may be tried.
+    pub(crate) fn new(io: S) -> Self {
+        Sock { io, readable: false, writable: true, hup: false, dead: false, armed_for_write: false }
+    }
+
+    fn note(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable();
+        self.hup |= event.is_read_closed();
+        self.dead |= event.is_error() || (event.is_read_closed() && event.is_write_closed());
+    }
+
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.armed_for_write = interest.is_writable();
+        registry.register(&mut self.io, token, interest)
+    }
+
+    fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if self.armed_for_write {
+            return Ok(());
+        }
+        self.armed_for_write = true;
+        registry.reregister(&mut self.io, token, Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
+impl<S> Sock<S>
+where
+    for<'a> &'a S: Read + Write,
+{
+    fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        match retry(|| (&self.io).read(buf)) {
+            Ok(0) => Ok(Received::Eof),
+            Ok(n) => {
+                self.readable = n == buf.len() || self.hup;
+                Ok(Received::Bytes(n))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(Received::Blocked)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match retry(|| (&self.io).write(bytes)) {
+            Ok(n) => {
+                self.writable = n == bytes.len();
+                Ok(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => return result,
+        }
+    }
+}

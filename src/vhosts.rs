@@ -1,0 +1,180 @@
+//! The life of vhosts: made, set listening, destroyed.
+
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::first_packet::Listener;
+use crate::listening::{self, BoundAddress, ListenError};
+use crate::logger::NOTICE;
+use crate::protocol::{self, VhostCall};
+use crate::reason::VhostReason;
+use crate::role::{Binding, CloseReason};
+use crate::transport::Transport;
+use crate::vhost::{Listen, ListenGroup, ListenerId, ProtocolIndex, Vhost, VhostId, VhostInfo};
+use crate::wsi::{Peer, WsiId};
+
+impl Cx {
+    pub(crate) fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
+        let listen = info.listen.clone();
+        let vhost = Vhost::new(info)?;
+        let id = VhostId(u32::try_from(self.vhosts.len()).expect("fewer than 2^32 vhosts in a life"));
+        self.vhosts.push(Some(vhost));
+        match self.join_listener(id, listen).and_then(|()| self.init_protocols(id)) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.destroy_vhost(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the vhost's connections, tells its protocols, and lets go of its listen socket.
+    pub(crate) fn destroy_vhost(&mut self, id: VhostId) {
+        let Some(vhost) = self.vhost(id) else { return };
+        let (listener, protocols) = (vhost.listener, vhost.protocols.len());
+        if let Some(listener) = listener {
+            self.leave_listener(listener, id);
+        }
+        let its: Vec<WsiId> = self.slots.iter().filter(|wsi| wsi.vhost == id).map(|wsi| wsi.id).collect();
+        for wsi in its {
+            self.close_id(wsi, CloseReason::Refused("its vhost goes".into()));
+        }
+        for protocol in 0..protocols {
+            protocol::call_vhost(self, id, protocol as ProtocolIndex, VhostReason::Destroy);
+        }
+        self.run_deferred();
+        self.vhosts[id.0 as usize] = None;
+    }
+
+    /// Tells every protocol of every vhost.
+    pub(crate) fn call_all_vhosts(&mut self, reason: VhostReason) {
+        for id in 0..self.vhosts.len() {
+            let protocols = self.vhosts[id].as_ref().map_or(0, |vhost| vhost.protocols.len());
+            for protocol in 0..protocols {
+                protocol::call_vhost(self, VhostId(id as u32), protocol as ProtocolIndex, reason);
+            }
+        }
+        self.run_deferred();
+    }
+
+    fn init_protocols(&mut self, id: VhostId) -> Result<()> {
+        let protocols = self.vhost(id).map_or(0, |vhost| vhost.protocols.len());
+        for protocol in 0..protocols as ProtocolIndex {
+            let Some(enabled) = self.enabled_mut(id, protocol) else { break };
+            let (table, pvo) = (enabled.table, std::mem::take(&mut enabled.pvo));
+            let made = (table.init)(VhostCall { cx: self, vhost: id }, &pvo);
+            let Some(enabled) = self.enabled_mut(id, protocol) else { break };
+            enabled.pvo = pvo;
+            match made {
+                Ok(vhd) => enabled.vhd = Some(vhd),
+                Err(source) => {
+                    let vhost = self.name_of(id);
+                    return Err(Error::ProtocolInit { vhost, protocol: table.name.to_owned(), source });
+                }
+            }
+        }
+        self.run_deferred();
+        Ok(())
+    }
+
+    /// Shares the listen socket of the vhosts that listen on the same, or makes one.
+    fn join_listener(&mut self, id: VhostId, listen: Listen) -> Result<()> {
+        if listen == Listen::None {
+            return Ok(());
+        }
+        let same = |group: &Option<ListenGroup>| group.as_ref().is_some_and(|group| group.listen == listen);
+        let existing = self.listeners.iter().position(same);
+        let listener = existing.unwrap_or_else(|| {
+            self.listeners.push(Some(ListenGroup::new(listen.clone(), Listener::Plain)));
+            self.listeners.len() - 1
+        });
+        let name = self.name_of(id);
+        let joined = self.listeners[listener].as_mut().is_some_and(|group| group.join(id, &name));
+        if !joined {
+            return Err(Error::DuplicateVhost { vhost: name, address: listen.to_string() });
+        }
+        if let Some(vhost) = self.vhosts[id.0 as usize].as_mut() {
+            vhost.listener = Some(listener as ListenerId);
+        }
+        match existing {
+            Some(_) => Ok(()),
+            None => self.open_first(id, listener as ListenerId),
+        }
+    }
+
+    /// Listens, or waits for the interface to appear.
+    fn open_first(&mut self, id: VhostId, listener: ListenerId) -> Result<()> {
+        let vhost = self.name_of(id);
+        match self.open_listener(listener) {
+            Ok(()) => Ok(()),
+            Err(ListenError::NotThere) => {
+                if let Some(group) = self.group(listener) {
+                    log::warn!("vhost {vhost}: {} does not exist yet; looking for it until it does", group.listen);
+                }
+                self.add_listen_wsi(listener, Transport::None)
+            }
+            Err(ListenError::Taken { address }) => Err(Error::AddressTaken { vhost, address }),
+            Err(ListenError::System { address, source }) => Err(Error::Listen { vhost, address, source }),
+        }
+    }
+
+    /// Binds what the group stands for, and gives each socket a connection in role listen.
+    pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
+        let Some(group) = self.group(listener) else { return Ok(()) };
+        let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
+        let name = first.name().to_owned();
+        for bound in listening::listen(&group.listen, first.options(), first.backlog)? {
+            let address = bound.address.to_string();
+            self.add_listen_wsi(listener, bound.io)
+                .map_err(|error| ListenError::System { address, source: std::io::Error::other(error) })?;
+            log::info!(target: NOTICE, "listening on {} (vhost {name})", bound.address);
+            if let (BoundAddress::Tcp(address), Some(Some(group))) =
+                (bound.address, self.listeners.get_mut(listener as usize))
+            {
+                group.bound.push(address);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_listen_wsi(&mut self, listener: ListenerId, io: Transport) -> Result<()> {
+        let Some(vhost) = self.group(listener).and_then(|group| group.vhosts.first().copied()) else { return Ok(()) };
+        let binding = Binding { role: self.role("listen"), protocol: None };
+        let wsi = self.insert(vhost, io, Peer::None, binding).map_err(Error::system("registering a listen socket"))?;
+        if let Some(Some(group)) = self.listeners.get_mut(listener as usize) {
+            group.sockets.push(wsi);
+        }
+        Ok(())
+    }
+
+    /// The last vhost to leave closes the listen sockets; otherwise they go on in the name of the then first one.
+    fn leave_listener(&mut self, listener: ListenerId, id: VhostId) {
+        let Some(Some(group)) = self.listeners.get_mut(listener as usize) else { return };
+        group.leave(id);
+        match group.vhosts.first().copied() {
+            Some(first) => {
+                for socket in &group.sockets {
+                    if let Some(wsi) = self.slots.get_mut(*socket) {
+                        wsi.vhost = first;
+                    }
+                }
+            }
+            None => {
+                let sockets = std::mem::take(&mut group.sockets);
+                if let Listen::Unix { path, .. } = &group.listen
+                    && !listening::is_abstract(path)
+                    && !sockets.is_empty()
+                {
+                    let _already_gone = std::fs::remove_file(path);
+                }
+                self.listeners[listener as usize] = None;
+                for socket in sockets {
+                    self.close_id(socket, CloseReason::Done);
+                }
+            }
+        }
+    }
+
+    fn name_of(&self, id: VhostId) -> String {
+        self.vhost(id).map_or_else(String::new, |vhost| vhost.name().to_owned())
+    }
+}

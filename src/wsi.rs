@@ -1,0 +1,290 @@
+//! One connection, listen socket or adopted descriptor (`struct lws`).
+//!
+//! A [`Wsi`] is a transport, the role that the connection is in, the vhost it belongs to and the protocol bound to it. What
+//! another connection may need to touch while this one is not being serviced (queued output, end of input, readiness) is
+//! here; the rest is inside the role.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use mio::{Registry, Token};
+
+use crate::buf::Buf;
+use crate::connect::{ConnectPlan, Onward};
+use crate::limits;
+use crate::role::{Binding, Role};
+use crate::transport::Transport;
+use crate::vhost::{ProtocolIndex, VhostId};
+
+/// What anybody but the loop keeps of a connection. A stale one finds nothing and does nothing.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WsiId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl WsiId {
+    pub(crate) fn token(self) -> Token {
+        Token((self.generation as usize) << 32 | self.index as usize)
+    }
+
+    pub(crate) fn of_token(token: Token) -> WsiId {
+        WsiId { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    }
+}
+
+impl fmt::Display for WsiId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Nobody: a listen socket, or a client connection that has not chosen an address yet.
+    None,
+    /// A TCP peer.
+    Tcp(SocketAddr),
+    /// A local process over a unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// A TCP peer, as IPv4 where a dual-stack socket shows it as an IPv4-mapped IPv6 address.
+    pub(crate) fn tcp(address: SocketAddr) -> Peer {
+        Peer::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::None => f.write_str("-"),
+            Peer::Tcp(address) => address.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Why [`Wsi::write`] took nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// More than [`limits::TX`] bytes would be waiting. Write from `RawWriteable` instead.
+    #[error("the connection has room for {room} more bytes until its peer reads; write from the writeable callback")]
+    Full {
+        /// What would have been taken.
+        room: usize,
+    },
+    /// The connection's role does not carry raw bytes from the protocol.
+    #[error("a connection in role {role} takes no raw bytes from its protocol")]
+    WrongRole {
+        /// The role it is in.
+        role: &'static str,
+    },
+}
+
+/// A connection (`struct lws`). Callbacks are handed theirs; others are reached by [`WsiId`] through [`Cx`](crate::Cx).
+pub struct Wsi {
+    pub(crate) id: WsiId,
+    pub(crate) vhost: VhostId,
+    pub(crate) io: Transport,
+    pub(crate) doing: Doing,
+    pub(crate) role_name: &'static str,
+    pub(crate) protocol: Option<ProtocolIndex>,
+    /// Per-session data of the bound protocol.
+    pub(crate) pss: Option<Box<dyn Any>>,
+    /// Read and not yet consumed.
+    pub(crate) rx: Buf,
+    /// Accepted from user code or another connection, and not yet sent.
+    pub(crate) tx: Buf,
+    /// When the role wants its `on_timeout`.
+    pub(crate) deadline: Option<Instant>,
+    /// What the timers hold.
+    pub(crate) armed: Option<Instant>,
+    pub(crate) peer: Peer,
+    /// The connection that this one was made for; it is woken when this one ends.
+    pub(crate) parent: Option<WsiId>,
+    /// The other half of a relayed pair, once both are up; it is woken when this one ends.
+    pub(crate) link: Option<WsiId>,
+    /// What a callback or the core asked of the role.
+    pub(crate) asked: Option<Box<Asked>>,
+    pub(crate) flags: Flags,
+}
+
+/// Where the role is.
+pub(crate) enum Doing {
+    /// It will be bound at the first service.
+    Starting(Binding),
+    Role(Box<dyn Role>),
+    /// In use: its connection is being serviced.
+    Lent,
+}
+
+/// Requests that wait for a role to come to them.
+pub(crate) enum Asked {
+    /// A protocol in role raw-proxy wants to be relayed there.
+    Onward(Onward),
+    /// A connection that is to be made.
+    Connect(ConnectPlan),
+    /// The resolver's answer to one.
+    Resolved(io::Result<Vec<SocketAddr>>),
+    /// A protocol answers an http request with a status.
+    HttpStatus(u16, Option<String>),
+}
+
+#[derive(Default)]
+pub(crate) struct Flags {
+    /// In the run queue.
+    pub(crate) queued: bool,
+    /// The protocol wants a writeable callback.
+    pub(crate) want_writeable: bool,
+    /// FIN goes out behind the last queued byte.
+    pub(crate) fin: bool,
+    pub(crate) fin_sent: bool,
+    /// The end of the peer's data has been read.
+    pub(crate) eof: bool,
+    /// We connected; the peer did not.
+    pub(crate) client: bool,
+    /// The role sends a protocol's bytes as they are.
+    pub(crate) raw_tx: bool,
+}
+
+impl Wsi {
+    pub(crate) fn new(id: WsiId, vhost: VhostId, io: Transport, peer: Peer, doing: Doing) -> Wsi {
+        Wsi {
+            id,
+            vhost,
+            io,
+            doing,
+            role_name: "none",
+            protocol: None,
+            pss: None,
+            rx: Buf::default(),
+            tx: Buf::default(),
+            deadline: None,
+            armed: None,
+            peer,
+            parent: None,
+            link: None,
+            asked: None,
+            flags: Flags::default(),
+        }
+    }
+
+    // -- what callbacks use
+
+    /// Its id, to be kept instead of the connection itself.
+    pub fn id(&self) -> WsiId {
+        self.id
+    }
+
+    /// The vhost it belongs to (`lws_get_vhost`).
+    pub fn vhost(&self) -> VhostId {
+        self.vhost
+    }
+
+    /// The role it is in, such as `raw-skt`.
+    pub fn role_name(&self) -> &'static str {
+        self.role_name
+    }
+
+    /// The other end's address (`lws_get_peer_simple`).
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The connection it was made for (`lws_get_parent`).
+    pub fn parent(&self) -> Option<WsiId> {
+        self.parent
+    }
+
+    /// Queues bytes for the peer, all of them or none; they are sent right after the callback (`lws_write`, raw).
+    ///
+    /// Beyond a short answer, write from `RawWriteable`, which comes when everything before has been sent.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles.
+    pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
+        if !self.flags.raw_tx {
+            return Err(WriteError::WrongRole { role: self.role_name });
+        }
+        let room = self.tx_room();
+        if data.len() > room {
+            return Err(WriteError::Full { room });
+        }
+        self.tx.push(data);
+        Ok(())
+    }
+
+    /// Bytes that [`Wsi::write`] takes now.
+    pub fn tx_room(&self) -> usize {
+        limits::TX.saturating_sub(self.tx.len())
+    }
+
+    /// Asks for a `RawWriteable` as soon as everything queued has been sent (`lws_callback_on_writable`).
+    pub fn callback_on_writable(&mut self) {
+        self.flags.want_writeable = true;
+    }
+
+    /// Asks role raw-proxy to connect to a target and relay to it; from `RawProxySrvAdopt`.
+    pub fn connect_onward(&mut self, onward: impl Into<Onward>) {
+        self.asked = Some(Box::new(Asked::Onward(onward.into())));
+    }
+
+    /// Answers the request of `Reason::Http` with a status and a small text page (`lws_return_http_status`).
+    ///
+    /// `body` is sent as plain text; without one a page that names the status is made.
+    pub fn return_http_status(&mut self, status: u16, body: Option<&str>) {
+        self.asked = Some(Box::new(Asked::HttpStatus(status, body.map(str::to_owned))));
+    }
+
+    // -- what roles and the core use
+
+    /// Sends at once if nothing waits, queues what the system does not take, and has the poll tell when it does again.
+    ///
+    /// Not bounded here: who calls it reads no more while [`Wsi::tx`] has something.
+    pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        if self.tx.is_empty() && self.io.writable() {
+            sent = self.io.send(bytes)?;
+        }
+        if sent < bytes.len() {
+            self.tx.push(&bytes[sent..]);
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued, as far as the system takes it, and FIN behind it where asked for.
+    pub(crate) fn flush(&mut self, registry: &Registry) -> io::Result<()> {
+        while !self.tx.is_empty() {
+            if !self.io.writable() {
+                return self.io.arm_for_write(registry, self.id.token());
+            }
+            let sent = self.io.send(self.tx.as_slice())?;
+            self.tx.consume(sent);
+        }
+        if self.flags.fin && !self.flags.fin_sent {
+            self.flags.fin_sent = true;
+            self.io.shutdown_write();
+        }
+        Ok(())
+    }
+
+    /// Sends FIN behind everything queued.
+    pub(crate) fn finish(&mut self, registry: &Registry) -> io::Result<()> {
+        self.flags.fin = true;
+        self.flush(registry)
+    }
+
+    /// Whether a writeable callback is due.
+    pub(crate) fn writeable_due(&self) -> bool {
+        self.flags.want_writeable && self.tx.is_empty()
+    }
+}
