@@ -1,0 +1,58 @@
+//! Serves http, and echoes whatever else connects to the same port.
+
+use lexopt::prelude::*;
+use rlws::protocols::RawEcho;
+use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo, logger};
+use std::path::PathBuf;
+
+const USAGE: &str = "\
+usage: minimal-raw-fallback-http-server [OPTIONS]
+  -s               https (not built yet)
+  -s -h            https, and http beside it (not built yet)
+  -s -u            https, and http redirected to it (not built yet)
+  --origin DIR     the folder to serve; the example's own unless told
+  --port N         the port to listen on; 7681, 0 for any
+  --interface I    an interface's name or address; all of them unless told
+  -d LEVEL         log bits: 1 error, 2 warning, 4 notice, 8 info, 16 debug, .., 1024 user; 1031
+  --help           this text
+";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
+    let mut origin = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/minimal-examples/raw/minimal-raw-fallback-http-server/mount-origin"
+    ));
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Short('s' | 'h' | 'u') => return Err("TLS is not built yet".into()),
+            Long("origin") => origin = args.value()?.into(),
+            Long("port") => port = args.value()?.parse()?,
+            Long("interface") => interface = Some(args.value()?.string()?),
+            Short('d') => level = args.value()?.parse()?,
+            Long("help") => {
+                print!("{USAGE}");
+                return Ok(());
+            }
+            _ => return Err(arg.unexpected().into()),
+        }
+    }
+    logger::init(level);
+
+    let mut context = Context::new(ContextInfo::default())?;
+    context.create_vhost(VhostInfo {
+        name: "localhost".into(),
+        listen: Listen::Tcp { port, interface },
+        mounts: vec![Mount::files("/", origin)],
+        error_document_404: Some("/404.html".into()),
+        options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
+            | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        protocols: vec![ProtocolTable::of::<RawEcho>()],
+        listen_accept_role: Some("raw-skt".into()),
+        listen_accept_protocol: Some("raw-echo".into()),
+        ..Default::default()
+    })?;
+    context.stop_on_signals()?;
+    Ok(context.run()?)
+}
