@@ -7,6 +7,7 @@ pub struct HttpDummy;
 
 impl Protocol for HttpDummy {
     const NAME: &'static str = "http-dummy";
+    const ROLES: &'static [&'static str] = &["http"];
     type Session = ();
     type Vhost = ();
 

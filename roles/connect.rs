@@ -61,7 +61,9 @@ struct Connecting {
 
 impl Role for Connecting {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if wsi.parent.is_some_and(|parent| !cx.slots.contains(parent)) {
+        let me = wsi.id;
+        let wanted = |parent| cx.slots.get_mut(parent).is_some_and(|parent| parent.link == Some(me));
+        if !wsi.parent.is_none_or(wanted) {
             return Next::Close(CloseReason::PartnerGone);
         }
         if let Some(Asked::Resolved(answer)) = wsi.asked.take().map(|asked| *asked) {

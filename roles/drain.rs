@@ -36,9 +36,6 @@ impl Role for Draining {
         if wsi.io.dead() {
             return over;
         }
-        if wsi.flags.eof {
-            return if wsi.tx.is_empty() { over } else { Next::Stay };
-        }
         if !wsi.io.readable() {
             return Next::Stay;
         }
@@ -47,11 +44,8 @@ impl Role for Draining {
                 self.discarded += n;
                 if self.discarded > limits::DRAIN_BYTES { over } else { Next::Again }
             }
-            Ok(Received::Eof) => {
-                wsi.flags.eof = true;
-                if wsi.tx.is_empty() { over } else { Next::Stay }
-            }
-            Ok(Received::Blocked) => Next::Stay,
+            Ok(Received::Eof) if wsi.tx.is_empty() => over,
+            Ok(Received::Eof | Received::Blocked) => Next::Stay,
             Err(_) => over,
         }
     }

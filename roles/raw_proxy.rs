@@ -52,7 +52,7 @@ impl RoleOps for RawProxy {
         let protocol = to.unwrap_or_default();
         let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();
         let side = if wsi.flags.client { Side::Cli } else { Side::Srv };
-        let mut half = Half { side, other: None, shows_rx: interests.contains(side.interest()), idle_timeout: None };
+        let mut half = Half { side, shows_rx: interests.contains(side.interest()) };
         protocol::attach(wsi, cx, protocol);
         let bound = half.introduce(wsi, cx).and_then(|()| match side {
             Side::Srv => half.connect_onward(wsi, cx, protocol),
@@ -87,22 +87,19 @@ impl Side {
 
 struct Half {
     side: Side,
-    /// The connection that is, or will be, the other half.
-    other: Option<WsiId>,
     /// The protocol sees what this half receives.
     shows_rx: bool,
-    idle_timeout: Option<Duration>,
 }
 
 impl Role for Half {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let partner_lives = self.other.is_some_and(|other| cx.slots.contains(other));
-        if !partner_lives {
-            return Next::Close(CloseReason::PartnerGone);
-        }
-        let Some(partner) = wsi.link else {
+        let me = wsi.id;
+        let partner = match wsi.link.and_then(|link| cx.slots.get_mut(link)) {
+            Some(partner) if partner.link == Some(me) => partner.id,
             // Still connecting. What the client says meanwhile waits in its socket.
-            return if wsi.io.dead() { Next::Close(CloseReason::PeerClosed) } else { Next::Stay };
+            Some(partner) if partner.parent == Some(me) && !wsi.io.dead() => return Next::Stay,
+            Some(partner) if partner.parent == Some(me) => return Next::Close(CloseReason::PeerClosed),
+            _ => return Next::Close(CloseReason::PartnerGone),
         };
         let mut buf = mem::take(&mut cx.buf);
         let pumped = self.pump(wsi, partner, cx, &mut buf);
@@ -126,7 +123,7 @@ impl Role for Half {
         }
         if !wsi.tx.is_empty() || !partner.tx.is_empty() {
             // Not silent: a slow reader.
-            wsi.deadline = patience(self.idle_timeout, wsi, partner).map(|patience| now + patience);
+            wsi.deadline = patience(wsi, partner).map(|patience| now + patience);
             return Next::Stay;
         }
         Next::Close(CloseReason::Timeout("nothing to relay for too long"))
@@ -141,9 +138,6 @@ impl Role for Half {
             let _too_late = protocol::call(wsi, cx, reason);
         }
         protocol::detach(wsi);
-        if let Some(other) = self.other {
-            cx.wake(other);
-        }
     }
 }
 
@@ -163,25 +157,24 @@ impl Half {
     }
 
     /// Begins the onward connection that the protocol asked for.
-    fn connect_onward(&mut self, wsi: &mut Wsi, cx: &mut Cx, protocol: ProtocolIndex) -> Result<(), CloseReason> {
+    fn connect_onward(&self, wsi: &mut Wsi, cx: &mut Cx, protocol: ProtocolIndex) -> Result<(), CloseReason> {
         let Some(Asked::Onward(onward)) = wsi.asked.take().map(|asked| *asked) else {
             let name = cx.enabled(wsi.vhost, protocol).map_or("-", |enabled| enabled.table.name);
             log::warn!("{}: protocol {name} did not say where to relay to (connect_onward)", cx.tag(wsi));
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
-        self.idle_timeout = onward.idle_timeout;
+        wsi.idle_timeout = onward.idle_timeout;
         let plan = ConnectPlan { target: onward.target, then: Binding { role: &RawProxy, protocol: Some(protocol) } };
-        self.other = Some(cx.connect(wsi.vhost, plan, Some(wsi.id)));
+        wsi.link = Some(cx.connect(wsi.vhost, plan, Some(wsi.id)));
         Ok(())
     }
 
     /// The onward connection is up: from now on the two know each other.
-    fn link_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+    fn link_up(&self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).ok_or(CloseReason::PartnerGone)?;
-        client.link = Some(wsi.id);
         enqueue(&mut cx.run, client);
         wsi.link = Some(client.id);
-        self.other = Some(client.id);
+        wsi.idle_timeout = client.idle_timeout;
         Ok(())
     }
 
@@ -191,30 +184,33 @@ impl Half {
         if !first.is_empty() {
             self.forward(wsi, partner, cx, first.as_slice())?;
         }
-        let blocked = cx.slots.get_mut(partner).is_none_or(|partner| !partner.tx.is_empty());
-        if wsi.io.readable() && !wsi.flags.eof && !blocked {
-            match wsi.io.recv(&mut buf[..cx.slice])? {
-                Received::Bytes(n) => self.forward(wsi, partner, cx, &buf[..n])?,
-                Received::Eof => wsi.flags.eof = true,
-                Received::Blocked => {}
-            }
+        if wsi.io.dead() && wsi.io.eof() && !wsi.flags.fin_sent {
+            // It said goodbye and then vanished, so no reply will ever reach it.
+            return Err(CloseReason::Lost(io::Error::from(io::ErrorKind::ConnectionReset)));
+        }
+        let partner_takes = cx.slots.get_mut(partner).is_some_and(|partner| partner.tx.is_empty());
+        if partner_takes
+            && wsi.io.readable()
+            && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
+        {
+            self.forward(wsi, partner, cx, &buf[..n])?;
         }
         let Cx { slots, run, registry, now, .. } = cx;
         let Some(partner) = slots.get_mut(partner) else { return Err(CloseReason::PartnerGone) };
-        if wsi.flags.eof && !partner.flags.fin {
+        if wsi.io.eof() && !partner.flags.fin {
             // The partner's turn sets its own deadline.
             enqueue(run, partner);
             partner_lost(partner.finish(registry))?;
         }
-        if wsi.flags.eof && partner.flags.eof && wsi.tx.is_empty() && partner.tx.is_empty() {
+        if wsi.io.eof() && partner.io.eof() && wsi.tx.is_empty() && partner.tx.is_empty() {
             return Err(CloseReason::Done);
         }
-        if wsi.tx.is_empty() && partner.io.readable() && !partner.flags.eof {
+        if wsi.tx.is_empty() && partner.io.readable() && !partner.io.eof() {
             // It may have stopped reading for our sake.
             enqueue(run, partner);
         }
-        wsi.deadline = patience(self.idle_timeout, wsi, partner).map(|patience| *now + patience);
-        let more = wsi.io.readable() && !wsi.flags.eof && partner.tx.is_empty();
+        wsi.deadline = patience(wsi, partner).map(|patience| *now + patience);
+        let more = wsi.io.readable() && !wsi.io.eof() && partner.tx.is_empty();
         Ok(if more { Next::Again } else { Next::Stay })
     }
 
@@ -239,10 +235,10 @@ impl Half {
 }
 
 /// How long the pair may be silent.
-fn patience(idle_timeout: Option<Duration>, wsi: &Wsi, partner: &Wsi) -> Option<Duration> {
-    let half_closed = wsi.flags.eof || partner.flags.eof;
+fn patience(wsi: &Wsi, partner: &Wsi) -> Option<Duration> {
+    let half_closed = wsi.io.eof() || partner.io.eof();
     let linger = half_closed.then_some(limits::HALF_CLOSE_LINGER);
-    [idle_timeout, linger].into_iter().flatten().min()
+    [wsi.idle_timeout, linger].into_iter().flatten().min()
 }
 
 /// A failure of the partner's socket is not ours; but without it there is nothing left to do.

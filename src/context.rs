@@ -151,7 +151,7 @@ impl Context {
 
     /// How long the poll may sleep.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.cx.run.is_empty() {
+        if !self.cx.run.is_empty() || !self.cx.deferred.is_empty() {
             return Some(Duration::ZERO);
         }
         let timer = self.cx.timers.until_next(Instant::now());
@@ -189,6 +189,8 @@ impl Context {
                 }
             }
         }
+        // What was asked for between turns.
+        cx.run_deferred();
         cx.service_run_queue();
         cx.service_timers();
     }

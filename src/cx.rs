@@ -42,6 +42,8 @@ pub struct Cx {
     pub(crate) listeners: Vec<Option<ListenGroup>>,
     /// Connections that have something to do without waiting for an event.
     pub(crate) run: VecDeque<WsiId>,
+    /// A callback is running.
+    pub(crate) calling: bool,
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
@@ -74,6 +76,7 @@ impl Cx {
             vhosts: Vec::new(),
             listeners: Vec::new(),
             run: VecDeque::new(),
+            calling: false,
             deferred: VecDeque::new(),
             timers: Timers::default(),
             resolver: Resolver::new(mio_waker),

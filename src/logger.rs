@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(line_of(Level::Warn, "elsewhere"), Line::Warn);
         assert_eq!(line_of(Level::Info, NOTICE), Line::Notice);
         assert_eq!(line_of(Level::Info, "rlws"), Line::Info);
-        assert_eq!(line_of(Level::Info, "rlws::roles::http"), Line::Info);
+        assert_eq!(line_of(Level::Info, "rlws::anywhere::inside"), Line::Info);
         assert_eq!(line_of(Level::Info, "rlwsx"), Line::User);
         assert_eq!(line_of(Level::Info, "minimal_http_server"), Line::User);
         assert_eq!(line_of(Level::Debug, "elsewhere"), Line::Debug);

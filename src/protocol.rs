@@ -197,7 +197,10 @@ fn with_vhd<T>(
     let enabled = cx.enabled_mut(vhost, protocol)?;
     let table = enabled.table;
     let mut vhd = enabled.vhd.take()?;
+    debug_assert!(!cx.calling, "callbacks never nest");
+    cx.calling = true;
     let result = call(cx, table, &mut *vhd);
+    cx.calling = false;
     if let Some(enabled) = cx.enabled_mut(vhost, protocol) {
         enabled.vhd = Some(vhd);
     }

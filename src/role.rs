@@ -107,6 +107,11 @@ impl CloseReason {
             CloseReason::Lost(_) | CloseReason::Timeout(_) | CloseReason::Drained => false,
         }
     }
+
+    /// Whether the peer may be in the middle of saying something.
+    pub(crate) fn interrupts(&self) -> bool {
+        matches!(self, CloseReason::PeerFault(_) | CloseReason::Refused(_))
+    }
 }
 
 impl fmt::Display for CloseReason {

@@ -1,5 +1,6 @@
 //! One connection's turn: take it out, let its role work, do what the role wants, put it back.
 
+use std::io;
 use std::mem;
 use std::time::Instant;
 
@@ -114,7 +115,7 @@ impl Cx {
         loop {
             match next {
                 Next::Become(_) if swaps == limits::SWAPS => {
-                    next = Next::Close(CloseReason::Refused("its roles hand it around".into()));
+                    next = Next::Close(CloseReason::Lost(io::Error::other("its roles hand it around")));
                 }
                 Next::Become(binding) => {
                     swaps += 1;
@@ -159,8 +160,8 @@ impl Cx {
             self.wake(other);
         }
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
-        let unread = wsi.io.readable() && !matches!(reason, CloseReason::PeerClosed);
-        let open_end = unread || !wsi.tx.is_empty();
+        let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
+        let open_end = !wsi.tx.is_empty() || unread;
         (reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end)
             .then(|| Binding { role: self.role("drain"), protocol: None })
     }

@@ -37,10 +37,6 @@ impl Slots {
         self.slot(id)?.wsi.as_deref_mut()
     }
 
-    pub(crate) fn contains(&self, id: WsiId) -> bool {
-        self.slab.get(id.index as usize).is_some_and(|slot| slot.generation == id.generation)
-    }
-
     /// Takes a connection out to service it; [`Slots::put_back`] or [`Slots::free`] follow.
     pub(crate) fn take(&mut self, id: WsiId) -> Option<Box<Wsi>> {
         self.slot(id)?.wsi.take()

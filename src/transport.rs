@@ -69,9 +69,14 @@ impl Transport {
         on_stream!(self, _sock => true, else false)
     }
 
-    /// Whether a read may bring something.
+    /// Whether a read may bring something, be it the end.
     pub(crate) fn readable(&self) -> bool {
         on_stream!(self, sock => sock.readable, else false)
+    }
+
+    /// Whether the end of the peer's data has been read. Reading again says so again.
+    pub(crate) fn eof(&self) -> bool {
+        on_stream!(self, sock => sock.eof, else false)
     }
 
     /// Whether a write may take something.
@@ -134,13 +139,14 @@ pub(crate) struct Sock<S> {
     /// The peer has sent FIN: read on until the end, short reads prove nothing.
     hup: bool,
     dead: bool,
+    eof: bool,
     armed_for_write: bool,
 }
 
 impl<S: Source> Sock<S> {
     /// A socket of which nothing is known but that a write may be tried.
     pub(crate) fn new(io: S) -> Self {
-        Sock { io, readable: false, writable: true, hup: false, dead: false, armed_for_write: false }
+        Sock { io, readable: false, writable: true, hup: false, dead: false, eof: false, armed_for_write: false }
     }
 
     fn note(&mut self, event: &Event) {
@@ -169,8 +175,14 @@ where
     for<'a> &'a S: Read + Write,
 {
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        if self.eof {
+            return Ok(Received::Eof);
+        }
         match retry(|| (&self.io).read(buf)) {
-            Ok(0) => Ok(Received::Eof),
+            Ok(0) => {
+                self.eof = true;
+                Ok(Received::Eof)
+            }
             Ok(n) => {
                 self.readable = n == buf.len() || self.hup;
                 Ok(Received::Bytes(n))

@@ -264,10 +264,11 @@ fn listen_accept(
         Some(name) => find_protocol(protocols, name).ok_or_else(|| unknown_protocol(vhost, protocols, name))?,
         None => with_pvo(protocols, "raw").or_else(|| with_pvo(protocols, "default")).unwrap_or(0),
     };
+    let named = role.is_some() || protocol.is_some();
     let role = find_role(vhost, role.unwrap_or("raw-skt"))?;
     let in_use =
         options.intersects(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG | Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
-    if in_use || protocol.is_some() {
+    if in_use || named {
         check_fit(vhost, role, &protocols[usize::from(index)].table)?;
     }
     Ok(Binding { role, protocol: Some(index) })
@@ -378,8 +379,8 @@ impl ListenGroup {
     /// The vhost for a host name (no port): its own, else that of the longest domain it is in, else the first.
     pub(crate) fn choose(&self, host: &str) -> Option<VhostId> {
         if self.vhosts.len() > 1 {
-            let host = host.to_ascii_lowercase();
-            let mut rest = host.as_str();
+            let mut lower = [0; LONGEST_HOST];
+            let mut rest = lowercase(host, &mut lower);
             loop {
                 if let Some(id) = self.by_name.get(rest) {
                     return Some(*id);
@@ -390,6 +391,16 @@ impl ListenGroup {
         }
         self.vhosts.first().copied()
     }
+}
+
+/// Bytes of a host name (RFC 1035 section 2.3.4); a longer one has no vhost.
+const LONGEST_HOST: usize = 255;
+
+fn lowercase<'b>(host: &str, into: &'b mut [u8; LONGEST_HOST]) -> &'b str {
+    let Some(into) = into.get_mut(..host.len()) else { return "" };
+    into.copy_from_slice(host.as_bytes());
+    into.make_ascii_lowercase();
+    std::str::from_utf8(into).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
@@ -25,6 +25,9 @@ pub struct WsiId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
+
+/// An id fits a token: half of it index, half generation.
+const _: () = assert!(usize::BITS == 64, "rlws needs a 64-bit platform");
 
 impl WsiId {
     pub(crate) fn token(self) -> Token {
@@ -107,10 +110,12 @@ pub struct Wsi {
     pub(crate) deadline: Option<Instant>,
     /// What the timers hold.
     pub(crate) armed: Option<Instant>,
+    /// A relayed pair is closed after this long without a byte either way.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) peer: Peer,
     /// The connection that this one was made for; it is woken when this one ends.
     pub(crate) parent: Option<WsiId>,
-    /// The other half of a relayed pair, once both are up; it is woken when this one ends.
+    /// The connection that this one is relayed to; it is woken when this one ends. Two that are linked to each other are a pair.
     pub(crate) link: Option<WsiId>,
     /// What a callback or the core asked of the role.
     pub(crate) asked: Option<Box<Asked>>,
@@ -147,8 +152,6 @@ pub(crate) struct Flags {
     /// FIN goes out behind the last queued byte.
     pub(crate) fin: bool,
     pub(crate) fin_sent: bool,
-    /// The end of the peer's data has been read.
-    pub(crate) eof: bool,
     /// We connected; the peer did not.
     pub(crate) client: bool,
     /// The role sends a protocol's bytes as they are.
@@ -169,6 +172,7 @@ impl Wsi {
             tx: Buf::default(),
             deadline: None,
             armed: None,
+            idle_timeout: None,
             peer,
             parent: None,
             link: None,

@@ -46,17 +46,26 @@ impl RoleOps for Http {
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         wsi.deadline = Some(cx.now + cx.info.timeout);
-        Ok(Box::new(Connection { body: None, keep_alive: true, looked_at: 0 }))
+        Ok(Box::new(Connection { body: None, then: Then::NextRequest, looked_at: 0 }))
     }
 }
 
 struct Connection {
     /// The rest of the response being sent.
     body: Option<FileBody>,
-    /// Whether another request may follow the response being sent.
-    keep_alive: bool,
+    /// What follows the response being sent.
+    then: Then,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
+}
+
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    NextRequest,
+    Close,
+    /// The request has a body that nobody reads. What follows it could not be told from it.
+    CloseUnread,
 }
 
 impl Role for Connection {
@@ -144,11 +153,16 @@ impl Connection {
         }) {
             wsi.vhost = chosen;
         }
-        // A body that nobody reads is the end of the connection: what follows it could not be told from it.
-        let has_body = !matches!(head.body, Body::None | Body::Length(0));
-        self.keep_alive = head.keep_alive && !has_body;
-        let terms =
-            Terms { version: head.version, keep_alive: self.keep_alive, head_only: head.method == Method::Head };
+        self.then = match head.body {
+            Body::None | Body::Length(0) if head.keep_alive => Then::NextRequest,
+            Body::None | Body::Length(0) => Then::Close,
+            Body::Length(_) | Body::Chunked => Then::CloseUnread,
+        };
+        let terms = Terms {
+            version: head.version,
+            keep_alive: self.then == Then::NextRequest,
+            head_only: head.method == Method::Head,
+        };
         self.body = Answer::to(wsi, cx, head).send(wsi, cx, terms)?;
         if self.body.is_some() {
             wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
@@ -160,8 +174,10 @@ impl Connection {
 
     /// The response is out. Another request may follow.
     fn end_transaction(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<(), CloseReason> {
-        if !self.keep_alive {
-            return Err(CloseReason::Done);
+        match self.then {
+            Then::NextRequest => {}
+            Then::Close => return Err(CloseReason::Done),
+            Then::CloseUnread => return Err(CloseReason::Refused("its request has a body".into())),
         }
         let idle = cx.vhost(wsi.vhost).map_or(cx.info.timeout, |vhost| vhost.keepalive_timeout);
         wsi.deadline = Some(cx.now + idle);

@@ -1,0 +1,129 @@
+//! The harness of the integration tests: servers to test, peers to test them with, and deadlines.
+//!
+//! | file | what it offers |
+//! |---|---|
+//! | `server` | a `Context` on a thread of its own, which the test can ask things |
+//! | `program` | an example, spawned as its user would |
+//! | `sshd` | a real ssh server with a key of its own, and clients that use it |
+//! | `onward` | what a proxy connects to: echo, sink, source, black hole, .. |
+//! | `recorder` | a protocol that notes its callbacks |
+//! | `net` | sockets with deadlines, bytes to send, comparison of what came |
+//! | `http` | the least of an http client, for what curl can't do |
+//! | `site` | a folder of pages to serve |
+//! | `log` | what this process logged, by thread |
+//!
+//! Every wait has a deadline, and no test waits for a length of time to have passed.
+
+// Each test file is a crate that compiles this module, and uses its own part of it.
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+pub mod http;
+pub mod log;
+pub mod net;
+pub mod onward;
+pub mod program;
+pub mod recorder;
+pub mod server;
+pub mod site;
+pub mod sshd;
+
+pub use net::*;
+pub use onward::{BlackHole, Onward, Refusing};
+pub use program::Program;
+pub use recorder::{Recorder, What};
+pub use server::Server;
+pub use site::Site;
+pub use sshd::Sshd;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rlws::Pvo;
+
+/// How long anything may take before its test fails. Generous, for only failing tests wait for it; and below the minute after which
+/// a half-closed pair is given up, lest that passes for a proper end.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds, and fails the test at the deadline. `what` completes "did not happen in time: ..".
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "did not happen in time: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The path of a program that the test drives. A missing one fails the test, and says what to install.
+#[track_caller]
+pub fn require(program: &str) -> PathBuf {
+    const ALSO_IN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(ALSO_IN.map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file());
+    let package = match program {
+        "ssh" | "scp" | "sftp" | "ssh-keygen" => "openssh-client",
+        "sshd" => "openssh-server",
+        "ip" => "iproute2",
+        other => other,
+    };
+    found
+        .unwrap_or_else(|| panic!("this test needs `{program}`: apt-get install {package} (tests/run does it for you)"))
+}
+
+/// Runs a command to its end, within the deadline; fails the test where it fails. Returns what it wrote to stdout.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> Vec<u8> {
+    let output = finish(command);
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Runs a command to its end, within the deadline, with nothing to read on stdin.
+#[track_caller]
+pub fn finish(command: &mut Command) -> Output {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let pid = rustix::process::Pid::from_child(&child);
+    let waiter = std::thread::spawn(move || child.wait_with_output());
+    let end = Instant::now() + DEADLINE;
+    while !waiter.is_finished() {
+        if Instant::now() > end {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            panic!("did not end in time: {command:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = waiter.join().expect("the waiter does not panic");
+    output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// The options of one protocol: `options("raw-proxy", &[("onward", "ipv4:127.0.0.1:22")])`.
+pub fn options(protocol: &str, pairs: &[(&str, &str)]) -> Pvo {
+    let own = pairs.iter().fold(Pvo::default(), |pvo, (name, value)| pvo.with(*name, *value));
+    Pvo::default().with(protocol, own)
+}
+
+/// Waits until a number has stopped changing: what moves it has met a bound.
+pub fn settled(mut number: impl FnMut() -> usize) -> usize {
+    let (mut last, mut same) = (number(), 0);
+    eventually("a number that stops changing", || {
+        let now = number();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same == 150
+    });
+    last
+}
+
+/// The open file descriptors of a process.
+pub fn count_fds(process: &Path) -> usize {
+    std::fs::read_dir(process.join("fd")).map_or(0, |entries| entries.count())
+}

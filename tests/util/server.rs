@@ -1,0 +1,164 @@
+//! A `Context` on a thread of its own. The test asks it things between two turns of its loop.
+
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::thread::{JoinHandle, ThreadId};
+
+use rlws::{Context, ContextInfo, VhostInfo, Waker};
+
+use super::recorder::{self, Event};
+use super::{DEADLINE, count_fds, eventually, log};
+
+type Job = Box<dyn FnOnce(&mut Context) + Send>;
+
+/// A running context. Dropping it ends the loop; a panic on the loop's thread becomes the test's.
+pub struct Server<T = u16> {
+    /// What the closure returned that set the context up: ports, ids.
+    pub made: T,
+    pub waker: Waker,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    thread_id: ThreadId,
+    wsi_at_start: usize,
+    fds_at_start: usize,
+}
+
+impl Server<u16> {
+    /// A context with one vhost, whose port is what was made.
+    #[track_caller]
+    pub fn with_vhost(info: impl FnOnce() -> VhostInfo + Send + 'static) -> Server<u16> {
+        Server::with_vhost_in(ContextInfo::default(), info)
+    }
+
+    #[track_caller]
+    pub fn with_vhost_in(context: ContextInfo, info: impl FnOnce() -> VhostInfo + Send + 'static) -> Server<u16> {
+        Server::start_with(context, move |context| make_vhost(context, info()))
+    }
+}
+
+/// Makes a vhost that has to succeed; its port.
+#[track_caller]
+pub fn make_vhost(context: &mut Context, info: VhostInfo) -> u16 {
+    let id = context.create_vhost(info).unwrap_or_else(|error| panic!("create_vhost: {error}"));
+    context.cx().listen_port(id).unwrap_or_default()
+}
+
+impl<T: Send + 'static> Server<T> {
+    #[track_caller]
+    pub fn start(setup: impl FnOnce(&mut Context) -> T + Send + 'static) -> Server<T> {
+        Server::start_with(ContextInfo::default(), setup)
+    }
+
+    #[track_caller]
+    pub fn start_with(info: ContextInfo, setup: impl FnOnce(&mut Context) -> T + Send + 'static) -> Server<T> {
+        log::keep();
+        let (jobs, queue) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut context = Context::new(info).expect("Context::new");
+            let made = setup(&mut context);
+            tell.send((made, context.waker(), context.cx().wsi_count())).expect("the test waits for this");
+            serve(&mut context, &queue);
+        });
+        let thread_id = thread.thread().id();
+        let Ok((made, waker, wsi_at_start)) = told.recv() else {
+            let panic = thread.join().expect_err("it told nothing, so it panicked");
+            std::panic::resume_unwind(panic);
+        };
+        Server {
+            made,
+            waker,
+            jobs: Some(jobs),
+            thread: Some(thread),
+            thread_id,
+            wsi_at_start,
+            fds_at_start: count_fds(Path::new("/proc/self")),
+        }
+    }
+
+    /// Runs `job` on the loop's thread between two turns, and returns what it returned.
+    #[track_caller]
+    pub fn ask<R: Send + 'static>(&self, job: impl FnOnce(&mut Context) -> R + Send + 'static) -> R {
+        let (tell, told) = mpsc::channel();
+        let job: Job = Box::new(move |context| {
+            // Only a test that failed meanwhile stops listening.
+            let _ = tell.send(job(context));
+        });
+        let jobs = self.jobs.as_ref().expect("only drop takes it");
+        jobs.send(job).expect("the loop's thread has ended");
+        self.waker.wake();
+        told.recv_timeout(DEADLINE).expect("the loop does not answer")
+    }
+
+    /// Returns after the loop has had at least one whole turn: it has read what was sent to it before.
+    #[track_caller]
+    pub fn turn(&self) {
+        for _ in 0..2 {
+            self.ask(|_| ());
+        }
+    }
+
+    #[track_caller]
+    pub fn wsi_count(&self) -> usize {
+        self.ask(|context| context.cx().wsi_count())
+    }
+
+    /// The callbacks that the `Recorder` protocols noted so far.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Event> {
+        self.ask(|_| recorder::events())
+    }
+
+    /// The lines that the loop's thread logged so far.
+    pub fn log(&self) -> Vec<String> {
+        log::of(self.thread_id)
+    }
+
+    /// Waits for a line that has all of `parts`, of which the first is usually its level.
+    #[track_caller]
+    pub fn wait_for_log(&self, parts: &[&str]) {
+        let has_it = || self.log().iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        eventually(&format!("a log line with {parts:?}"), has_it);
+    }
+
+    /// Waits until all connections are gone, and with them their file descriptors.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        self.assert_nothing_left_beside(0);
+    }
+
+    /// The same, where the test itself still holds some sockets that it opened since the start.
+    #[track_caller]
+    pub fn assert_nothing_left_beside(&self, own_sockets: usize) {
+        eventually("only the listeners are left", || self.wsi_count() == self.wsi_at_start);
+        // With `cargo test` the other tests of this process open and close files too.
+        if std::env::var_os("NEXTEST").is_some() {
+            eventually("no more file descriptors than at the start", || {
+                count_fds(Path::new("/proc/self")) <= self.fds_at_start + own_sockets
+            });
+        }
+    }
+}
+
+fn serve(context: &mut Context, jobs: &Receiver<Job>) {
+    loop {
+        match jobs.try_recv() {
+            Ok(job) => job(context),
+            Err(TryRecvError::Empty) => context.service(None).expect("service"),
+            Err(TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+impl<T> Drop for Server<T> {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        self.waker.wake();
+        let ended = self.thread.take().expect("only drop takes it").join();
+        if std::thread::panicking() {
+            eprintln!("--- log of the loop:\n{}", log::of(self.thread_id).join("\n"));
+        } else if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
