@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 
@@ -172,21 +173,15 @@ impl Context {
     fn turn(&mut self, now: Instant) {
         let Context { events, signals, cx, .. } = self;
         cx.set_now(now);
-        let waiting = events.iter().count() + cx.run.len();
+        let fresh = events.iter().filter(|event| note(cx, event)).count();
+        let waiting = fresh + cx.run.len();
         cx.slice = if waiting > 1 { limits::SLICE_WHILE_OTHERS_WAIT } else { limits::SERVICE_BUFFER };
         for event in events.iter() {
             match event.token() {
                 WAKER => woken(cx),
                 SIGNALS => signalled(signals, cx),
-                token => {
-                    let id = WsiId::of_token(token);
-                    let Some(wsi) = cx.slots.get_mut(id) else { continue };
-                    wsi.io.note(event);
-                    // Who is queued anyway has its turn in a moment; two would be unfair.
-                    if !wsi.flags.queued {
-                        cx.service(id);
-                    }
-                }
+                // Who is queued anyway has its turn in a moment; two would be unfair.
+                token => cx.service_unless_queued(WsiId::of_token(token)),
             }
         }
         // What was asked for between turns.
@@ -194,6 +189,13 @@ impl Context {
         cx.service_run_queue();
         cx.service_timers();
     }
+}
+
+/// Remembers what the poll said. Whether it makes one more connection wait for its turn to read.
+fn note(cx: &mut Cx, event: &Event) -> bool {
+    let Some(wsi) = cx.slots.get_mut(WsiId::of_token(event.token())) else { return false };
+    wsi.io.note(event);
+    event.is_readable() && !wsi.flags.queued
 }
 
 impl Drop for Context {

@@ -17,11 +17,17 @@ enum Turn {
 }
 
 impl Cx {
-    /// A turn because of an event, a wake-up or unfinished work.
-    pub(crate) fn service(&mut self, id: WsiId) {
+    fn service(&mut self, id: WsiId) {
         if let Some(wsi) = self.slots.take(id) {
             self.turn(wsi, Turn::Ready);
             self.run_deferred();
+        }
+    }
+
+    /// A turn because of an event, for who does not have one coming.
+    pub(crate) fn service_unless_queued(&mut self, id: WsiId) {
+        if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.queued) {
+            self.service(id);
         }
     }
 
