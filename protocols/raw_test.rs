@@ -6,13 +6,16 @@ use std::rc::Rc;
 use super::http_dummy;
 use crate::{Call, InitError, Protocol, Pvo, Reason, Verdict, VhostCall};
 
-/// Bytes that are kept for clients that read slowly. Who falls further behind than this is disconnected.
+/// Bytes of the latest messages that are kept for clients that read slowly. Who falls further behind is disconnected.
 const BACKLOG: usize = 1024 * 1024;
+
+/// What keeping a message costs beside its bytes.
+const OVERHEAD: usize = 64;
 
 /// A small chat without names.
 pub struct RawTest;
 
-/// What has been said, as far as somebody may not have it yet.
+/// The latest messages.
 #[derive(Default)]
 pub struct Talk {
     said: VecDeque<Rc<[u8]>>,
@@ -65,10 +68,10 @@ impl Talk {
 
     fn add(&mut self, data: &[u8]) {
         self.said.push_back(data.into());
-        self.bytes += data.len();
+        self.bytes += data.len() + OVERHEAD;
         while self.bytes > BACKLOG {
             let Some(oldest) = self.said.pop_front() else { break };
-            self.bytes -= oldest.len();
+            self.bytes -= oldest.len() + OVERHEAD;
             self.forgotten += 1;
         }
     }

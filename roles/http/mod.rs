@@ -101,33 +101,27 @@ impl Connection {
         self.request(wsi, cx, buf)
     }
 
-    /// Looks for a request among the bytes that are there.
+    /// Looks for a request, among the bytes held and then those of the socket. Nothing is held of a request that comes in one piece.
     fn request(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
-        let mut held = wsi.rx.take();
-        let mut bytes = held.as_slice();
-        if bytes.len() == self.looked_at {
-            if !wsi.io.readable() {
-                wsi.rx = held;
-                return Ok(Next::Stay);
-            }
-            match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
-                Received::Eof => return Err(CloseReason::PeerClosed),
-                Received::Blocked => {
-                    wsi.rx = held;
-                    return Ok(Next::Stay);
-                }
-                Received::Bytes(n) if held.is_empty() => bytes = &buf[..n],
-                Received::Bytes(n) => {
-                    held.push(&buf[..n]);
-                    bytes = held.as_slice();
-                }
-            }
+        let mut fresh = 0;
+        if wsi.rx.len() == self.looked_at {
+            fresh = match self.read(wsi, buf)? {
+                0 => return Ok(Next::Stay),
+                n => n,
+            };
         }
-        match h1::parse(bytes) {
+        let mut held = wsi.rx.take();
+        let bytes = if held.is_empty() { &buf[..fresh] } else { held.as_slice() };
+        let parsed = if self.may_be_complete(bytes) { h1::parse(bytes) } else { Parsed::Partial };
+        match parsed {
             Parsed::Complete { head, len } => {
                 let answered = self.respond(wsi, cx, &head);
-                wsi.rx.push(&bytes[len..]);
+                match held.is_empty() {
+                    true => held.push(&buf[len..fresh]),
+                    false => held.consume(len),
+                }
                 self.looked_at = 0;
+                wsi.rx = held;
                 answered
             }
             Parsed::Partial => {
@@ -135,7 +129,10 @@ impl Connection {
                     wsi.deadline = Some(cx.now + cx.info.timeout);
                 }
                 self.looked_at = bytes.len();
-                wsi.rx.push(bytes);
+                if held.is_empty() {
+                    held.push(&buf[..fresh]);
+                }
+                wsi.rx = held;
                 Ok(if wsi.io.readable() { Next::Again } else { Next::Stay })
             }
             Parsed::Bad(status) => {
@@ -144,6 +141,28 @@ impl Connection {
                 Err(CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()))
             }
         }
+    }
+
+    /// Reads into `buf`, and from there behind what is held already. 0: nothing now.
+    fn read(&self, wsi: &mut Wsi, buf: &mut [u8]) -> Result<usize, CloseReason> {
+        if !wsi.io.readable() {
+            return Ok(0);
+        }
+        match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
+            Received::Eof => Err(CloseReason::PeerClosed),
+            Received::Blocked => Ok(0),
+            Received::Bytes(n) => {
+                if !wsi.rx.is_empty() {
+                    wsi.rx.push(&buf[..n]);
+                }
+                Ok(n)
+            }
+        }
+    }
+
+    /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
+    fn may_be_complete(&self, bytes: &[u8]) -> bool {
+        self.looked_at == 0 || bytes.len() >= limits::HTTP_HEAD || bytes[self.looked_at..].contains(&b'\n')
     }
 
     fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Result<Next, CloseReason> {

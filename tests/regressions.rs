@@ -1,0 +1,105 @@
+//! Bugs that were, each with the test that would have caught it. Time is injected where a bug was about time.
+
+mod util;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use rlws::protocols::{RawEcho, RawProxy};
+use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use util::{eventually, options};
+
+/// Turns the loop, at a time of the test's choosing, until a byte can be read.
+fn read_byte(context: &mut Context, at: Instant, from: &mut TcpStream) -> u8 {
+    from.set_nonblocking(true).expect("own socket");
+    let mut byte = [0];
+    eventually("a byte arrives", || {
+        context.service_at(at).expect("service");
+        match from.read(&mut byte) {
+            Ok(n) => n == 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                false
+            }
+        }
+    });
+    byte[0]
+}
+
+/// Turns the loop until only the listen socket is left.
+fn wait_until_gone(context: &mut Context, at: Instant) {
+    eventually("the connections are closed", || {
+        context.service_at(at).expect("service");
+        context.cx().wsi_count() == 1
+    });
+}
+
+#[test]
+fn a_relayed_pair_with_traffic_in_one_direction_is_not_idle() {
+    let onward = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let target = format!("ipv4:{}", onward.local_addr().expect("bound"));
+    let mut context = Context::new(ContextInfo::default()).expect("context");
+    let vhost = context
+        .create_vhost(VhostInfo {
+            listen: Listen::on("127.0.0.1", 0),
+            protocols: vec![ProtocolTable::of::<RawProxy>()],
+            pvo: options("raw-proxy", &[("onward", &target), ("idle-timeout-secs", "10")]),
+            options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
+            listen_accept_role: Some("raw-proxy".into()),
+            ..Default::default()
+        })
+        .expect("vhost");
+    let port = context.cx().listen_port(vhost).expect("it listens");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    let start = Instant::now();
+    onward.set_nonblocking(true).expect("own socket");
+    let mut server = None;
+    eventually("the relay connects onward", || {
+        context.service_at(start).expect("service");
+        server = onward.accept().ok();
+        server.is_some()
+    });
+    let (mut server, _) = server.expect("accepted");
+
+    // The onward server alone talks, every 8 of the 10 seconds.
+    for round in 1..=5 {
+        let at = start + Duration::from_secs(8 * round);
+        server.write_all(&[round as u8]).expect("the relay lives");
+        assert_eq!(read_byte(&mut context, at, &mut client), round as u8);
+    }
+    context.service_at(start + Duration::from_secs(49)).expect("service");
+    assert_eq!(context.cx().wsi_count(), 3, "nine seconds after the last byte");
+    wait_until_gone(&mut context, start + Duration::from_secs(51));
+}
+
+#[test]
+fn a_silence_longer_than_the_first_packet_timeout_still_falls_back() {
+    let mut context =
+        Context::new(ContextInfo { timeout: Duration::from_secs(5), ..Default::default() }).expect("context");
+    let vhost = context
+        .create_vhost(VhostInfo {
+            listen: Listen::on("127.0.0.1", 0),
+            protocols: vec![ProtocolTable::of::<RawEcho>()],
+            options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
+            fallback_silence: Some(Duration::from_secs(30)),
+            ..Default::default()
+        })
+        .expect("vhost");
+    let port = context.cx().listen_port(vhost).expect("it listens");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    let start = Instant::now();
+    client.write_all(b"GE").expect("send");
+    eventually("the connection is accepted", || {
+        context.service_at(start).expect("service");
+        context.cx().wsi_count() == 2
+    });
+    context.service_at(start).expect("service");
+
+    context.service_at(start + Duration::from_secs(29)).expect("service");
+    assert_eq!(context.cx().wsi_count(), 2, "not dropped before the silence is over");
+    assert_eq!(read_byte(&mut context, start + Duration::from_secs(31), &mut client), b'G');
+    // The first packet's timeout no longer applies to what it became.
+    context.service_at(start + Duration::from_secs(3600)).expect("service");
+    assert_eq!(context.cx().wsi_count(), 2);
+}
