@@ -20,12 +20,11 @@ use mio::Interest;
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::connect::{ConnectPlan, Target};
+use crate::connect::{ConnectPlan, SecurePlan, Target, came_to_nothing, is_wanted};
 use crate::cx::Cx;
 use crate::listening;
-use crate::protocol;
-use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::tls::TlsClient;
 use crate::transport::{Sock, Transport};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Asked, Peer, Wsi};
@@ -38,12 +37,13 @@ impl RoleOps for Connect {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        let Some(Asked::Connect(ConnectPlan { target, then })) = wsi.asked.take().map(|asked| *asked) else {
+        let Some(Asked::Connect(ConnectPlan { target, tls, then })) = wsi.asked.take().map(|asked| *asked) else {
             return Err(CloseReason::Refused("it has no target".into()));
         };
         let give_up_at = cx.now + cx.info.connect_timeout;
         wsi.deadline = Some(give_up_at);
-        let mut connecting = Connecting { target, then, give_up_at, addresses: VecDeque::new(), tried: Vec::new() };
+        let mut connecting =
+            Connecting { target, tls, then, give_up_at, addresses: VecDeque::new(), tried: Vec::new() };
         connecting.begin(wsi, cx);
         Ok(Box::new(connecting))
     }
@@ -51,6 +51,7 @@ impl RoleOps for Connect {
 
 struct Connecting {
     target: Target,
+    tls: Option<TlsClient>,
     then: Binding,
     give_up_at: Instant,
     /// Those not tried yet.
@@ -61,9 +62,7 @@ struct Connecting {
 
 impl Role for Connecting {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let me = wsi.id;
-        let wanted = |parent| cx.slots.get_mut(parent).is_some_and(|parent| parent.link == Some(me));
-        if !wsi.parent.is_none_or(wanted) {
+        if !is_wanted(wsi, cx) {
             return Next::Close(CloseReason::PartnerGone);
         }
         if let Some(Asked::Resolved(answer)) = wsi.asked.take().map(|asked| *asked) {
@@ -72,7 +71,7 @@ impl Role for Connecting {
         }
         loop {
             match wsi.io.connected() {
-                Some(Ok(())) => return Next::Become(self.then),
+                Some(Ok(())) => return self.arrived(wsi, cx),
                 Some(Err(error)) => self.failed(wsi, cx, &error),
                 None if wsi.io.is_stream() || self.waits_for_name() => return Next::Stay,
                 None => return self.give_up(wsi, cx),
@@ -168,15 +167,15 @@ impl Connecting {
 
     fn give_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let why = format!("cannot connect to {}: {}", self.target, self.tried.join("; "));
-        let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| parent.peer.to_string());
-        let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
-        log::warn!("{}: {why}{for_whom}", cx.tag(wsi));
-        if let Some(protocol) = self.then.protocol {
-            protocol::attach(wsi, cx, protocol);
-            let _closed_anyway = protocol::call(wsi, cx, Reason::ClientConnectionError(&why));
-            protocol::detach(wsi);
-        }
-        Next::Close(CloseReason::Refused("there is no connection".into()))
+        came_to_nothing(wsi, cx, self.then.protocol, &why)
+    }
+
+    /// The socket is connected.
+    fn arrived(&mut self, wsi: &mut Wsi, cx: &Cx) -> Next {
+        let Some(tls) = self.tls.take() else { return Next::Become(self.then) };
+        let plan = SecurePlan { tls, target: self.target.clone(), give_up_at: self.give_up_at, then: self.then };
+        wsi.asked = Some(Box::new(Asked::Secure(plan)));
+        Next::Become(Binding { role: cx.role("tls"), protocol: None })
     }
 }
 

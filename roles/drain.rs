@@ -44,7 +44,7 @@ impl Role for Draining {
                 self.discarded += n;
                 if self.discarded > limits::DRAIN_BYTES { over } else { Next::Again }
             }
-            Ok(Received::Eof) if wsi.tx.is_empty() => over,
+            Ok(Received::Eof) if wsi.is_flushed() => over,
             Ok(Received::Eof | Received::Blocked) => Next::Stay,
             Err(_) => over,
         }

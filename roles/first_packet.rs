@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use crate::cx::Cx;
-use crate::first_packet::{Decision, Moment, decide};
+use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::options::Options;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
@@ -26,6 +26,11 @@ pub(crate) struct FirstPacket;
 impl RoleOps for FirstPacket {
     fn name(&self) -> &'static str {
         "first-packet"
+    }
+
+    /// http/1.1 shares its port with everything that is not http, over TLS as well.
+    fn alpn(&self) -> Option<&'static str> {
+        Some("http/1.1")
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
@@ -83,20 +88,23 @@ fn follow(wsi: &Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
     let (Some(vhost), Some(group)) = (cx.vhost(wsi.vhost), cx.group_of(wsi.vhost)) else {
         return Next::Close(CloseReason::Done);
     };
-    let http = Binding { role: cx.role("http"), protocol: None };
-    match decide(group.kind, vhost.options(), moment) {
+    let kind = if wsi.is_tls() { Listener::TlsEstablished } else { group.kind };
+    let role = |name| Binding { role: cx.role(name), protocol: None };
+    match decide(kind, vhost.options(), moment) {
         Decision::Wait if wsi.io.readable() => Next::Again,
         Decision::Wait => Next::Stay,
-        Decision::Http => Next::Become(http),
+        Decision::Http => Next::Become(role("http")),
+        Decision::TlsHandshake => Next::Become(role("tls")),
+        Decision::RedirectToHttps => Next::Become(role("http-redirect")),
         Decision::ListenAccept => {
-            log::info!("{}: not http, falls back to {}", cx.tag(wsi), vhost.listen_accept.role.name());
+            log::info!("{}: falls back to {}", cx.tag(wsi), vhost.listen_accept.role.name());
             Next::Become(vhost.listen_accept)
         }
         Decision::Refuse => {
             log::info!("{}: not http, and no fallback is configured", cx.tag(wsi));
-            Next::Become(http)
+            Next::Become(role("http"))
         }
-        Decision::Drop | Decision::TlsHandshake | Decision::RedirectToHttps => Next::Close(match moment {
+        Decision::Drop => Next::Close(match moment {
             Moment::Timeout => CloseReason::Timeout("it did not say what it is"),
             Moment::Eof([]) => CloseReason::PeerClosed,
             _ => CloseReason::Refused("nothing serves what it speaks".into()),

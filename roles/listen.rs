@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::cx::Cx;
-use crate::first_packet::{Decision, Moment, decide};
+use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::listening::ListenError;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
@@ -81,6 +81,8 @@ fn first_binding(wsi: &Wsi, cx: &Cx) -> Option<Binding> {
     let vhost = cx.vhost(wsi.vhost)?;
     let kind = cx.group(vhost.listener?)?.kind;
     Some(match decide(kind, vhost.options(), Moment::Accept) {
+        // What it becomes is said when the handshake is done.
+        Decision::ListenAccept if kind == Listener::Tls => Binding { role: cx.role("tls"), protocol: None },
         Decision::ListenAccept => vhost.listen_accept,
         _ => Binding { role: cx.role("first-packet"), protocol: None },
     })

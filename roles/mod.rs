@@ -7,6 +7,7 @@ mod http;
 mod listen;
 mod raw_proxy;
 mod raw_skt;
+mod tls;
 
 use crate::role::RoleOps;
 
@@ -14,7 +15,9 @@ use crate::role::RoleOps;
 pub(crate) static ALL: &[&dyn RoleOps] = &[
     &listen::Listen,
     &first_packet::FirstPacket,
+    &tls::Tls,
     &http::Http,
+    &http::HttpRedirect,
     &raw_skt::RawSkt,
     &raw_proxy::RawProxy,
     &connect::Connect,

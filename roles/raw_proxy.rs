@@ -121,7 +121,7 @@ impl Role for Half {
             wsi.deadline = Some(later);
             return Next::Stay;
         }
-        if !wsi.tx.is_empty() || !partner.tx.is_empty() {
+        if !wsi.is_flushed() || !partner.is_flushed() {
             // Not silent: a slow reader.
             wsi.deadline = patience(wsi, partner).map(|patience| now + patience);
             return Next::Stay;
@@ -164,7 +164,11 @@ impl Half {
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
         wsi.idle_timeout = onward.idle_timeout;
-        let plan = ConnectPlan { target: onward.target, then: Binding { role: &RawProxy, protocol: Some(protocol) } };
+        let plan = ConnectPlan {
+            target: onward.target,
+            tls: onward.tls,
+            then: Binding { role: &RawProxy, protocol: Some(protocol) },
+        };
         wsi.link = Some(cx.connect(wsi.vhost, plan, Some(wsi.id)));
         Ok(())
     }
@@ -188,7 +192,7 @@ impl Half {
             // It said goodbye and then vanished, so no reply will ever reach it.
             return Err(CloseReason::Lost(io::Error::from(io::ErrorKind::ConnectionReset)));
         }
-        let partner_takes = cx.slots.get_mut(partner).is_some_and(|partner| partner.tx.is_empty());
+        let partner_takes = cx.slots.get_mut(partner).is_some_and(|partner| partner.is_flushed());
         if partner_takes
             && wsi.io.readable()
             && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
@@ -202,15 +206,15 @@ impl Half {
             enqueue(run, partner);
             partner_lost(partner.finish(registry))?;
         }
-        if wsi.io.eof() && partner.io.eof() && wsi.tx.is_empty() && partner.tx.is_empty() {
+        if wsi.io.eof() && partner.io.eof() && wsi.is_flushed() && partner.is_flushed() {
             return Err(CloseReason::Done);
         }
-        if wsi.tx.is_empty() && partner.io.readable() && !partner.io.eof() {
+        if wsi.is_flushed() && partner.io.readable() && !partner.io.eof() {
             // It may have stopped reading for our sake.
             enqueue(run, partner);
         }
         wsi.deadline = patience(wsi, partner).map(|patience| *now + patience);
-        let more = wsi.io.readable() && !wsi.io.eof() && partner.tx.is_empty();
+        let more = wsi.io.readable() && !wsi.io.eof() && partner.is_flushed();
         Ok(if more { Next::Again } else { Next::Stay })
     }
 

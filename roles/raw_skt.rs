@@ -97,7 +97,7 @@ impl RawConnection {
 }
 
 fn may_read(wsi: &Wsi) -> bool {
-    wsi.tx.is_empty() && wsi.io.readable()
+    wsi.is_flushed() && wsi.io.readable()
 }
 
 /// Calls back, and sends what the protocol wrote.

@@ -6,10 +6,15 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::role::Binding;
-use crate::vhost::VhostId;
+use crate::cx::Cx;
+use crate::protocol;
+use crate::reason::Reason;
+use crate::role::{Binding, CloseReason, Next};
+use crate::tls::TlsClient;
+use crate::vhost::{ProtocolIndex, VhostId};
+use crate::wsi::Wsi;
 
 /// Where to connect to, as raw-proxy's `onward` option writes it.
 ///
@@ -112,11 +117,13 @@ pub struct Onward {
     pub target: Target,
     /// The pair is closed after this long without a byte either way; `None`: never.
     pub idle_timeout: Option<Duration>,
+    /// TLS, where the onward server speaks it.
+    pub tls: Option<TlsClient>,
 }
 
 impl From<Target> for Onward {
     fn from(target: Target) -> Onward {
-        Onward { target, idle_timeout: None }
+        Onward { target, idle_timeout: None, tls: None }
     }
 }
 
@@ -125,6 +132,13 @@ impl Onward {
     #[must_use]
     pub fn idle_timeout(mut self, after: Option<Duration>) -> Onward {
         self.idle_timeout = after;
+        self
+    }
+
+    /// Sets [`Onward::tls`].
+    #[must_use]
+    pub fn tls(mut self, tls: Option<TlsClient>) -> Onward {
+        self.tls = tls;
         self
     }
 }
@@ -141,12 +155,14 @@ pub struct ConnectInfo {
     pub role: String,
     /// The vhost's protocol that it is bound to.
     pub protocol: String,
+    /// TLS, where the server speaks it.
+    pub tls: Option<TlsClient>,
 }
 
 impl ConnectInfo {
     /// A raw connection for a protocol of a vhost.
     pub fn new(vhost: VhostId, target: Target, protocol: &str) -> ConnectInfo {
-        ConnectInfo { vhost, target, role: "raw-skt".to_owned(), protocol: protocol.to_owned() }
+        ConnectInfo { vhost, target, role: "raw-skt".to_owned(), protocol: protocol.to_owned(), tls: None }
     }
 }
 
@@ -172,8 +188,47 @@ impl AdoptInfo {
 /// A connection to be made by role `connect`.
 pub(crate) struct ConnectPlan {
     pub(crate) target: Target,
+    pub(crate) tls: Option<TlsClient>,
     /// What the connection becomes once it is up.
     pub(crate) then: Binding,
+}
+
+/// A connection of our own on which role `tls` is to begin.
+pub(crate) struct SecurePlan {
+    pub(crate) tls: TlsClient,
+    pub(crate) target: Target,
+    pub(crate) give_up_at: Instant,
+    /// What the connection becomes once the handshake is done.
+    pub(crate) then: Binding,
+}
+
+impl Target {
+    /// The host that a certificate has to be for.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Target::Ipv4 { host, .. } | Target::Ipv6 { host, .. } | Target::Tcp { host, .. } => Some(host),
+            Target::Unix(_) => None,
+        }
+    }
+}
+
+/// Tells the operator and the protocol that a connection of ours came to nothing.
+pub(crate) fn came_to_nothing(wsi: &mut Wsi, cx: &mut Cx, protocol: Option<ProtocolIndex>, why: &str) -> Next {
+    let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| parent.peer.to_string());
+    let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
+    log::warn!("{}: {why}{for_whom}", cx.tag(wsi));
+    if let Some(index) = protocol {
+        protocol::attach(wsi, cx, index);
+        let _closed_anyway = protocol::call(wsi, cx, Reason::ClientConnectionError(why));
+        protocol::detach(wsi);
+    }
+    Next::Close(CloseReason::Refused("there is no connection".into()))
+}
+
+/// Whether the connection that `wsi` is made for, where there is one, still waits for it.
+pub(crate) fn is_wanted(wsi: &Wsi, cx: &mut Cx) -> bool {
+    let me = wsi.id;
+    wsi.parent.is_none_or(|parent| cx.slots.get_mut(parent).is_some_and(|parent| parent.link == Some(me)))
 }
 
 #[cfg(test)]

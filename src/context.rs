@@ -174,6 +174,7 @@ impl Context {
         let Context { events, signals, cx, .. } = self;
         cx.set_now(now);
         let fresh = events.iter().filter(|event| note(cx, event)).count();
+        cx.handshakes = limits::TLS_HANDSHAKES;
         let waiting = fresh + cx.run.len();
         cx.slice = if waiting > 1 { limits::SLICE_WHILE_OTHERS_WAIT } else { limits::SERVICE_BUFFER };
         for event in events.iter() {

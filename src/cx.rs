@@ -52,6 +52,8 @@ pub struct Cx {
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
     pub(crate) date: Date,
+    /// TLS handshakes that may still begin in this turn.
+    pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
     pub(crate) slice: usize,
     /// The one read buffer, [`limits::SERVICE_BUFFER`] bytes.
@@ -83,6 +85,7 @@ impl Cx {
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
+            handshakes: limits::TLS_HANDSHAKES,
             slice: limits::SERVICE_BUFFER,
             buf: vec![0; limits::SERVICE_BUFFER],
             out: Vec::new(),
@@ -128,7 +131,7 @@ impl Cx {
     pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
         let vhost = self.vhost(info.vhost).ok_or(Error::NoVhost)?;
         let then = vhost.binding(&info.role, &info.protocol)?;
-        Ok(self.connect(info.vhost, ConnectPlan { target: info.target, then }, None))
+        Ok(self.connect(info.vhost, ConnectPlan { target: info.target, tls: info.tls, then }, None))
     }
 
     /// Makes a foreign connected socket one of ours (`lws_adopt_socket_vhost`). Its protocol hears `RawAdopt` later, never from

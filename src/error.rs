@@ -4,6 +4,8 @@
 
 use std::io;
 
+use crate::tls::TlsError;
+
 /// What a protocol's [`init`](crate::Protocol::init) may fail with: any error, or a plain text by `.into()`.
 pub type InitError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -83,6 +85,24 @@ pub enum Error {
         protocol: String,
         /// What it said.
         source: InitError,
+    },
+    /// Certificates, keys or TLS settings cannot be used.
+    #[error("vhost {vhost}: tls: {source}")]
+    Tls {
+        /// The vhost that has them.
+        vhost: String,
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// Vhosts of one listen socket of which one has TLS and the other has not.
+    #[error("vhosts {first} and {second} share {address}, so both have TLS or none has")]
+    TlsMixed {
+        /// The vhost that was there first.
+        first: String,
+        /// The one that does not fit.
+        second: String,
+        /// What they share.
+        address: String,
     },
     /// A mount's folder cannot be served.
     #[error("vhost {vhost}: mount {mountpoint}: {path}: {source}")]

@@ -26,6 +26,12 @@ pub const SWAPS: usize = 8;
 /// Bytes that a protocol can have queued on a connection beyond what the system took.
 pub const TX: usize = 2 * SERVICE_BUFFER;
 
+/// Plaintext bytes that a TLS connection encrypts before it looks whether the socket takes them.
+pub const TLS_SEND: usize = 64 * 1024;
+
+/// TLS handshakes that are begun in one turn of the loop. Each costs a signature and a key exchange.
+pub const TLS_HANDSHAKES: usize = 16;
+
 /// Bytes read for the first look at a connection.
 pub const FIRST_READ: usize = 16 * 1024;
 

@@ -30,6 +30,11 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// The ALPN protocol that names it.
+    fn alpn(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Puts a connection into this role, with a protocol of its vhost where the role needs one.
     ///
     /// Callbacks may run here. On `Err` the connection is closed; whatever was bound must have been dropped again.
@@ -138,6 +143,11 @@ impl From<io::Error> for CloseReason {
 /// Finds a role by name; `_` and `-` are the same, for lws's texts write both.
 pub(crate) fn find(name: &str) -> Option<&'static dyn RoleOps> {
     crate::roles::ALL.iter().copied().find(|role| same_name(role.name(), name))
+}
+
+/// Finds a role by the ALPN protocol that a handshake agreed on.
+pub(crate) fn find_by_alpn(alpn: &[u8]) -> Option<&'static dyn RoleOps> {
+    crate::roles::ALL.iter().copied().find(|role| role.alpn().is_some_and(|name| name.as_bytes() == alpn))
 }
 
 /// Compares names of roles and protocols.

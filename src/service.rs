@@ -167,7 +167,13 @@ impl Cx {
         }
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
         let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
-        let open_end = !wsi.tx.is_empty() || unread;
+        let open_end = !wsi.is_flushed() || unread;
+        if reason.is_gentle()
+            && !open_end
+            && let Err(error) = wsi.io.say_goodbye()
+        {
+            log::debug!("{}: close_notify: {error}", self.tag(wsi));
+        }
         (reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end)
             .then(|| Binding { role: self.role("drain"), protocol: None })
     }

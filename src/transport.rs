@@ -4,12 +4,14 @@
 //! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness;
 //! only a peer that has hung up must be read to its end, for data and FIN in one edge bring no second edge.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use mio::event::{Event, Source};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+
+use crate::tls::stream::Tls;
 
 /// What carries a connection's bytes.
 pub(crate) enum Transport {
@@ -19,6 +21,7 @@ pub(crate) enum Transport {
     UnixListener(Sock<UnixListener>),
     Tcp(Sock<TcpStream>),
     Unix(Sock<UnixStream>),
+    Tls(Box<Tls>),
 }
 
 /// What a read brought.
@@ -33,10 +36,14 @@ pub(crate) enum Received {
 
 /// Calls the same method of whichever stream is there; without one, `$else`.
 macro_rules! on_stream {
-    ($transport:expr, $sock:ident => $call:expr, else $none:expr) => {
+    ($transport:expr, $sock:ident => $call:expr, tls $tls:ident => $of_tls:expr, else $none:expr) => {
         match $transport {
             Transport::Tcp($sock) => $call,
             Transport::Unix($sock) => $call,
+            Transport::Tls(tls) => {
+                let $tls = tls;
+                $of_tls
+            }
             Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => $none,
         }
     };
@@ -51,6 +58,7 @@ impl Transport {
             Transport::UnixListener(sock) => sock.note(event),
             Transport::Tcp(sock) => sock.note(event),
             Transport::Unix(sock) => sock.note(event),
+            Transport::Tls(tls) => tls.under.note(event),
         }
     }
 
@@ -61,47 +69,81 @@ impl Transport {
             Transport::UnixListener(sock) => sock.register(registry, token, interest),
             Transport::Tcp(sock) => sock.register(registry, token, interest),
             Transport::Unix(sock) => sock.register(registry, token, interest),
+            Transport::Tls(tls) => tls.under.register(registry, token, interest),
         }
     }
 
     /// Whether there is a stream that can be read and written.
     pub(crate) fn is_stream(&self) -> bool {
-        on_stream!(self, _sock => true, else false)
+        on_stream!(self, _sock => true, tls _tls => true, else false)
     }
 
     /// Whether a read may bring something, be it the end.
     pub(crate) fn readable(&self) -> bool {
-        on_stream!(self, sock => sock.readable, else false)
+        on_stream!(self, sock => sock.readable, tls tls => tls.readable(), else false)
     }
 
     /// Whether the end of the peer's data has been read. Reading again says so again.
     pub(crate) fn eof(&self) -> bool {
-        on_stream!(self, sock => sock.eof, else false)
+        on_stream!(self, sock => sock.eof, tls tls => tls.eof(), else false)
     }
 
     /// Whether a write may take something.
     pub(crate) fn writable(&self) -> bool {
-        on_stream!(self, sock => sock.writable, else false)
+        on_stream!(self, sock => sock.writable, tls tls => tls.writable(), else false)
     }
 
     /// Whether both directions are gone (reset, or the system gave up): nothing can be delivered any more.
     pub(crate) fn dead(&self) -> bool {
-        on_stream!(self, sock => sock.dead, else false)
+        on_stream!(self, sock => sock.dead, tls tls => tls.under.dead(), else false)
     }
 
     /// Reads up to `buf.len()` bytes.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
-        on_stream!(self, sock => sock.recv(buf), else Ok(Received::Blocked))
+        on_stream!(self, sock => sock.recv(buf), tls tls => tls.recv(buf), else Ok(Received::Blocked))
     }
 
     /// Writes what the system takes now, which may be nothing. After a short write, [`Transport::arm_for_write`].
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        on_stream!(self, sock => sock.send(bytes), else Ok(0))
+        on_stream!(self, sock => sock.send(bytes), tls tls => tls.send(bytes), else Ok(0))
+    }
+
+    /// The same for several pieces in one system call. Not for TLS, which puts its records together itself.
+    pub(crate) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        on_stream!(self, sock => sock.send_vectored(slices), tls _tls => Ok(0), else Ok(0))
+    }
+
+    /// Whether bytes that were taken have not all reached the system.
+    pub(crate) fn pending(&self) -> bool {
+        on_stream!(self, _sock => false, tls tls => tls.pending(), else false)
+    }
+
+    /// Hands over what is pending, as far as the system takes it.
+    pub(crate) fn push(&mut self) -> io::Result<()> {
+        on_stream!(self, _sock => Ok(()), tls tls => tls.push(), else Ok(()))
+    }
+
+    /// Says that no more will be sent, where the transport has a word for it (close_notify).
+    pub(crate) fn say_goodbye(&mut self) -> io::Result<()> {
+        on_stream!(self, _sock => Ok(()), tls tls => tls.say_goodbye(), else Ok(()))
+    }
+
+    /// The TLS session, where there is one.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Transport::Tls(tls) => Some(tls),
+            _ => None,
+        }
     }
 
     /// Asks the poll for writability, once in a connection's life.
     pub(crate) fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        on_stream!(self, sock => sock.arm_for_write(registry, token), else Ok(()))
+        on_stream!(
+            self,
+            sock => sock.arm_for_write(registry, token),
+            tls tls => tls.under.arm_for_write(registry, token),
+            else Ok(())
+        )
     }
 
     /// Sends FIN. A peer that has already gone is no error.
@@ -109,6 +151,7 @@ impl Transport {
         let result = match self {
             Transport::Tcp(sock) => sock.io.shutdown(Shutdown::Write),
             Transport::Unix(sock) => sock.io.shutdown(Shutdown::Write),
+            Transport::Tls(tls) => return tls.under.shutdown_write(),
             Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => Ok(()),
         };
         if let Err(error) = result {
@@ -121,7 +164,7 @@ impl Transport {
         let (error, peer) = match self {
             Transport::Tcp(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
             Transport::Unix(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
-            Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => return None,
+            _ => return None,
         };
         match (error, peer) {
             (Ok(Some(error)), _) | (Err(error), _) => Some(Err(error)),
@@ -196,9 +239,19 @@ where
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match retry(|| (&self.io).write(bytes)) {
+        let result = retry(|| (&self.io).write(bytes));
+        self.sent(result, bytes.len())
+    }
+
+    fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = retry(|| (&self.io).write_vectored(slices));
+        self.sent(result, slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
+        match result {
             Ok(n) => {
-                self.writable = n == bytes.len();
+                self.writable = n == wanted;
                 Ok(n)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -15,6 +15,7 @@ use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
+use crate::tls::{ServerTls, TlsInfo};
 use crate::wsi::WsiId;
 
 /// Names a vhost. One that has been destroyed finds nothing.
@@ -48,6 +49,11 @@ pub struct VhostInfo {
     pub pvo: Pvo,
     /// What http serves.
     pub mounts: Vec<Mount>,
+    /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
+    pub tls: Option<TlsInfo>,
+    /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1`, or none where
+    /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
+    pub alpn: Option<Vec<String>>,
     /// Switches.
     pub options: Options,
     /// The role of connections that are not http (`listen-accept-role`); `raw-skt` unless told.
@@ -75,6 +81,8 @@ impl Default for VhostInfo {
             protocols: Vec::new(),
             pvo: Pvo::default(),
             mounts: Vec::new(),
+            tls: None,
+            alpn: None,
             options: Options::empty(),
             listen_accept_role: None,
             listen_accept_protocol: None,
@@ -143,6 +151,7 @@ pub struct Vhost {
     pub(crate) protocols: Vec<Enabled>,
     pub(crate) mounts: Vec<OpenMount>,
     pub(crate) default_protocol: ProtocolIndex,
+    pub(crate) tls: Option<ServerTls>,
     /// What connections become that are not http.
     pub(crate) listen_accept: Binding,
     pub(crate) fallback_silence: Option<Duration>,
@@ -192,7 +201,12 @@ impl Vhost {
             .map(|mount| open_mount(&info.name, &protocols, mount))
             .collect::<Result<Vec<_>>>()?;
         mounts.sort_by_key(|open| std::cmp::Reverse(open.mount.mountpoint.trim_end_matches('/').len()));
+        let alpn = info.alpn.unwrap_or_else(|| default_alpn(info.options));
+        let alpn = alpn.into_iter().map(String::into_bytes).collect();
+        let tls = info.tls.map(|tls| ServerTls::new(&tls, alpn)).transpose();
+        let tls = tls.map_err(|source| Error::Tls { vhost: info.name.clone(), source })?;
         Ok(Vhost {
+            tls,
             name: info.name,
             options: info.options,
             protocols,
@@ -235,6 +249,14 @@ impl Vhost {
     pub(crate) fn binding(&self, role: &str, protocol: &str) -> Result<Binding> {
         binding(&self.name, &self.protocols, role, protocol)
     }
+}
+
+/// The protocols that can be agreed on: those of the roles, unless nothing looks at what comes.
+fn default_alpn(options: Options) -> Vec<String> {
+    if options.contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) {
+        return Vec::new();
+    }
+    crate::roles::ALL.iter().filter_map(|role| role.alpn()).map(str::to_owned).collect()
 }
 
 fn pvo_of(root: &Pvo, protocol: &str) -> Pvo {

@@ -81,12 +81,22 @@ impl Cx {
         if listen == Listen::None {
             return Ok(());
         }
+        let kind = match self.vhost(id).and_then(|vhost| vhost.tls.as_ref()) {
+            Some(_) => Listener::Tls,
+            None => Listener::Plain,
+        };
         let same = |group: &Option<ListenGroup>| group.as_ref().is_some_and(|group| group.listen == listen);
         let existing = self.listeners.iter().position(same);
         let listener = existing.unwrap_or_else(|| {
-            self.listeners.push(Some(ListenGroup::new(listen.clone(), Listener::Plain)));
+            self.listeners.push(Some(ListenGroup::new(listen.clone(), kind)));
             self.listeners.len() - 1
         });
+        if let Some(group) = self.group(listener as ListenerId)
+            && group.kind != kind
+        {
+            let first = group.vhosts.first().map(|first| self.name_of(*first)).unwrap_or_default();
+            return Err(Error::TlsMixed { first, second: self.name_of(id), address: listen.to_string() });
+        }
         let name = self.name_of(id);
         let joined = self.listeners[listener].as_mut().is_some_and(|group| group.join(id, &name));
         if !joined {

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 
 use crate::buf::Buf;
-use crate::connect::{ConnectPlan, Onward};
+use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::limits;
 use crate::role::{Binding, Role};
+use crate::tls::PeerCert;
 use crate::transport::Transport;
 use crate::vhost::{ProtocolIndex, VhostId};
 
@@ -137,6 +138,8 @@ pub(crate) enum Asked {
     Onward(Onward),
     /// A connection that is to be made.
     Connect(ConnectPlan),
+    /// TLS that our own connection is to begin with.
+    Secure(SecurePlan),
     /// The resolver's answer to one.
     Resolved(io::Result<Vec<SocketAddr>>),
     /// A protocol answers an http request with a status.
@@ -248,40 +251,61 @@ impl Wsi {
         self.asked = Some(Box::new(Asked::HttpStatus(status, body.map(str::to_owned))));
     }
 
+    /// The certificate that the other end showed, over TLS (`lws_tls_peer_cert_info`).
+    pub fn tls_peer_cert_info(&self) -> Option<PeerCert> {
+        self.io.tls()?.peer_cert()
+    }
+
+    /// Whether the connection is encrypted (`lws_is_ssl`).
+    pub fn is_tls(&self) -> bool {
+        self.io.tls().is_some()
+    }
+
     // -- what roles and the core use
 
-    /// Sends at once if nothing waits, queues what the system does not take, and has the poll tell when it does again.
-    ///
-    /// Not bounded here: who calls it reads no more while [`Wsi::tx`] has something.
-    pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
-        let mut sent = 0;
-        if self.tx.is_empty() && self.io.writable() {
-            sent = self.io.send(bytes)?;
-        }
-        if sent < bytes.len() {
-            self.tx.push(&bytes[sent..]);
+    /// Sends what can go now, if nothing waits before it, and has the poll tell when more can. How much was taken.
+    pub(crate) fn send(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
+        let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
+        if taken < bytes.len() || self.io.pending() {
             self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(taken)
+    }
+
+    /// The same, and queues the rest.
+    ///
+    /// Not bounded here: who calls it reads no more before [`Wsi::is_flushed`].
+    pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
+        let taken = self.send(registry, bytes)?;
+        if taken < bytes.len() {
+            self.tx.push(&bytes[taken..]);
         }
         Ok(())
     }
 
-    /// Sends what is queued, as far as the system takes it, and FIN behind it where asked for.
+    /// Sends what is queued, as far as the system takes it, and behind it the end where asked for.
     pub(crate) fn flush(&mut self, registry: &Registry) -> io::Result<()> {
-        while !self.tx.is_empty() {
-            if !self.io.writable() {
-                return self.io.arm_for_write(registry, self.id.token());
-            }
+        self.io.push()?;
+        while !self.tx.is_empty() && self.io.writable() {
             let sent = self.io.send(self.tx.as_slice())?;
             self.tx.consume(sent);
         }
-        if self.flags.fin && !self.flags.fin_sent {
-            self.flags.fin_sent = true;
-            self.io.shutdown_write();
+        if self.flags.fin && !self.flags.fin_sent && self.tx.is_empty() {
+            self.io.say_goodbye()?;
+            if !self.io.pending() {
+                self.flags.fin_sent = true;
+                self.io.shutdown_write();
+            }
         }
-        Ok(())
+        if self.is_flushed() { Ok(()) } else { self.io.arm_for_write(registry, self.id.token()) }
     }
 
-    /// Sends FIN behind everything queued.
+    /// Whether everything that was accepted for the peer has reached the system.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.tx.is_empty() && !self.io.pending()
+    }
+
+    /// Sends the end behind everything queued.
     pub(crate) fn finish(&mut self, registry: &Registry) -> io::Result<()> {
         self.flags.fin = true;
         self.flush(registry)
@@ -289,6 +313,6 @@ impl Wsi {
 
     /// Whether a writeable callback is due.
     pub(crate) fn writeable_due(&self) -> bool {
-        self.flags.want_writeable && self.tx.is_empty()
+        self.flags.want_writeable && self.is_flushed()
     }
 }

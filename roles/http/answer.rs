@@ -55,6 +55,17 @@ impl Answer {
         Answer { header: Some((name, value.into())), ..self }
     }
 
+    /// To the same place under https: the authority as the client wrote it, else the vhost's name and the listener's port.
+    pub(super) fn moved_to_https(wsi: &Wsi, cx: &Cx, head: &Head<'_>) -> Answer {
+        // `*` and the authority of a CONNECT are nowhere to go to.
+        if !head.target.starts_with(['/', '?']) {
+            return Answer::page(Status::BAD_REQUEST);
+        }
+        let authority = head.host.map_or_else(|| own_authority(wsi, cx), str::to_owned);
+        let location = format!("https://{authority}{}", head.target);
+        Answer::page(Status::MOVED_PERMANENTLY).with("Location", location)
+    }
+
     /// Finds the answer to a request. The connection's vhost has been chosen.
     pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
         let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
@@ -120,6 +131,14 @@ impl Answer {
         }
         wsi.transmit(&cx.registry, out)?;
         Ok(None)
+    }
+}
+
+fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
+    let name = cx.vhost(wsi.vhost).map_or("localhost", Vhost::name);
+    match cx.listen_port(wsi.vhost) {
+        None | Some(443) => name.to_owned(),
+        Some(port) => format!("{name}:{port}"),
     }
 }
 
@@ -196,7 +215,7 @@ pub(super) struct FileBody {
 impl FileBody {
     /// Sends another piece. `true`: that was the last one.
     pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        if !wsi.tx.is_empty() || !wsi.io.writable() {
+        if !wsi.is_flushed() || !wsi.io.writable() {
             return Ok(false);
         }
         let mut out = std::mem::take(&mut cx.out);
@@ -211,12 +230,9 @@ impl FileBody {
         let head = out.len();
         let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK as u64) as usize;
         self.read(out, piece)?;
-        let sent = if wsi.tx.is_empty() && wsi.io.writable() { wsi.io.send(out)? } else { 0 };
+        let sent = wsi.send(&cx.registry, out)?;
         if sent < head {
             wsi.tx.push(&out[sent..head]);
-        }
-        if sent < out.len() {
-            wsi.io.arm_for_write(&cx.registry, wsi.id.token())?;
         }
         self.at += sent.saturating_sub(head) as u64;
         Ok(self.at == self.end)

@@ -36,6 +36,7 @@ use answer::{Answer, FileBody};
 use h1::{Body, Head, Parsed, Version};
 use method::Method;
 use response::Terms;
+use status::Status;
 
 pub(crate) struct Http;
 
@@ -45,12 +46,26 @@ impl RoleOps for Http {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        wsi.deadline = Some(cx.now + cx.info.timeout);
-        Ok(Box::new(Connection { body: None, then: Then::NextRequest, looked_at: 0 }))
+        Ok(Connection::boxed(wsi, cx, false))
+    }
+}
+
+/// The same, but every request is sent to https (`LWS_SERVER_OPTION_REDIRECT_HTTP_TO_HTTPS`).
+pub(crate) struct HttpRedirect;
+
+impl RoleOps for HttpRedirect {
+    fn name(&self) -> &'static str {
+        "http-redirect"
+    }
+
+    fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        Ok(Connection::boxed(wsi, cx, true))
     }
 }
 
 struct Connection {
+    /// Plain http on a TLS port: the answer is always that it moved to https.
+    redirects: bool,
     /// The rest of the response being sent.
     body: Option<FileBody>,
     /// What follows the response being sent.
@@ -86,6 +101,11 @@ impl Role for Connection {
 }
 
 impl Connection {
+    fn boxed(wsi: &mut Wsi, cx: &Cx, redirects: bool) -> Box<dyn Role> {
+        wsi.deadline = Some(cx.now + cx.info.timeout);
+        Box::new(Connection { redirects, body: None, then: Then::NextRequest, looked_at: 0 })
+    }
+
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
         if let Some(body) = &mut self.body {
             wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
@@ -95,7 +115,7 @@ impl Connection {
             self.body = None;
             self.end_transaction(wsi, cx)?;
         }
-        if !wsi.tx.is_empty() {
+        if !wsi.is_flushed() {
             return Ok(Next::Stay);
         }
         self.request(wsi, cx, buf)
@@ -173,7 +193,7 @@ impl Connection {
             wsi.vhost = chosen;
         }
         self.then = match head.body {
-            Body::None | Body::Length(0) if head.keep_alive => Then::NextRequest,
+            Body::None | Body::Length(0) if head.keep_alive && !self.redirects => Then::NextRequest,
             Body::None | Body::Length(0) => Then::Close,
             Body::Length(_) | Body::Chunked => Then::CloseUnread,
         };
@@ -182,7 +202,12 @@ impl Connection {
             keep_alive: self.then == Then::NextRequest,
             head_only: head.method == Method::Head,
         };
-        self.body = Answer::to(wsi, cx, head).send(wsi, cx, terms)?;
+        let answer = match self.redirects {
+            true => Answer::moved_to_https(wsi, cx, head),
+            false if !meets_demands(wsi, cx) => Answer::page(Status::MISDIRECTED_REQUEST),
+            false => Answer::to(wsi, cx, head),
+        };
+        self.body = answer.send(wsi, cx, terms)?;
         if self.body.is_some() {
             wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
             return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
@@ -202,4 +227,12 @@ impl Connection {
         wsi.deadline = Some(cx.now + idle);
         Ok(())
     }
+}
+
+/// A vhost that requires a client certificate is reached by a handshake of its own alone: not by the Host of a connection that came by
+/// another name, and not in plain text (RFC 9110 section 15.5.20).
+fn meets_demands(wsi: &Wsi, cx: &Cx) -> bool {
+    let demanding =
+        cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref()).is_some_and(|tls| tls.requires_client_cert);
+    !demanding || wsi.io.tls().is_some_and(|tls| tls.vhost == wsi.vhost)
 }

@@ -23,6 +23,8 @@ impl Status {
     pub(crate) const URI_TOO_LONG: Status = Status(414);
     /// A file of no known type.
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: Status = Status(415);
+    /// The connection is not good enough for the vhost asked for.
+    pub(crate) const MISDIRECTED_REQUEST: Status = Status(421);
     /// The head exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD) or [`HTTP_HEADERS`](crate::limits::HTTP_HEADERS).
     pub(crate) const HEAD_TOO_LARGE: Status = Status(431);
     /// The fault is on this side.

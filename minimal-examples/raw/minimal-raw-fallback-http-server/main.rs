@@ -2,14 +2,16 @@
 
 use lexopt::prelude::*;
 use rlws::protocols::RawEcho;
-use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo, logger};
+use rlws::{Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, TlsInfo, VhostInfo, logger};
 use std::path::PathBuf;
 
 const USAGE: &str = "\
 usage: minimal-raw-fallback-http-server [OPTIONS]
-  -s               https (not built yet)
-  -s -h            https, and http beside it (not built yet)
-  -s -u            https, and http redirected to it (not built yet)
+  -s               https
+  -s -h            https, and http beside it
+  -s -u            https, and http redirected to it
+  --cert FILE      the certificate, PEM; one for localhost that anybody has unless told
+  --key FILE       its private key
   --origin DIR     the folder to serve; the example's own unless told
   --port N         the port to listen on; 7681, 0 for any
   --interface I    an interface's name or address; all of them unless told
@@ -17,16 +19,28 @@ usage: minimal-raw-fallback-http-server [OPTIONS]
   --help           this text
 ";
 
+/// A certificate for localhost, signed by itself. Its key is public: for trying things out.
+const CERT: &[u8] = include_bytes!("../../localhost-100y.cert");
+const KEY: &[u8] = include_bytes!("../../localhost-100y.key");
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
     let mut origin = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/minimal-examples/raw/minimal-raw-fallback-http-server/mount-origin"
     ));
+    let (mut tls, mut cert, mut key) = (false, Pem::text(CERT), Pem::text(KEY));
+    let mut options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
+        | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
+        | Options::ALLOW_NON_SSL_ON_SSL_PORT;
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Short('s' | 'h' | 'u') => return Err("TLS is not built yet".into()),
+            Short('s') => tls = true,
+            Short('h') => options |= Options::ALLOW_HTTP_ON_HTTPS_LISTENER,
+            Short('u') => options |= Options::REDIRECT_HTTP_TO_HTTPS,
+            Long("cert") => cert = Pem::file(args.value()?),
+            Long("key") => key = Pem::file(args.value()?),
             Long("origin") => origin = args.value()?.into(),
             Long("port") => port = args.value()?.parse()?,
             Long("interface") => interface = Some(args.value()?.string()?),
@@ -46,8 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         listen: Listen::Tcp { port, interface },
         mounts: vec![Mount::files("/", origin)],
         error_document_404: Some("/404.html".into()),
-        options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
-            | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        tls: tls.then(|| TlsInfo::new(cert, key)),
+        options,
         protocols: vec![ProtocolTable::of::<RawEcho>()],
         listen_accept_role: Some("raw-skt".into()),
         listen_accept_protocol: Some("raw-echo".into()),

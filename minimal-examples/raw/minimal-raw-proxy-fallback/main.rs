@@ -2,14 +2,16 @@
 
 use lexopt::prelude::*;
 use rlws::protocols::{HttpDummy, RawProxy};
-use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, Pvo, VhostInfo, logger};
+use rlws::{Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, Pvo, TlsInfo, VhostInfo, logger};
 use std::path::PathBuf;
 
 const USAGE: &str = "\
 usage: minimal-raw-proxy-fallback [OPTIONS]
-  -s               https (not built yet)
-  -s -h            https, and http beside it (not built yet)
-  -s -u            https, and http redirected to it (not built yet)
+  -s               https
+  -s -h            https, and http beside it
+  -s -u            https, and http redirected to it
+  --cert FILE      the certificate, PEM; one for localhost that anybody has unless told
+  --key FILE       its private key
   -r TARGET        where to: ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH; ipv4:127.0.0.1:22
   --origin DIR     the folder to serve; the example's own unless told
   --port N         the port to listen on; 7681, 0 for any
@@ -18,6 +20,10 @@ usage: minimal-raw-proxy-fallback [OPTIONS]
   --help           this text
 ";
 
+/// A certificate for localhost, signed by itself. Its key is public: for trying things out.
+const CERT: &[u8] = include_bytes!("../../localhost-100y.cert");
+const KEY: &[u8] = include_bytes!("../../localhost-100y.key");
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
     let mut onward = "ipv4:127.0.0.1:22".to_owned();
@@ -25,10 +31,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         env!("CARGO_MANIFEST_DIR"),
         "/minimal-examples/raw/minimal-raw-proxy-fallback/mount-origin"
     ));
+    let (mut tls, mut cert, mut key) = (false, Pem::text(CERT), Pem::text(KEY));
+    let mut options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
+        | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
+        | Options::ALLOW_NON_SSL_ON_SSL_PORT;
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Short('s' | 'h' | 'u') => return Err("TLS is not built yet".into()),
+            Short('s') => tls = true,
+            Short('h') => options |= Options::ALLOW_HTTP_ON_HTTPS_LISTENER,
+            Short('u') => options |= Options::REDIRECT_HTTP_TO_HTTPS,
+            Long("cert") => cert = Pem::file(args.value()?),
+            Long("key") => key = Pem::file(args.value()?),
             Short('r') => onward = args.value()?.string()?,
             Long("origin") => origin = args.value()?.into(),
             Long("port") => port = args.value()?.parse()?,
@@ -49,8 +63,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         listen: Listen::Tcp { port, interface },
         mounts: vec![Mount::files("/", origin)],
         error_document_404: Some("/404.html".into()),
-        options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
-            | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        tls: tls.then(|| TlsInfo::new(cert, key)),
+        options,
         protocols: vec![ProtocolTable::of::<HttpDummy>(), ProtocolTable::of::<RawProxy>()],
         pvo: Pvo::default().with("raw-proxy", Pvo::default().with("onward", onward)),
         listen_accept_role: Some("raw-proxy".into()),

@@ -2,23 +2,32 @@
 
 use lexopt::prelude::*;
 use rlws::protocols::RawTest;
-use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo, logger};
+use rlws::{Context, ContextInfo, Listen, Options, Pem, ProtocolTable, TlsInfo, VhostInfo, logger};
 
 const USAGE: &str = "\
 usage: minimal-raw-vhost [OPTIONS]
-  -s               over TLS (not built yet)
+  -s               over TLS
+  --cert FILE      the certificate, PEM; one for localhost that anybody has unless told
+  --key FILE       its private key
   --port N         the port to listen on; 7681, 0 for any
   --interface I    an interface's name or address; all of them unless told
   -d LEVEL         log bits: 1 error, 2 warning, 4 notice, 8 info, 16 debug, .., 1024 user; 1031
   --help           this text
 ";
 
+/// A certificate for localhost, signed by itself. Its key is public: for trying things out.
+const CERT: &[u8] = include_bytes!("../../localhost-100y.cert");
+const KEY: &[u8] = include_bytes!("../../localhost-100y.key");
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
+    let (mut tls, mut cert, mut key) = (false, Pem::text(CERT), Pem::text(KEY));
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            Short('s') => return Err("TLS is not built yet".into()),
+            Short('s') => tls = true,
+            Long("cert") => cert = Pem::file(args.value()?),
+            Long("key") => key = Pem::file(args.value()?),
             Long("port") => port = args.value()?.parse()?,
             Long("interface") => interface = Some(args.value()?.string()?),
             Short('d') => level = args.value()?.parse()?,
@@ -35,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     context.create_vhost(VhostInfo {
         name: "localhost".into(),
         listen: Listen::Tcp { port, interface },
+        tls: tls.then(|| TlsInfo::new(cert, key)),
         options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
         protocols: vec![ProtocolTable::of::<RawTest>()],
         listen_accept_role: Some("raw-skt".into()),

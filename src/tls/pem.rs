@@ -1,0 +1,76 @@
+//! Certificates and keys in PEM form, in any order.
+
+use std::path::PathBuf;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fmt;
+
+use super::TlsError;
+
+/// PEM text, or the file it is in.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pem {
+    /// A file, read when the vhost or client is made.
+    File(PathBuf),
+    /// The text itself.
+    Text(Vec<u8>),
+}
+
+impl Pem {
+    /// PEM in a file.
+    pub fn file(path: impl Into<PathBuf>) -> Pem {
+        Pem::File(path.into())
+    }
+
+    /// PEM text, such as `include_bytes!` brings.
+    pub fn text(text: impl Into<Vec<u8>>) -> Pem {
+        Pem::Text(text.into())
+    }
+
+    fn read(&self) -> Result<Vec<u8>, TlsError> {
+        match self {
+            Pem::Text(text) => Ok(text.clone()),
+            Pem::File(path) => {
+                std::fs::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
+            }
+        }
+    }
+
+    /// All certificates in it, whatever else there is; at least one.
+    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let found = CertificateDer::pem_slice_iter(&self.read()?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| TlsError::Bad { from: self.to_string(), why: error.to_string() })?;
+        if found.is_empty() {
+            return Err(TlsError::Missing { from: self.to_string(), what: "certificate" });
+        }
+        Ok(found)
+    }
+
+    /// The first private key in it: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
+    pub(super) fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        use rustls::pki_types::pem::Error::NoItemsFound;
+        PrivateKeyDer::from_pem_slice(&self.read()?).map_err(|error| match error {
+            NoItemsFound => TlsError::Missing { from: self.to_string(), what: "private key" },
+            error => TlsError::Bad { from: self.to_string(), why: error.to_string() },
+        })
+    }
+}
+
+impl fmt::Display for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pem::File(path) => path.display().fmt(f),
+            Pem::Text(_) => f.write_str("the given PEM text"),
+        }
+    }
+}
+
+impl fmt::Debug for Pem {
+    /// Never the text: it may be a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pem({self})")
+    }
+}

@@ -1,0 +1,221 @@
+//! A TLS session over a stream socket, seen as a stream.
+//!
+//! ```text
+//!   role ◀── recv ── plaintext ◀── rustls ◀── ciphertext ── recv ── socket
+//!   role ─── send ─▶ plaintext ──▶ rustls ──▶ ciphertext ── send ─▶ socket
+//! ```
+//!
+//! Readiness is that of both layers: plaintext that rustls holds counts as readable, and while ciphertext waits for the socket nothing
+//! more is taken to be sent. So what rustls holds outwards is bounded by one [`limits::TLS_SEND`].
+//!
+//! A peer that ends without close_notify cut the stream off, or somebody on the path did: reading says so instead of calling it
+//! the end (RFC 8446 section 6.1).
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+
+use rustls::Connection;
+
+use crate::limits;
+use crate::transport::{Received, Transport};
+use crate::vhost::VhostId;
+
+use super::PeerCert;
+
+pub(crate) struct Tls {
+    /// TCP or unix.
+    pub(crate) under: Transport,
+    conn: Connection,
+    /// The vhost whose certificate was shown, and whose demands the handshake has met.
+    pub(crate) vhost: VhostId,
+    verified: bool,
+    /// rustls may hold plaintext.
+    held: bool,
+    eof: bool,
+    /// To be told once what came before it has been delivered.
+    failed: Option<io::Error>,
+    said_goodbye: bool,
+}
+
+impl Tls {
+    pub(crate) fn new(under: Transport, conn: Connection, vhost: VhostId, verified: bool) -> Tls {
+        Tls { under, conn, vhost, verified, held: true, eof: false, failed: None, said_goodbye: false }
+    }
+
+    /// What ALPN agreed on.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        self.conn.alpn_protocol()
+    }
+
+    pub(crate) fn peer_cert(&self) -> Option<PeerCert> {
+        PeerCert::of(self.conn.peer_certificates()?.first()?, self.verified)
+    }
+
+    /// For the log: `TLSv1_3 TLS13_AES_128_GCM_SHA256`.
+    pub(crate) fn describe(&self) -> String {
+        let version = self.conn.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default();
+        let suite = self.conn.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
+        format!("{version} {suite}")
+    }
+
+    /// Gives rustls bytes that were read from the socket before the session began.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.conn.read_tls(&mut bytes)?;
+            self.process()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the handshake, as far as the socket lets it. `true`: it is done.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<bool> {
+        loop {
+            self.push()?;
+            if !self.conn.is_handshaking() {
+                return Ok(true);
+            }
+            if !self.under.readable() {
+                return Ok(false);
+            }
+            if !self.pull()? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    pub(crate) fn readable(&self) -> bool {
+        self.held || self.under.readable()
+    }
+
+    pub(crate) fn writable(&self) -> bool {
+        self.under.writable() && !self.pending()
+    }
+
+    pub(crate) fn eof(&self) -> bool {
+        self.eof
+    }
+
+    /// Ciphertext waits for the socket.
+    pub(crate) fn pending(&self) -> bool {
+        self.conn.wants_write()
+    }
+
+    /// Fills `buf` as far as there is something.
+    pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        let mut filled = 0;
+        while filled < buf.len() && !self.eof && self.failed.is_none() {
+            match self.conn.reader().read(&mut buf[filled..]) {
+                Ok(0) => self.eof = true,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !self.under.readable() {
+                        break;
+                    }
+                    self.failed = self.pull().err();
+                }
+                Err(error) => self.failed = Some(error),
+            }
+            // What came before the failure is delivered first.
+            if self.failed.is_some() {
+                break;
+            }
+        }
+        if filled == 0
+            && let Some(error) = self.failed.take()
+        {
+            return Err(error);
+        }
+        self.held = self.eof || self.failed.is_some() || filled == buf.len();
+        match filled {
+            0 if self.eof => Ok(Received::Eof),
+            0 => Ok(Received::Blocked),
+            n => Ok(Received::Bytes(n)),
+        }
+    }
+
+    /// Takes what can be encrypted and handed to the socket, and no more than it can be behind by.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < bytes.len() && self.writable() {
+            let piece = &bytes[taken..bytes.len().min(taken + limits::TLS_SEND)];
+            taken += self.conn.writer().write(piece)?;
+            self.push()?;
+        }
+        Ok(taken)
+    }
+
+    /// Hands waiting ciphertext to the socket.
+    pub(crate) fn push(&mut self) -> io::Result<()> {
+        while self.conn.wants_write() && self.under.writable() {
+            match self.conn.write_tls(&mut Outlet(&mut self.under)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues close_notify, once, and hands over what the socket takes.
+    pub(crate) fn say_goodbye(&mut self) -> io::Result<()> {
+        if !self.said_goodbye {
+            self.said_goodbye = true;
+            self.conn.send_close_notify();
+        }
+        self.push()
+    }
+
+    /// Reads from the socket once. `false`: its end.
+    fn pull(&mut self) -> io::Result<bool> {
+        let n = match self.conn.read_tls(&mut Inlet(&mut self.under)) {
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        self.process()?;
+        Ok(n > 0)
+    }
+
+    fn process(&mut self) -> io::Result<()> {
+        self.conn.process_new_packets().map(drop).map_err(|error| {
+            // The alert that says why. If it cannot be sent, the peer will notice all the same.
+            let _best_effort = self.push();
+            io::Error::new(ErrorKind::InvalidData, error)
+        })
+    }
+}
+
+/// The socket as rustls reads it.
+struct Inlet<'a>(&'a mut Transport);
+
+impl Read for Inlet<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.recv(buf)? {
+            Received::Bytes(n) => Ok(n),
+            Received::Blocked => Err(ErrorKind::WouldBlock.into()),
+            Received::Eof => Ok(0),
+        }
+    }
+}
+
+/// The socket as rustls writes to it.
+struct Outlet<'a>(&'a mut Transport);
+
+impl Outlet<'_> {
+    fn sent(n: usize) -> io::Result<usize> {
+        if n == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    }
+}
+
+impl Write for Outlet<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::sent(self.0.send(bytes)?)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::sent(self.0.send_vectored(slices)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
