@@ -4,11 +4,18 @@
 //! |---|---|
 //! | `onward` | required: `ipv4:ADDR:PORT`, `ipv6:[ADDR]:PORT`, `tcp:HOST:PORT` or `unix:PATH` |
 //! | `idle-timeout-secs` | close a pair after this long without a byte; 0 or absent: never |
+//! | `onward-tls` | `1`: the onward server speaks TLS |
+//! | `onward-tls-name` | the name its certificate has to be for; the host of `onward` unless told |
+//! | `onward-tls-ca` | PEM file of who may have signed it; whom the system trusts unless told |
+//! | `onward-tls-cert`, `onward-tls-key` | PEM files to show a server that asks for a certificate |
+//! | `onward-tls-insecure` | `1`: take any certificate; each connection logs a warning |
 
 use std::time::Duration;
 
 use super::http_dummy;
-use crate::{Call, InitError, Onward, Protocol, Pvo, Reason, Target, Verdict, VhostCall};
+use crate::{
+    Call, InitError, Onward, Pem, Protocol, Pvo, Reason, Roots, Target, TlsClient, TlsClientInfo, Verdict, VhostCall,
+};
 
 /// Says where to; the role does the work.
 pub struct RawProxy;
@@ -24,7 +31,7 @@ impl Protocol for RawProxy {
             "the option \"onward\" is missing; expected ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH",
         )?;
         let idle_timeout = pvo.secs("idle-timeout-secs")?.filter(|after| *after > Duration::ZERO);
-        Ok(Onward::from(target).idle_timeout(idle_timeout))
+        Ok(Onward::from(target).idle_timeout(idle_timeout).tls(onward_tls(pvo)?))
     }
 
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
@@ -36,4 +43,26 @@ impl Protocol for RawProxy {
             _ => http_dummy::callback(call.wsi, call.cx, reason),
         }
     }
+}
+
+fn onward_tls(pvo: &Pvo) -> Result<Option<TlsClient>, InitError> {
+    if !pvo.flag("onward-tls") {
+        return match pvo.children().iter().find(|child| child.name().starts_with("onward-tls-")) {
+            Some(child) => Err(format!("the option \"{}\" does nothing without \"onward-tls\"", child.name()).into()),
+            None => Ok(None),
+        };
+    }
+    let identity = match (pvo.get("onward-tls-cert"), pvo.get("onward-tls-key")) {
+        (Some(cert), Some(key)) => Some((Pem::file(cert), Pem::file(key))),
+        (None, None) => None,
+        _ => return Err("\"onward-tls-cert\" and \"onward-tls-key\" belong together".into()),
+    };
+    let info = TlsClientInfo {
+        roots: pvo.get("onward-tls-ca").map_or(Roots::System, |ca| Roots::Only(Pem::file(ca))),
+        server_name: pvo.get("onward-tls-name").map(str::to_owned),
+        identity,
+        insecure: pvo.flag("onward-tls-insecure"),
+        ..Default::default()
+    };
+    Ok(Some(TlsClient::new(&info)?))
 }
