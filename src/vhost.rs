@@ -205,6 +205,14 @@ impl Vhost {
         let alpn = alpn.into_iter().map(String::into_bytes).collect();
         let tls = info.tls.map(|tls| ServerTls::new(&tls, alpn)).transpose();
         let tls = tls.map_err(|source| Error::Tls { vhost: info.name.clone(), source })?;
+        if tls.as_ref().is_some_and(|tls| tls.requires_client_cert)
+            && info.options.contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
+        {
+            log::warn!(
+                "vhost {}: a client certificate is required, but who falls back to another role shows none",
+                info.name
+            );
+        }
         Ok(Vhost {
             tls,
             name: info.name,

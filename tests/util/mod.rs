@@ -10,6 +10,8 @@
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
 //! | `http` | the least of an http client, for what curl can't do |
 //! | `site` | a folder of pages to serve |
+//! | `certs` | CAs, certificates and keys of every kind |
+//! | `tls` | a TLS client |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -17,6 +19,7 @@
 // Each test file is a crate that compiles this module, and uses its own part of it.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod certs;
 pub mod http;
 pub mod log;
 pub mod net;
@@ -26,7 +29,9 @@ pub mod recorder;
 pub mod server;
 pub mod site;
 pub mod sshd;
+pub mod tls;
 
+pub use certs::{Algorithm, Ca, Identity};
 pub use net::*;
 pub use onward::{BlackHole, Onward, Refusing};
 pub use program::Program;
