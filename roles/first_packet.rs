@@ -34,6 +34,7 @@ impl RoleOps for FirstPacket {
             .vhost(wsi.vhost)
             .filter(|vhost| vhost.options().contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG))
             .and_then(|vhost| vhost.fallback_silence)
+            .filter(|after| !after.is_zero())
             .map(|after| cx.now + after);
         wsi.deadline = Some(silence_at.unwrap_or(drop_at));
         Ok(Box::new(Undecided { silence_at }))
@@ -89,7 +90,7 @@ fn follow(wsi: &Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
         Decision::Wait => Next::Stay,
         Decision::Http => Next::Become(http),
         Decision::ListenAccept => {
-            log::info!("{}: not http, falls back to {}", cx.tag(wsi), vhost.listen_accept.role.name());
+            log::info!("{}: falls back to {}", cx.tag(wsi), vhost.listen_accept.role.name());
             Next::Become(vhost.listen_accept)
         }
         Decision::Refuse => {
