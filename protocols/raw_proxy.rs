@@ -27,9 +27,10 @@ impl Protocol for RawProxy {
     type Vhost = Onward;
 
     fn init(_vhost: VhostCall<'_>, pvo: &Pvo) -> Result<Onward, InitError> {
-        let target = pvo.parse::<Target>("onward")?.ok_or(
+        let onward = pvo.get("onward").ok_or(
             "the option \"onward\" is missing; expected ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH",
         )?;
+        let target: Target = onward.parse().map_err(|error| format!("the option \"onward\": {error}"))?;
         let idle_timeout = pvo.secs("idle-timeout-secs")?.filter(|after| *after > Duration::ZERO);
         Ok(Onward::from(target).idle_timeout(idle_timeout).tls(onward_tls(pvo)?))
     }

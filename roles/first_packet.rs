@@ -39,6 +39,7 @@ impl RoleOps for FirstPacket {
             .vhost(wsi.vhost)
             .filter(|vhost| vhost.options().contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG))
             .and_then(|vhost| vhost.fallback_silence)
+            .filter(|after| !after.is_zero())
             .map(|after| cx.now + after);
         wsi.deadline = Some(silence_at.unwrap_or(drop_at));
         Ok(Box::new(Undecided { silence_at }))

@@ -9,9 +9,10 @@ use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::listening::ListenError;
+use crate::logger::NOTICE;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
-use crate::vhost::ProtocolIndex;
+use crate::vhost::{ProtocolIndex, Vhost};
 use crate::wsi::{Peer, Wsi};
 
 pub(crate) struct Listen;
@@ -22,8 +23,12 @@ impl RoleOps for Listen {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        if let Transport::None = wsi.io {
-            wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY);
+        match address(&wsi.io) {
+            Some(address) => {
+                let vhost = cx.vhost(wsi.vhost).map_or("-", Vhost::name);
+                log::info!(target: NOTICE, "listening on {address} (vhost {vhost})");
+            }
+            None => wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY),
         }
         Ok(Box::new(Listening))
     }
@@ -86,6 +91,21 @@ fn first_binding(wsi: &Wsi, cx: &Cx) -> Option<Binding> {
         Decision::ListenAccept => vhost.listen_accept,
         _ => Binding { role: cx.role("first-packet"), protocol: None },
     })
+}
+
+/// `None`: there is no socket (yet).
+fn address(io: &Transport) -> Option<String> {
+    match io {
+        Transport::TcpListener(sock) => {
+            Some(sock.io.local_addr().map_or_else(|error| error.to_string(), |at| at.to_string()))
+        }
+        Transport::UnixListener(sock) => {
+            let address = sock.io.local_addr().ok()?;
+            let name = address.as_pathname().map(|path| path.display().to_string());
+            Some(format!("unix:{}", name.unwrap_or_else(|| "an abstract name".to_owned())))
+        }
+        _ => None,
+    }
 }
 
 /// `None`: nobody is waiting.

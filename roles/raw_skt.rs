@@ -31,6 +31,10 @@ impl RoleOps for RawSkt {
         true
     }
 
+    fn takes_client(&self) -> bool {
+        true
+    }
+
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         protocol::attach(wsi, cx, to.unwrap_or_default());
         wsi.flags.raw_tx = true;

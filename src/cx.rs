@@ -127,10 +127,15 @@ impl Cx {
     /// from inside this call.
     ///
     /// # Errors
-    /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`].
+    /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::Config`] for a role
+    /// that makes no connections by itself, such as raw-proxy.
     pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
         let vhost = self.vhost(info.vhost).ok_or(Error::NoVhost)?;
         let then = vhost.binding(&info.role, &info.protocol)?;
+        if !then.role.takes_client() {
+            let what = format!("role {} has no connections of its own to make", then.role.name());
+            return Err(Error::Config { vhost: vhost.name().to_owned(), what });
+        }
         Ok(self.connect(info.vhost, ConnectPlan { target: info.target, tls: info.tls, then }, None))
     }
 

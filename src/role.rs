@@ -35,6 +35,11 @@ pub(crate) trait RoleOps: Sync {
         None
     }
 
+    /// Whether it serves connections of our own that nobody else needs.
+    fn takes_client(&self) -> bool {
+        false
+    }
+
     /// Puts a connection into this role, with a protocol of its vhost where the role needs one.
     ///
     /// Callbacks may run here. On `Err` the connection is closed; whatever was bound must have been dropped again.
@@ -128,7 +133,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Lost(error) => write!(f, "connection lost: {error}"),
             CloseReason::Timeout(what) => write!(f, "timed out: {what}"),
             CloseReason::Refused(what) => write!(f, "closed by us: {what}"),
-            CloseReason::PartnerGone => f.write_str("the other side of the relay is gone"),
+            CloseReason::PartnerGone => f.write_str("closed with the other side of the relay"),
             CloseReason::Drained => f.write_str("drained"),
         }
     }

@@ -4,7 +4,6 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
 use crate::listening::{self, BoundAddress, ListenError};
-use crate::logger::NOTICE;
 use crate::protocol::{self, VhostCall};
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
@@ -88,8 +87,17 @@ impl Cx {
         let same = |group: &Option<ListenGroup>| group.as_ref().is_some_and(|group| group.listen == listen);
         let existing = self.listeners.iter().position(same);
         let listener = existing.unwrap_or_else(|| {
-            self.listeners.push(Some(ListenGroup::new(listen.clone(), kind)));
-            self.listeners.len() - 1
+            let group = Some(ListenGroup::new(listen.clone(), kind));
+            match self.listeners.iter().position(Option::is_none) {
+                Some(free) => {
+                    self.listeners[free] = group;
+                    free
+                }
+                None => {
+                    self.listeners.push(group);
+                    self.listeners.len() - 1
+                }
+            }
         });
         if let Some(group) = self.group(listener as ListenerId)
             && group.kind != kind
@@ -131,12 +139,10 @@ impl Cx {
     pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
         let Some(group) = self.group(listener) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
-        let name = first.name().to_owned();
         for bound in listening::listen(&group.listen, first.options(), first.backlog)? {
             let address = bound.address.to_string();
             self.add_listen_wsi(listener, bound.io)
                 .map_err(|error| ListenError::System { address, source: std::io::Error::other(error) })?;
-            log::info!(target: NOTICE, "listening on {} (vhost {name})", bound.address);
             if let (BoundAddress::Tcp(address), Some(Some(group))) =
                 (bound.address, self.listeners.get_mut(listener as usize))
             {

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rlws::protocols::{RawEcho, RawProxy};
-use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use rlws::{ConnectInfo, Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
 use util::{eventually, options};
 
 /// Turns the loop, at a time of the test's choosing, until a byte can be read.
@@ -102,4 +102,96 @@ fn a_silence_longer_than_the_first_packet_timeout_still_falls_back() {
     // The first packet's timeout no longer applies to what it became.
     context.service_at(start + Duration::from_secs(3600)).expect("service");
     assert_eq!(context.cx().wsi_count(), 2);
+}
+
+/// A plain http port without a fallback; what a client gets that sends `first`, then does `then`.
+fn answer_to(first: &[u8], then: impl FnOnce(&TcpStream), later: Duration) -> String {
+    let mut context = Context::new(ContextInfo::default()).expect("context");
+    let info = VhostInfo { listen: Listen::on("127.0.0.1", 0), ..Default::default() };
+    let vhost = context.create_vhost(info).expect("vhost");
+    let port = context.cx().listen_port(vhost).expect("it listens");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    client.write_all(first).expect("send");
+    then(&client);
+    client.set_nonblocking(true).expect("own socket");
+    let (start, mut answer) = (Instant::now(), Vec::new());
+    for _ in 0..100 {
+        context.service_at(start).expect("service");
+    }
+    eventually("the connection is closed", || {
+        context.service_at(start + later).expect("service");
+        let mut piece = [0; 4096];
+        match client.read(&mut piece) {
+            Ok(n) => {
+                answer.extend_from_slice(&piece[..n]);
+                n == 0
+            }
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    });
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn what_is_cut_short_on_an_http_port_gets_an_answer_too() {
+    let soon = Duration::ZERO;
+    let half_close = |client: &TcpStream| client.shutdown(std::net::Shutdown::Write).expect("connected");
+    for first in ["GE", "SSH-2.0", "GET / HTTP/1.1\r\nHost: a"] {
+        let answer = answer_to(first.as_bytes(), half_close, soon);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{first}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_stops_on_an_http_port_is_told_why_it_is_closed() {
+    let late = Duration::from_secs(6);
+    for (first, status) in [("SSH-2.0", "400"), ("GET / HTTP/1.1\r\nHost: a", "408")] {
+        let answer = answer_to(first.as_bytes(), |_| (), late);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{first}: {answer:?}");
+    }
+    // The first packet is still undecided, or there was none.
+    for first in ["GE", ""] {
+        assert_eq!(answer_to(first.as_bytes(), |_| (), late), "", "{first}");
+    }
+}
+
+#[test]
+fn a_silence_of_zero_is_off() {
+    let mut context = Context::new(ContextInfo::default()).expect("context");
+    let vhost = context
+        .create_vhost(VhostInfo {
+            listen: Listen::on("127.0.0.1", 0),
+            protocols: vec![ProtocolTable::of::<RawEcho>()],
+            options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
+            fallback_silence: Some(Duration::ZERO),
+            ..Default::default()
+        })
+        .expect("vhost");
+    let port = context.cx().listen_port(vhost).expect("it listens");
+    let client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    let start = Instant::now();
+    eventually("the connection is accepted", || {
+        context.service_at(start).expect("service");
+        context.cx().wsi_count() == 2
+    });
+    context.service_at(start + Duration::from_secs(1)).expect("service");
+    wait_until_gone(&mut context, start + Duration::from_secs(6));
+    drop(client);
+}
+
+#[test]
+fn a_role_that_only_others_can_connect_is_refused_at_once() {
+    let mut context = Context::new(ContextInfo::default()).expect("context");
+    let vhost = context
+        .create_vhost(VhostInfo {
+            protocols: vec![ProtocolTable::of::<RawProxy>()],
+            pvo: options("raw-proxy", &[("onward", "ipv4:127.0.0.1:1")]),
+            ..Default::default()
+        })
+        .expect("vhost");
+    let mut info = ConnectInfo::new(vhost, "ipv4:127.0.0.1:1".parse().expect("a target"), "raw-proxy");
+    info.role = "raw-proxy".into();
+    let error = context.cx().client_connect(info).expect_err("it has no client side of its own");
+    assert!(error.to_string().contains("raw-proxy"), "{error}");
+    assert_eq!(context.cx().wsi_count(), 0);
 }

@@ -23,8 +23,10 @@ mod path;
 mod response;
 mod status;
 
+use std::io;
 use std::mem;
 
+use crate::classify::{Class, classify};
 use crate::cx::Cx;
 use crate::limits;
 use crate::role::{CloseReason, Next, Role, RoleOps};
@@ -91,12 +93,17 @@ impl Role for Connection {
         next.unwrap_or_else(Next::Close)
     }
 
-    fn on_timeout(&mut self, wsi: &mut Wsi, _: &mut Cx) -> Next {
-        Next::Close(CloseReason::Timeout(match (&self.body, wsi.rx.is_empty()) {
-            (Some(_), _) => "it does not read its response",
-            (None, false) => "its request is not complete",
-            (None, true) => "no request came",
-        }))
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if self.body.is_some() {
+            return Next::Close(CloseReason::Timeout("it does not read its response"));
+        }
+        // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
+        let status = match classify(wsi.rx.as_slice()) {
+            _ if wsi.rx.is_empty() => return Next::Close(CloseReason::Timeout("no request came")),
+            Class::Http => Status::REQUEST_TIMEOUT,
+            _ => Status::BAD_REQUEST,
+        };
+        Next::Close(refuse(wsi, cx, status))
     }
 }
 
@@ -126,8 +133,10 @@ impl Connection {
         let mut fresh = 0;
         if wsi.rx.len() == self.looked_at {
             fresh = match self.read(wsi, buf)? {
-                0 => return Ok(Next::Stay),
-                n => n,
+                Received::Bytes(n) => n,
+                Received::Blocked => return Ok(Next::Stay),
+                Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
+                Received::Eof => return Err(refuse(wsi, cx, Status::BAD_REQUEST)),
             };
         }
         let mut held = wsi.rx.take();
@@ -155,29 +164,22 @@ impl Connection {
                 wsi.rx = held;
                 Ok(if wsi.io.readable() { Next::Again } else { Next::Stay })
             }
-            Parsed::Bad(status) => {
-                let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
-                Answer::page(status).send(wsi, cx, terms)?;
-                Err(CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()))
-            }
+            Parsed::Bad(status) => Err(refuse(wsi, cx, status)),
         }
     }
 
-    /// Reads into `buf`, and from there behind what is held already. 0: nothing now.
-    fn read(&self, wsi: &mut Wsi, buf: &mut [u8]) -> Result<usize, CloseReason> {
+    /// Reads into `buf`, and from there behind what is held already.
+    fn read(&self, wsi: &mut Wsi, buf: &mut [u8]) -> io::Result<Received> {
         if !wsi.io.readable() {
-            return Ok(0);
+            return Ok(Received::Blocked);
         }
-        match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
-            Received::Eof => Err(CloseReason::PeerClosed),
-            Received::Blocked => Ok(0),
-            Received::Bytes(n) => {
-                if !wsi.rx.is_empty() {
-                    wsi.rx.push(&buf[..n]);
-                }
-                Ok(n)
-            }
+        let received = wsi.io.recv(&mut buf[..limits::HTTP_HEAD])?;
+        if let Received::Bytes(n) = received
+            && !wsi.rx.is_empty()
+        {
+            wsi.rx.push(&buf[..n]);
         }
+        Ok(received)
     }
 
     /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
@@ -235,4 +237,13 @@ fn meets_demands(wsi: &Wsi, cx: &Cx) -> bool {
     let demanding =
         cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref()).is_some_and(|tls| tls.requires_client_cert);
     !demanding || wsi.io.tls().is_some_and(|tls| tls.vhost == wsi.vhost)
+}
+
+/// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
+fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status) -> CloseReason {
+    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
+    match Answer::page(status).send(wsi, cx, terms) {
+        Ok(_) => CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()),
+        Err(reason) => reason,
+    }
 }

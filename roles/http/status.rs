@@ -19,6 +19,8 @@ impl Status {
     pub(crate) const NOT_FOUND: Status = Status(404);
     /// A known method, which the thing asked for does not take.
     pub(crate) const METHOD_NOT_ALLOWED: Status = Status(405);
+    /// The request did not come to its end in time.
+    pub(crate) const REQUEST_TIMEOUT: Status = Status(408);
     /// The request line exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
     pub(crate) const URI_TOO_LONG: Status = Status(414);
     /// A file of no known type.
