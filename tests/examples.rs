@@ -7,8 +7,10 @@ use std::process::Command;
 use rustix::process::Signal;
 use util::*;
 
-const ALL: [&str; 5] = [
+const ALL: [&str; 7] = [
     "minimal-http-server",
+    "minimal-http-server-tls",
+    "minimal-http-server-multivhost",
     "minimal-raw-fallback-http-server",
     "minimal-raw-proxy",
     "minimal-raw-proxy-fallback",

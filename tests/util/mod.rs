@@ -5,6 +5,7 @@
 //! | `server` | a `Context` on a thread of its own, which the test can ask things |
 //! | `program` | an example, spawned as its user would |
 //! | `sshd` | a real ssh server with a key of its own, and clients that use it |
+//! | `ssh_port` | what ssh, scp, sftp and git do through the port of an example |
 //! | `onward` | what a proxy connects to: echo, sink, source, black hole, .. |
 //! | `recorder` | a protocol that notes its callbacks |
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
@@ -12,6 +13,7 @@
 //! | `site` | a folder of pages to serve |
 //! | `certs` | CAs, certificates and keys of every kind |
 //! | `tls` | a TLS client |
+//! | `tls_onward` | a TLS server that a proxy or a client connects to |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -28,8 +30,10 @@ pub mod program;
 pub mod recorder;
 pub mod server;
 pub mod site;
+pub mod ssh_port;
 pub mod sshd;
 pub mod tls;
+pub mod tls_onward;
 
 pub use certs::{Algorithm, Ca, Identity};
 pub use net::*;
@@ -39,6 +43,7 @@ pub use recorder::{Recorder, What};
 pub use server::Server;
 pub use site::Site;
 pub use sshd::Sshd;
+pub use tls_onward::TlsOnward;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -90,8 +95,14 @@ pub fn succeed(command: &mut Command) -> Vec<u8> {
 /// Runs a command to its end, within the deadline, with nothing to read on stdin.
 #[track_caller]
 pub fn finish(command: &mut Command) -> Output {
+    finish_with(command, Stdio::null())
+}
+
+/// The same, with something on stdin.
+#[track_caller]
+pub fn finish_with(command: &mut Command, input: Stdio) -> Output {
     let child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

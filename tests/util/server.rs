@@ -43,6 +43,22 @@ pub fn make_vhost(context: &mut Context, info: VhostInfo) -> u16 {
     context.cx().listen_port(id).unwrap_or_default()
 }
 
+/// Why a vhost could not be made.
+#[track_caller]
+pub fn mistake(info: VhostInfo) -> String {
+    let mut context = Context::new(ContextInfo::default()).expect("Context::new");
+    let error = context.create_vhost(info).expect_err("it is a mistake");
+    assert_eq!(context.cx().wsi_count(), 0, "nothing is left of a vhost that failed");
+    error.to_string()
+}
+
+/// All of `parts` are in the error, which is one line.
+#[track_caller]
+pub fn assert_names(error: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| error.contains(part)), "{error:?} lacks one of {parts:?}");
+    assert!(!error.contains('\n'), "{error:?} is one line");
+}
+
 impl<T: Send + 'static> Server<T> {
     #[track_caller]
     pub fn start(setup: impl FnOnce(&mut Context) -> T + Send + 'static) -> Server<T> {
