@@ -26,7 +26,7 @@ use crate::listening;
 use crate::protocol;
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
-use crate::transport::{Sock, Transport};
+use crate::transport::{READING, Sock, Transport};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Asked, Peer, Wsi};
 
@@ -41,8 +41,8 @@ impl RoleOps for Connect {
         let Some(Asked::Connect(ConnectPlan { target, then })) = wsi.asked.take().map(|asked| *asked) else {
             return Err(CloseReason::Refused("it has no target".into()));
         };
-        let give_up_at = cx.now + cx.info.connect_timeout;
-        wsi.deadline = Some(give_up_at);
+        let give_up_at = cx.after(cx.info.connect_timeout);
+        wsi.deadline = give_up_at;
         let mut connecting = Connecting { target, then, give_up_at, addresses: VecDeque::new(), tried: Vec::new() };
         connecting.begin(wsi, cx);
         Ok(Box::new(connecting))
@@ -52,7 +52,7 @@ impl RoleOps for Connect {
 struct Connecting {
     target: Target,
     then: Binding,
-    give_up_at: Instant,
+    give_up_at: Option<Instant>,
     /// Those not tried yet.
     addresses: VecDeque<SocketAddr>,
     /// What went wrong so far.
@@ -89,6 +89,21 @@ impl Role for Connecting {
             self.give_up(wsi, cx)
         }
     }
+
+    /// Connected or not, whoever asked is told what became of it.
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        wsi.io = Transport::None;
+        if self.tried.is_empty() {
+            self.tried.push("closed before it was connected".to_owned());
+        }
+        let why = self.why();
+        if let Some(protocol) = self.then.protocol
+            && protocol::attach(wsi, cx, protocol).is_ok()
+        {
+            let _closed_anyway = protocol::call(wsi, cx, Reason::ClientConnectionError(&why));
+            protocol::detach(wsi);
+        }
+    }
 }
 
 impl Connecting {
@@ -96,10 +111,8 @@ impl Connecting {
     fn begin(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let (host, port) = match &self.target {
             Target::Unix(path) => {
-                match connect_unix(path) {
-                    Ok(io) => self.watch(wsi, cx, io, Peer::Unix),
-                    Err(error) => self.tried.push(error.to_string()),
-                }
+                let begun = connect_unix(path).and_then(|io| watch(wsi, cx, io, Peer::Unix));
+                self.tried.extend(begun.err().map(|error| error.to_string()));
                 return;
             }
             Target::Ipv4 { host, port } | Target::Ipv6 { host, port } | Target::Tcp { host, port } => (host, *port),
@@ -116,7 +129,7 @@ impl Connecting {
         self.tried.is_empty()
     }
 
-    fn resolved(&mut self, answer: io::Result<Vec<SocketAddr>>) {
+    fn resolved(&mut self, answer: Result<Vec<SocketAddr>, String>) {
         match answer {
             Ok(found) => {
                 self.addresses = found.into_iter().filter(|address| self.fits(address)).collect();
@@ -124,7 +137,7 @@ impl Connecting {
                     self.tried.push("the name has no such address".to_owned());
                 }
             }
-            Err(error) => self.tried.push(error.to_string()),
+            Err(error) => self.tried.push(error),
         }
     }
 
@@ -139,24 +152,15 @@ impl Connecting {
     /// Begins with the next address that can be begun with.
     fn next_address(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         while let Some(address) = self.addresses.pop_front() {
-            match connect_tcp(address) {
-                Ok(io) => {
-                    let share = self.give_up_at.saturating_duration_since(cx.now) / (self.addresses.len() as u32 + 1);
-                    wsi.deadline = Some(cx.now + share);
-                    return self.watch(wsi, cx, io, Peer::tcp(address));
+            match connect_tcp(address).and_then(|io| watch(wsi, cx, io, Peer::tcp(address))) {
+                Ok(()) => {
+                    let left = self.give_up_at.map(|at| at.saturating_duration_since(cx.now));
+                    let share = left.map(|left| left / (self.addresses.len() as u32 + 1));
+                    wsi.deadline = share.and_then(|share| cx.after(share));
+                    return;
                 }
                 Err(error) => self.tried.push(format!("{address}: {error}")),
             }
-        }
-    }
-
-    fn watch(&mut self, wsi: &mut Wsi, cx: &mut Cx, mut io: Transport, peer: Peer) {
-        match io.register(&cx.registry, wsi.id.token(), Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => {
-                wsi.io = io;
-                wsi.peer = peer;
-            }
-            Err(error) => self.tried.push(error.to_string()),
         }
     }
 
@@ -166,18 +170,24 @@ impl Connecting {
         self.next_address(wsi, cx);
     }
 
+    fn why(&self) -> String {
+        format!("cannot connect to {}: {}", self.target, self.tried.join("; "))
+    }
+
     fn give_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let why = format!("cannot connect to {}: {}", self.target, self.tried.join("; "));
         let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| parent.peer.to_string());
         let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
-        log::warn!("{}: {why}{for_whom}", cx.tag(wsi));
-        if let Some(protocol) = self.then.protocol {
-            protocol::attach(wsi, cx, protocol);
-            let _closed_anyway = protocol::call(wsi, cx, Reason::ClientConnectionError(&why));
-            protocol::detach(wsi);
-        }
+        log::warn!("{}: {}{for_whom}", cx.tag(wsi), self.why());
         Next::Close(CloseReason::Refused("there is no connection".into()))
     }
+}
+
+/// Has the poll tell how a connect that was begun goes on.
+fn watch(wsi: &mut Wsi, cx: &Cx, mut io: Transport, peer: Peer) -> io::Result<()> {
+    io.register(&cx.registry, wsi.id.token(), READING | Interest::WRITABLE)?;
+    wsi.io = io;
+    wsi.peer = peer;
+    Ok(())
 }
 
 fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
@@ -192,5 +202,5 @@ fn connect_unix(path: &Path) -> io::Result<Transport> {
     socket.set_nonblocking(true)?;
     // A full backlog says EAGAIN, and no event would ever follow: it counts as refused.
     socket.connect(&listening::unix_address(path)?)?;
-    Ok(Transport::Unix(Sock::new(UnixStream::from_std(socket.into()))))
+    Ok(Transport::Unix(Sock::reading_on(UnixStream::from_std(socket.into()))))
 }

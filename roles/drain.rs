@@ -33,9 +33,6 @@ struct Draining {
 impl Role for Draining {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let over = Next::Close(CloseReason::Drained);
-        if wsi.io.dead() {
-            return over;
-        }
         if !wsi.io.readable() {
             return Next::Stay;
         }

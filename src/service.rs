@@ -64,9 +64,16 @@ impl Cx {
 
     /// Closes a connection from outside any callback.
     pub(crate) fn close_id(&mut self, id: WsiId, reason: CloseReason) {
-        if let Some(wsi) = self.slots.take(id) {
+        self.close_now(id, reason);
+        self.run_deferred();
+    }
+
+    /// Who is on the way out already stays on it.
+    fn close_now(&mut self, id: WsiId, reason: CloseReason) {
+        if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.draining)
+            && let Some(wsi) = self.slots.take(id)
+        {
             self.settle(wsi, Next::Close(reason));
-            self.run_deferred();
         }
     }
 
@@ -86,9 +93,7 @@ impl Cx {
                     self.deferred.extend(all);
                 }
                 Deferred::Close(id) => {
-                    if let Some(wsi) = self.slots.take(id) {
-                        self.settle(wsi, Next::Close(CloseReason::by_protocol()));
-                    }
+                    self.close_now(id, CloseReason::by_protocol());
                 }
             }
         }
@@ -146,7 +151,6 @@ impl Cx {
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
         wsi.role_name = binding.role.name();
-        wsi.deadline = None;
         wsi.doing = Doing::Lent;
         match binding.role.bind(wsi, self, binding.protocol) {
             Ok(role) => self.role_turn(wsi, role, Turn::Ready),
@@ -168,8 +172,8 @@ impl Cx {
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
         let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.tx.is_empty() || unread;
-        (reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end)
-            .then(|| Binding { role: self.role("drain"), protocol: None })
+        wsi.flags.draining = reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end;
+        wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })
     }
 
     fn free(&mut self, mut wsi: Box<Wsi>) {

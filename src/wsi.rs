@@ -100,12 +100,15 @@ pub struct Wsi {
     pub(crate) doing: Doing,
     pub(crate) role_name: &'static str,
     pub(crate) protocol: Option<ProtocolIndex>,
+    pub(crate) protocol_name: Option<&'static str>,
     /// Per-session data of the bound protocol.
     pub(crate) pss: Option<Box<dyn Any>>,
     /// Read and not yet consumed.
     pub(crate) rx: Buf,
     /// Accepted from user code or another connection, and not yet sent.
     pub(crate) tx: Buf,
+    /// Bytes that the system has taken so far.
+    pub(crate) sent: u64,
     /// When the role wants its `on_timeout`.
     pub(crate) deadline: Option<Instant>,
     /// What the timers hold.
@@ -138,7 +141,7 @@ pub(crate) enum Asked {
     /// A connection that is to be made.
     Connect(ConnectPlan),
     /// The resolver's answer to one.
-    Resolved(io::Result<Vec<SocketAddr>>),
+    Resolved(Result<Vec<SocketAddr>, String>),
     /// A protocol answers an http request with a status.
     HttpStatus(u16, Option<String>),
 }
@@ -154,6 +157,8 @@ pub(crate) struct Flags {
     pub(crate) fin_sent: bool,
     /// We connected; the peer did not.
     pub(crate) client: bool,
+    /// On its way out, in role drain.
+    pub(crate) draining: bool,
     /// The role sends a protocol's bytes as they are.
     pub(crate) raw_tx: bool,
 }
@@ -167,9 +172,11 @@ impl Wsi {
             doing,
             role_name: "none",
             protocol: None,
+            protocol_name: None,
             pss: None,
             rx: Buf::default(),
             tx: Buf::default(),
+            sent: 0,
             deadline: None,
             armed: None,
             idle_timeout: None,
@@ -196,6 +203,11 @@ impl Wsi {
     /// The role it is in, such as `raw-skt`.
     pub fn role_name(&self) -> &'static str {
         self.role_name
+    }
+
+    /// The protocol bound to it (`lws_get_protocol`).
+    pub fn protocol_name(&self) -> Option<&'static str> {
+        self.protocol_name
     }
 
     /// The other end's address (`lws_get_peer_simple`).
@@ -250,17 +262,23 @@ impl Wsi {
 
     // -- what roles and the core use
 
-    /// Sends at once if nothing waits, queues what the system does not take, and has the poll tell when it does again.
+    /// Sends what can go now, if nothing waits before it, and has the poll tell when more can. How much was taken.
+    pub(crate) fn send(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
+        let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
+        self.sent += taken as u64;
+        if taken < bytes.len() {
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(taken)
+    }
+
+    /// The same, and queues the rest.
     ///
     /// Not bounded here: who calls it reads no more while [`Wsi::tx`] has something.
     pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
-        let mut sent = 0;
-        if self.tx.is_empty() && self.io.writable() {
-            sent = self.io.send(bytes)?;
-        }
-        if sent < bytes.len() {
-            self.tx.push(&bytes[sent..]);
-            self.io.arm_for_write(registry, self.id.token())?;
+        let taken = self.send(registry, bytes)?;
+        if taken < bytes.len() {
+            self.tx.push(&bytes[taken..]);
         }
         Ok(())
     }
@@ -272,6 +290,7 @@ impl Wsi {
                 return self.io.arm_for_write(registry, self.id.token());
             }
             let sent = self.io.send(self.tx.as_slice())?;
+            self.sent += sent as u64;
             self.tx.consume(sent);
         }
         if self.flags.fin && !self.flags.fin_sent {
