@@ -20,12 +20,12 @@ use mio::Interest;
 use mio::net::{TcpStream, UnixStream};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::connect::{ConnectPlan, SecurePlan, Target, came_to_nothing, is_wanted};
+use crate::connect::{ConnectPlan, SecurePlan, Target, came_to_nothing, give_up, is_wanted};
 use crate::cx::Cx;
 use crate::listening;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::tls::TlsClient;
-use crate::transport::{Sock, Transport};
+use crate::transport::{READING, Sock, Transport};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Asked, Peer, Wsi};
 
@@ -40,8 +40,8 @@ impl RoleOps for Connect {
         let Some(Asked::Connect(ConnectPlan { target, tls, then })) = wsi.asked.take().map(|asked| *asked) else {
             return Err(CloseReason::Refused("it has no target".into()));
         };
-        let give_up_at = cx.now + cx.info.connect_timeout;
-        wsi.deadline = Some(give_up_at);
+        let give_up_at = cx.after(cx.info.connect_timeout);
+        wsi.deadline = give_up_at;
         let mut connecting =
             Connecting { target, tls, then, give_up_at, addresses: VecDeque::new(), tried: Vec::new() };
         connecting.begin(wsi, cx);
@@ -53,7 +53,7 @@ struct Connecting {
     target: Target,
     tls: Option<TlsClient>,
     then: Binding,
-    give_up_at: Instant,
+    give_up_at: Option<Instant>,
     /// Those not tried yet.
     addresses: VecDeque<SocketAddr>,
     /// What went wrong so far.
@@ -88,6 +88,14 @@ impl Role for Connecting {
             self.give_up(wsi, cx)
         }
     }
+
+    /// Connected or not, whoever asked is told what became of it.
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        if self.tried.is_empty() {
+            self.tried.push("closed before it was connected".to_owned());
+        }
+        came_to_nothing(wsi, cx, self.then.protocol, &self.why());
+    }
 }
 
 impl Connecting {
@@ -95,10 +103,8 @@ impl Connecting {
     fn begin(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let (host, port) = match &self.target {
             Target::Unix(path) => {
-                match connect_unix(path) {
-                    Ok(io) => self.watch(wsi, cx, io, Peer::Unix),
-                    Err(error) => self.tried.push(error.to_string()),
-                }
+                let begun = connect_unix(path).and_then(|io| watch(wsi, cx, io, Peer::Unix));
+                self.tried.extend(begun.err().map(|error| error.to_string()));
                 return;
             }
             Target::Ipv4 { host, port } | Target::Ipv6 { host, port } | Target::Tcp { host, port } => (host, *port),
@@ -115,7 +121,7 @@ impl Connecting {
         self.tried.is_empty()
     }
 
-    fn resolved(&mut self, answer: io::Result<Vec<SocketAddr>>) {
+    fn resolved(&mut self, answer: Result<Vec<SocketAddr>, String>) {
         match answer {
             Ok(found) => {
                 self.addresses = found.into_iter().filter(|address| self.fits(address)).collect();
@@ -123,7 +129,7 @@ impl Connecting {
                     self.tried.push("the name has no such address".to_owned());
                 }
             }
-            Err(error) => self.tried.push(error.to_string()),
+            Err(error) => self.tried.push(error),
         }
     }
 
@@ -138,24 +144,15 @@ impl Connecting {
     /// Begins with the next address that can be begun with.
     fn next_address(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         while let Some(address) = self.addresses.pop_front() {
-            match connect_tcp(address) {
-                Ok(io) => {
-                    let share = self.give_up_at.saturating_duration_since(cx.now) / (self.addresses.len() as u32 + 1);
-                    wsi.deadline = Some(cx.now + share);
-                    return self.watch(wsi, cx, io, Peer::tcp(address));
+            match connect_tcp(address).and_then(|io| watch(wsi, cx, io, Peer::tcp(address))) {
+                Ok(()) => {
+                    let left = self.give_up_at.map(|at| at.saturating_duration_since(cx.now));
+                    let share = left.map(|left| left / (self.addresses.len() as u32 + 1));
+                    wsi.deadline = share.and_then(|share| cx.after(share));
+                    return;
                 }
                 Err(error) => self.tried.push(format!("{address}: {error}")),
             }
-        }
-    }
-
-    fn watch(&mut self, wsi: &mut Wsi, cx: &mut Cx, mut io: Transport, peer: Peer) {
-        match io.register(&cx.registry, wsi.id.token(), Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => {
-                wsi.io = io;
-                wsi.peer = peer;
-            }
-            Err(error) => self.tried.push(error.to_string()),
         }
     }
 
@@ -165,9 +162,12 @@ impl Connecting {
         self.next_address(wsi, cx);
     }
 
+    fn why(&self) -> String {
+        format!("cannot connect to {}: {}", self.target, self.tried.join("; "))
+    }
+
     fn give_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let why = format!("cannot connect to {}: {}", self.target, self.tried.join("; "));
-        came_to_nothing(wsi, cx, self.then.protocol, &why)
+        give_up(wsi, cx, &self.why())
     }
 
     /// The socket is connected.
@@ -177,6 +177,14 @@ impl Connecting {
         wsi.asked = Some(Box::new(Asked::Secure(plan)));
         Next::Become(Binding { role: cx.role("tls"), protocol: None })
     }
+}
+
+/// Has the poll tell how a connect that was begun goes on.
+fn watch(wsi: &mut Wsi, cx: &Cx, mut io: Transport, peer: Peer) -> io::Result<()> {
+    io.register(&cx.registry, wsi.id.token(), READING | Interest::WRITABLE)?;
+    wsi.io = io;
+    wsi.peer = peer;
+    Ok(())
 }
 
 fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
@@ -191,5 +199,5 @@ fn connect_unix(path: &Path) -> io::Result<Transport> {
     socket.set_nonblocking(true)?;
     // A full backlog says EAGAIN, and no event would ever follow: it counts as refused.
     socket.connect(&listening::unix_address(path)?)?;
-    Ok(Transport::Unix(Sock::new(UnixStream::from_std(socket.into()))))
+    Ok(Transport::Unix(Sock::reading_on(UnixStream::from_std(socket.into()))))
 }

@@ -33,7 +33,7 @@ struct Draining {
 impl Role for Draining {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let over = Next::Close(CloseReason::Drained);
-        if wsi.io.dead() {
+        if wsi.flags.cut_off && wsi.is_flushed() {
             return over;
         }
         if !wsi.io.readable() {

@@ -34,14 +34,13 @@ impl RoleOps for FirstPacket {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        let drop_at = cx.now + cx.info.timeout;
         let silence_at = cx
             .vhost(wsi.vhost)
             .filter(|vhost| vhost.options().contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG))
             .and_then(|vhost| vhost.fallback_silence)
             .filter(|after| !after.is_zero())
-            .map(|after| cx.now + after);
-        wsi.deadline = Some(silence_at.unwrap_or(drop_at));
+            .and_then(|after| cx.after(after));
+        wsi.deadline = silence_at.or(cx.after(cx.info.timeout));
         Ok(Box::new(Undecided { silence_at }))
     }
 }

@@ -4,6 +4,7 @@
 //! It emits no reasons. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 
 use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
@@ -28,13 +29,16 @@ impl RoleOps for Listen {
                 let vhost = cx.vhost(wsi.vhost).map_or("-", Vhost::name);
                 log::info!(target: NOTICE, "listening on {address} (vhost {vhost})");
             }
-            None => wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY),
+            None => wsi.deadline = cx.after(limits::INTERFACE_RETRY),
         }
-        Ok(Box::new(Listening))
+        Ok(Box::new(Listening { in_trouble: false }))
     }
 }
 
-struct Listening;
+struct Listening {
+    /// The operator has been told; it is told again when it is over.
+    in_trouble: bool,
+}
 
 impl Role for Listening {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
@@ -45,6 +49,9 @@ impl Role for Listening {
         for _ in 0..limits::ACCEPT_BATCH {
             match accept(&mut wsi.io) {
                 Ok(Some((io, peer))) => {
+                    if mem::take(&mut self.in_trouble) {
+                        log::warn!("{}: accepting again", cx.tag(wsi));
+                    }
                     if let Err(error) = cx.insert(wsi.vhost, io, peer, first) {
                         log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
                     }
@@ -53,8 +60,8 @@ impl Role for Listening {
                 // The one that was next in line has gone already.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    log::warn!("{}: cannot accept: {error}; pausing", cx.tag(wsi));
-                    wsi.deadline = Some(cx.now + limits::ACCEPT_PAUSE);
+                    self.warn(wsi, cx, &format!("cannot accept: {error}; trying again"));
+                    wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
                     return Next::Stay;
                 }
             }
@@ -71,13 +78,22 @@ impl Role for Listening {
             // The sockets have connections of their own now.
             Ok(()) => return Next::Close(CloseReason::Done),
             Err(ListenError::NotThere) => {}
-            Err(ListenError::Taken { address }) => log::warn!("{}: {address} is taken; trying again", cx.tag(wsi)),
+            Err(ListenError::Taken { address }) => self.warn(wsi, cx, &format!("{address} is taken; trying again")),
             Err(ListenError::System { address, source }) => {
-                log::warn!("{}: cannot listen on {address}: {source}; trying again", cx.tag(wsi));
+                self.warn(wsi, cx, &format!("cannot listen on {address}: {source}; trying again"));
             }
         }
-        wsi.deadline = Some(cx.now + limits::INTERFACE_RETRY);
+        wsi.deadline = cx.after(limits::INTERFACE_RETRY);
         Next::Stay
+    }
+}
+
+impl Listening {
+    /// Says it once, however often it is tried again.
+    fn warn(&mut self, wsi: &Wsi, cx: &Cx, what: &str) {
+        if !mem::replace(&mut self.in_trouble, true) {
+            log::warn!("{}: {what}", cx.tag(wsi));
+        }
     }
 }
 
@@ -115,7 +131,7 @@ fn accept(io: &mut Transport) -> io::Result<Option<(Transport, Peer)>> {
             sock.io.accept().map(|(stream, address)| (Transport::Tcp(Sock::new(stream)), Peer::tcp(address)))
         }
         Transport::UnixListener(sock) => {
-            sock.io.accept().map(|(stream, _)| (Transport::Unix(Sock::new(stream)), Peer::Unix))
+            sock.io.accept().map(|(stream, _)| (Transport::Unix(Sock::reading_on(stream)), Peer::Unix))
         }
         _ => return Ok(None),
     };

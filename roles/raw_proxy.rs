@@ -52,8 +52,9 @@ impl RoleOps for RawProxy {
         let protocol = to.unwrap_or_default();
         let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();
         let side = if wsi.flags.client { Side::Cli } else { Side::Srv };
-        let mut half = Half { side, shows_rx: interests.contains(side.interest()) };
-        protocol::attach(wsi, cx, protocol);
+        let mut half = Half { side, shows_rx: interests.contains(side.interest()), sent: 0 };
+        protocol::attach(wsi, cx, protocol)?;
+        wsi.deadline = None;
         let bound = half.introduce(wsi, cx).and_then(|()| match side {
             Side::Srv => half.connect_onward(wsi, cx, protocol),
             Side::Cli => half.link_up(wsi, cx),
@@ -89,6 +90,8 @@ struct Half {
     side: Side,
     /// The protocol sees what this half receives.
     shows_rx: bool,
+    /// What `wsi.sent` was at the last turn.
+    sent: u64,
 }
 
 impl Role for Half {
@@ -98,7 +101,7 @@ impl Role for Half {
             Some(partner) if partner.link == Some(me) => partner.id,
             // Still connecting. What the client says meanwhile waits in its socket.
             Some(partner) if partner.parent == Some(me) && !wsi.io.dead() => return Next::Stay,
-            Some(partner) if partner.parent == Some(me) => return Next::Close(CloseReason::PeerClosed),
+            Some(partner) if partner.parent == Some(me) => return Next::Close(reset()),
             _ => return Next::Close(CloseReason::PartnerGone),
         };
         let mut buf = mem::take(&mut cx.buf);
@@ -110,7 +113,7 @@ impl Role for Half {
         }
     }
 
-    /// The pair was idle too long, or one direction has ended and nothing more comes in the other.
+    /// The pair was idle too long, or one direction has ended and nothing moves in the other.
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let now = cx.now;
         let Some(partner) = wsi.link.and_then(|link| cx.slots.get_mut(link)) else {
@@ -121,12 +124,7 @@ impl Role for Half {
             wsi.deadline = Some(later);
             return Next::Stay;
         }
-        if !wsi.is_flushed() || !partner.is_flushed() {
-            // Not silent: a slow reader.
-            wsi.deadline = patience(wsi, partner).map(|patience| now + patience);
-            return Next::Stay;
-        }
-        Next::Close(CloseReason::Timeout("nothing to relay for too long"))
+        Next::Close(CloseReason::Timeout("nothing moves any more"))
     }
 
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
@@ -190,16 +188,18 @@ impl Half {
         if !first.is_empty() {
             self.forward(wsi, partner, cx, first.as_slice())?;
         }
-        if wsi.io.dead() && wsi.io.eof() && !wsi.flags.fin_sent {
-            // It said goodbye and then vanished, so no reply will ever reach it.
-            return Err(CloseReason::Lost(io::Error::from(io::ErrorKind::ConnectionReset)));
-        }
         let partner_takes = cx.slots.get_mut(partner).is_some_and(|partner| partner.is_flushed());
+        if wsi.io.dead() && (wsi.io.eof() || !partner_takes) {
+            // It has vanished, and reading will not tell: it had ended before, or what it sent last has nowhere to go.
+            return Err(reset());
+        }
+        let mut moved = mem::replace(&mut self.sent, wsi.sent) != wsi.sent || !first.is_empty();
         if partner_takes
             && wsi.io.readable()
             && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
         {
             self.forward(wsi, partner, cx, &buf[..n])?;
+            moved = true;
         }
         let Cx { slots, run, registry, now, .. } = cx;
         let Some(partner) = slots.get_mut(partner) else { return Err(CloseReason::PartnerGone) };
@@ -215,7 +215,9 @@ impl Half {
             // It may have stopped reading for our sake.
             enqueue(run, partner);
         }
-        wsi.deadline = patience(wsi, partner).map(|patience| *now + patience);
+        if moved || wsi.deadline.is_none() {
+            wsi.deadline = patience(wsi, partner).and_then(|patience| now.checked_add(patience));
+        }
         let more = wsi.io.readable() && !wsi.io.eof() && partner.is_flushed();
         Ok(if more { Next::Again } else { Next::Stay })
     }
@@ -245,6 +247,10 @@ fn patience(wsi: &Wsi, partner: &Wsi) -> Option<Duration> {
     let half_closed = wsi.io.eof() || partner.io.eof();
     let linger = half_closed.then_some(limits::HALF_CLOSE_LINGER);
     [wsi.idle_timeout, linger].into_iter().flatten().min()
+}
+
+fn reset() -> CloseReason {
+    CloseReason::Lost(io::ErrorKind::ConnectionReset.into())
 }
 
 /// A failure of the partner's socket is not ours; but without it there is nothing left to do.

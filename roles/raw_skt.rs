@@ -36,7 +36,8 @@ impl RoleOps for RawSkt {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        protocol::attach(wsi, cx, to.unwrap_or_default());
+        protocol::attach(wsi, cx, to.unwrap_or_default())?;
+        wsi.deadline = None;
         wsi.flags.raw_tx = true;
         let adopted = if wsi.flags.client { Reason::RawConnected } else { Reason::RawAdopt };
         for reason in [Reason::RawSktBindProtocol, adopted] {

@@ -18,7 +18,7 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::{Accepted, Acceptor};
 
-use crate::connect::{SecurePlan, came_to_nothing, is_wanted};
+use crate::connect::{SecurePlan, came_to_nothing, give_up, is_wanted};
 use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
@@ -39,12 +39,12 @@ impl RoleOps for Tls {
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         match wsi.asked.take().map(|asked| *asked) {
             Some(Asked::Secure(plan)) => {
-                wsi.deadline = Some(plan.give_up_at);
+                wsi.deadline = plan.give_up_at;
                 let begun = begin_client(wsi, cx, &plan);
                 Ok(Box::new(Client { then: plan.then, failed: begun.err() }))
             }
             _ => {
-                wsi.deadline = Some(cx.now + cx.info.timeout);
+                wsi.deadline = cx.after(cx.info.timeout);
                 Ok(Box::new(Server { hello: Some(Box::default()) }))
             }
         }
@@ -158,7 +158,7 @@ fn what_follows(wsi: &Wsi, cx: &Cx) -> Binding {
 
 struct Client {
     then: Binding,
-    /// The handshake could not even begin.
+    /// What went wrong: the handshake may not even begin.
     failed: Option<String>,
 }
 
@@ -167,20 +167,32 @@ impl Role for Client {
         if !is_wanted(wsi, cx) {
             return Next::Close(CloseReason::PartnerGone);
         }
-        let shaken = match self.failed.take() {
-            Some(why) => Err(why),
-            None => shake_hands(wsi, cx).map_err(|reason| reason.to_string()),
-        };
-        match shaken {
-            Ok(true) => Next::Become(self.then),
-            Ok(false) => Next::Stay,
-            Err(why) => came_to_nothing(wsi, cx, self.then.protocol, &format!("TLS to {}: {why}", wsi.peer.clone())),
+        if self.failed.is_none() {
+            match shake_hands(wsi, cx) {
+                Ok(true) => return Next::Become(self.then),
+                Ok(false) => return Next::Stay,
+                Err(reason) => self.failed = Some(reason.to_string()),
+            }
         }
+        give_up(wsi, cx, &self.why(wsi))
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let why = format!("TLS to {}: the handshake takes too long", wsi.peer);
-        came_to_nothing(wsi, cx, self.then.protocol, &why)
+        self.failed = Some("the handshake takes too long".to_owned());
+        give_up(wsi, cx, &self.why(wsi))
+    }
+
+    /// Whoever asked is told what became of it.
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        let why = self.why(wsi);
+        came_to_nothing(wsi, cx, self.then.protocol, &why);
+    }
+}
+
+impl Client {
+    fn why(&self, wsi: &Wsi) -> String {
+        let failed = self.failed.as_deref().unwrap_or("closed before the handshake was done");
+        format!("TLS to {}: {failed}", wsi.peer)
     }
 }
 

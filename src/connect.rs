@@ -13,6 +13,7 @@ use crate::protocol;
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next};
 use crate::tls::TlsClient;
+use crate::transport::Transport;
 use crate::vhost::{ProtocolIndex, VhostId};
 use crate::wsi::Wsi;
 
@@ -197,7 +198,7 @@ pub(crate) struct ConnectPlan {
 pub(crate) struct SecurePlan {
     pub(crate) tls: TlsClient,
     pub(crate) target: Target,
-    pub(crate) give_up_at: Instant,
+    pub(crate) give_up_at: Option<Instant>,
     /// What the connection becomes once the handshake is done.
     pub(crate) then: Binding,
 }
@@ -212,17 +213,23 @@ impl Target {
     }
 }
 
-/// Tells the operator and the protocol that a connection of ours came to nothing.
-pub(crate) fn came_to_nothing(wsi: &mut Wsi, cx: &mut Cx, protocol: Option<ProtocolIndex>, why: &str) -> Next {
+/// Tells the operator that a connection of ours comes to nothing.
+pub(crate) fn give_up(wsi: &Wsi, cx: &mut Cx, why: &str) -> Next {
     let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| parent.peer.to_string());
     let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
     log::warn!("{}: {why}{for_whom}", cx.tag(wsi));
-    if let Some(index) = protocol {
-        protocol::attach(wsi, cx, index);
+    Next::Close(CloseReason::Refused("there is no connection".into()))
+}
+
+/// Tells the protocol that it was for. The last words of a role that makes connections.
+pub(crate) fn came_to_nothing(wsi: &mut Wsi, cx: &mut Cx, protocol: Option<ProtocolIndex>, why: &str) {
+    wsi.io = Transport::None;
+    if let Some(index) = protocol
+        && protocol::attach(wsi, cx, index).is_ok()
+    {
         let _closed_anyway = protocol::call(wsi, cx, Reason::ClientConnectionError(why));
         protocol::detach(wsi);
     }
-    Next::Close(CloseReason::Refused("there is no connection".into()))
 }
 
 /// Whether the connection that `wsi` is made for, where there is one, still waits for it.

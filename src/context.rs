@@ -208,10 +208,12 @@ impl Drop for Context {
 }
 
 fn woken(cx: &mut Cx) {
-    while let Some((id, answer)) = cx.resolver.answer() {
-        if let Some(wsi) = cx.slots.get_mut(id) {
-            wsi.asked = Some(Box::new(Asked::Resolved(answer)));
-            cx.wake(id);
+    while let Some((waiting, found)) = cx.resolver.answer() {
+        for id in waiting {
+            if let Some(wsi) = cx.slots.get_mut(id) {
+                wsi.asked = Some(Box::new(Asked::Resolved(found.clone())));
+                cx.wake(id);
+            }
         }
     }
     if cx.waker.shared.wake.swap(false, Ordering::AcqRel) {

@@ -7,21 +7,23 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use mio::Registry;
 use mio::net::{TcpStream, UnixStream};
-use mio::{Interest, Registry};
+use socket2::SockRef;
 
 use crate::connect::{AdoptInfo, ConnectInfo, ConnectPlan};
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::listening;
 use crate::resolver::Resolver;
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
 use crate::timers::Timers;
-use crate::transport::{Sock, Transport};
+use crate::transport::{READING, Sock, Transport};
 use crate::vhost::{Enabled, ListenGroup, ListenerId, ProtocolIndex, Vhost, VhostId};
 use crate::wsi::{Asked, Doing, Peer, Wsi, WsiId};
 
@@ -97,6 +99,11 @@ impl Cx {
         self.now
     }
 
+    /// The time that much later; `None` for a wait without end.
+    pub(crate) fn after(&self, wait: Duration) -> Option<Instant> {
+        self.now.checked_add(wait)
+    }
+
     /// A vhost, while it exists.
     pub fn vhost(&self, id: VhostId) -> Option<&Vhost> {
         self.vhosts.get(id.0 as usize)?.as_ref()
@@ -118,7 +125,7 @@ impl Cx {
         self.slots.len()
     }
 
-    /// A handle by which other threads, and signal handlers, reach the loop.
+    /// A handle by which other threads reach the loop.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
@@ -130,7 +137,7 @@ impl Cx {
     /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::Config`] for a role
     /// that makes no connections by itself, such as raw-proxy.
     pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
-        let vhost = self.vhost(info.vhost).ok_or(Error::NoVhost)?;
+        let vhost = self.vhost(info.vhost).filter(|vhost| !vhost.going).ok_or(Error::NoVhost)?;
         let then = vhost.binding(&info.role, &info.protocol)?;
         if !then.role.takes_client() {
             let what = format!("role {} has no connections of its own to make", then.role.name());
@@ -146,10 +153,12 @@ impl Cx {
     /// As [`Cx::client_connect`], and [`Error::System`] where the socket cannot be polled.
     pub fn adopt_tcp(&mut self, stream: std::net::TcpStream, info: AdoptInfo) -> Result<WsiId> {
         let what = Error::system("adopting a TCP socket");
-        let peer = match stream.set_nonblocking(true).and_then(|()| stream.peer_addr()) {
-            Ok(address) => Peer::tcp(address),
-            Err(error) => return Err(what(error)),
-        };
+        let prepared = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
+            .and_then(|()| stream.peer_addr());
+        let peer = Peer::tcp(prepared.map_err(what)?);
         self.adopt(Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer, info)
     }
 
@@ -159,11 +168,11 @@ impl Cx {
     /// As [`Cx::adopt_tcp`].
     pub fn adopt_unix(&mut self, stream: std::os::unix::net::UnixStream, info: AdoptInfo) -> Result<WsiId> {
         stream.set_nonblocking(true).map_err(Error::system("adopting a unix socket"))?;
-        self.adopt(Transport::Unix(Sock::new(UnixStream::from_std(stream))), Peer::Unix, info)
+        self.adopt(Transport::Unix(Sock::reading_on(UnixStream::from_std(stream))), Peer::Unix, info)
     }
 
     fn adopt(&mut self, io: Transport, peer: Peer, info: AdoptInfo) -> Result<WsiId> {
-        let vhost = self.vhost(info.vhost).ok_or(Error::NoVhost)?;
+        let vhost = self.vhost(info.vhost).filter(|vhost| !vhost.going).ok_or(Error::NoVhost)?;
         let binding = vhost.binding(&info.role, &info.protocol)?;
         self.insert(info.vhost, io, peer, binding).map_err(Error::system("adopting a socket"))
     }
@@ -200,7 +209,7 @@ impl Cx {
         let registry = &self.registry;
         let mut registered = Ok(());
         let wsi = self.slots.insert(|id| {
-            registered = io.register(registry, id.token(), Interest::READABLE);
+            registered = io.register(registry, id.token(), READING);
             let mut wsi = Wsi::new(id, vhost, io, peer, Doing::Starting(binding));
             wsi.flags.queued = true;
             wsi
@@ -247,13 +256,16 @@ impl Cx {
         }
     }
 
+    pub(crate) fn vhost_mut(&mut self, id: VhostId) -> Option<&mut Vhost> {
+        self.vhosts.get_mut(id.0 as usize)?.as_mut()
+    }
+
     pub(crate) fn enabled(&self, vhost: VhostId, protocol: ProtocolIndex) -> Option<&Enabled> {
         self.vhost(vhost)?.protocols.get(usize::from(protocol))
     }
 
     pub(crate) fn enabled_mut(&mut self, vhost: VhostId, protocol: ProtocolIndex) -> Option<&mut Enabled> {
-        let vhost = self.vhosts.get_mut(vhost.0 as usize)?.as_mut()?;
-        vhost.protocols.get_mut(usize::from(protocol))
+        self.vhost_mut(vhost)?.protocols.get_mut(usize::from(protocol))
     }
 
     pub(crate) fn group(&self, id: ListenerId) -> Option<&ListenGroup> {

@@ -42,6 +42,13 @@ pub const HTTP_HEAD: usize = 16 * 1024;
 /// Headers of one request. Above: 431.
 pub const HTTP_HEADERS: usize = 100;
 
+/// How often at most a vhost looks whether its mounts' paths name other folders now.
+pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
+
+/// Bytes of a response that may still be on their way when its connection is closed at once; behind more of them the connection
+/// lingers, for input that came too late would make the system throw them away.
+pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
+
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
 

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::{fmt, fs};
 
@@ -179,7 +179,12 @@ pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
     }
 }
 
-pub(crate) fn is_abstract(path: &Path) -> bool {
+/// Tells a socket file from another of the same name. `None`: there is none, as for an abstract name.
+pub(crate) fn file_id(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().starts_with(b"@")
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A part of the URL space and what serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,15 @@ impl Mount {
 }
 
 /// Opens a folder to be served, once, so that a request's path is resolved beneath it and nowhere else.
-pub(crate) fn open_dir(path: &PathBuf) -> io::Result<OwnedFd> {
+pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags};
     Ok(rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Whether `path` still names the folder that was opened.
+pub(crate) fn is_open(path: &Path, folder: &OwnedFd) -> bool {
+    match (rustix::fs::stat(path), rustix::fs::fstat(folder)) {
+        (Ok(named), Ok(open)) => (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino),
+        _ => false,
+    }
 }

@@ -13,6 +13,7 @@ use crate::cx::Cx;
 use crate::error::InitError;
 use crate::pvo::Pvo;
 use crate::reason::{Reason, VhostReason};
+use crate::role::CloseReason;
 use crate::vhost::{ProtocolIndex, VhostId};
 use crate::wsi::Wsi;
 
@@ -158,16 +159,21 @@ impl ProtocolTable {
 // How the core and the roles call back. Session data is in the connection and vhost data in the vhost; both are moved out for the call.
 
 /// Binds a protocol of the connection's vhost to it, with fresh session data, without a callback.
-pub(crate) fn attach(wsi: &mut Wsi, cx: &Cx, protocol: ProtocolIndex) {
+pub(crate) fn attach(wsi: &mut Wsi, cx: &Cx, protocol: ProtocolIndex) -> Result<(), CloseReason> {
     debug_assert!(wsi.protocol.is_none(), "the old protocol is dropped before a new one is bound");
-    let Some(enabled) = cx.enabled(wsi.vhost, protocol) else { return };
+    let Some(enabled) = cx.enabled(wsi.vhost, protocol).filter(|enabled| enabled.vhd.is_some()) else {
+        return Err(CloseReason::Refused("its vhost is gone".into()));
+    };
     wsi.pss = Some((enabled.table.session)());
     wsi.protocol = Some(protocol);
+    wsi.protocol_name = Some(enabled.table.name);
+    Ok(())
 }
 
 /// Unbinds what is bound, and frees its session data.
 pub(crate) fn detach(wsi: &mut Wsi) {
     wsi.protocol = None;
+    wsi.protocol_name = None;
     wsi.pss = None;
 }
 

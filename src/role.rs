@@ -84,6 +84,8 @@ pub(crate) enum Next {
 pub(crate) enum CloseReason {
     /// Everything is said.
     Done,
+    /// Everything is handed to the system, and too much for it to be with the peer already.
+    DoneSending,
     /// The peer sends no more, and we have nothing more for it.
     PeerClosed,
     /// The peer broke the rules; whatever answer is queued still goes out.
@@ -110,6 +112,7 @@ impl CloseReason {
     pub(crate) fn is_gentle(&self) -> bool {
         match self {
             CloseReason::Done
+            | CloseReason::DoneSending
             | CloseReason::PeerClosed
             | CloseReason::PeerFault(_)
             | CloseReason::PartnerGone
@@ -118,16 +121,16 @@ impl CloseReason {
         }
     }
 
-    /// Whether the peer may be in the middle of saying something.
+    /// Whether the peer may say something before it has everything of ours.
     pub(crate) fn interrupts(&self) -> bool {
-        matches!(self, CloseReason::PeerFault(_) | CloseReason::Refused(_))
+        matches!(self, CloseReason::DoneSending | CloseReason::PeerFault(_) | CloseReason::Refused(_))
     }
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CloseReason::Done => f.write_str("done"),
+            CloseReason::Done | CloseReason::DoneSending => f.write_str("done"),
             CloseReason::PeerClosed => f.write_str("the peer closed"),
             CloseReason::PeerFault(what) => write!(f, "the peer is at fault: {what}"),
             CloseReason::Lost(error) => write!(f, "connection lost: {error}"),

@@ -64,9 +64,16 @@ impl Cx {
 
     /// Closes a connection from outside any callback.
     pub(crate) fn close_id(&mut self, id: WsiId, reason: CloseReason) {
-        if let Some(wsi) = self.slots.take(id) {
+        self.close_now(id, reason);
+        self.run_deferred();
+    }
+
+    /// Who is on the way out already stays on it.
+    fn close_now(&mut self, id: WsiId, reason: CloseReason) {
+        if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.draining)
+            && let Some(wsi) = self.slots.take(id)
+        {
             self.settle(wsi, Next::Close(reason));
-            self.run_deferred();
         }
     }
 
@@ -86,9 +93,7 @@ impl Cx {
                     self.deferred.extend(all);
                 }
                 Deferred::Close(id) => {
-                    if let Some(wsi) = self.slots.take(id) {
-                        self.settle(wsi, Next::Close(CloseReason::by_protocol()));
-                    }
+                    self.close_now(id, CloseReason::by_protocol());
                 }
             }
         }
@@ -146,7 +151,6 @@ impl Cx {
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
         wsi.role_name = binding.role.name();
-        wsi.deadline = None;
         wsi.doing = Doing::Lent;
         match binding.role.bind(wsi, self, binding.protocol) {
             Ok(role) => self.role_turn(wsi, role, Turn::Ready),
@@ -163,19 +167,21 @@ impl Cx {
             log::info!("{}: {reason}", self.tag(wsi));
         }
         for other in [wsi.parent.take(), wsi.link.take()].into_iter().flatten() {
-            self.wake(other);
+            if let Some(other) = self.slots.get_mut(other) {
+                // Whoever ends TLS for others vouches for its ends.
+                let vouched = wsi.is_tls() || other.is_tls();
+                other.flags.cut_off = vouched && matches!(reason, CloseReason::Lost(_));
+                enqueue(&mut self.run, other);
+            }
         }
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
-        let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
+        let unread = !wsi.flags.cut_off && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
-        if reason.is_gentle()
-            && !open_end
-            && let Err(error) = wsi.io.say_goodbye()
-        {
-            log::debug!("{}: close_notify: {error}", self.tag(wsi));
+        wsi.flags.draining = reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end;
+        if reason.is_gentle() && !wsi.flags.draining {
+            wsi.say_goodbye();
         }
-        (reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end)
-            .then(|| Binding { role: self.role("drain"), protocol: None })
+        wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })
     }
 
     fn free(&mut self, mut wsi: Box<Wsi>) {

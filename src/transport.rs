@@ -1,17 +1,25 @@
 //! The byte stream under a role, with its readiness remembered.
 //!
 //! mio reports edges: a socket says once that it became readable, and then nothing until it was drained. [`Sock`] keeps
-//! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness;
-//! only a peer that has hung up must be read to its end, for data and FIN in one edge bring no second edge.
+//! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness, except
+//! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
+//! stop at its mark), unix sockets (reads stop at a passed descriptor).
+//!
+//! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use mio::event::{Event, Source};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use crate::tls::stream::Tls;
+
+/// What is asked of the poll for a stream that is read. Urgent data is asked for because reads stop at its mark.
+pub(crate) const READING: Interest = Interest::READABLE.add(Interest::PRIORITY);
 
 /// What carries a connection's bytes.
 pub(crate) enum Transport {
@@ -93,7 +101,7 @@ impl Transport {
         on_stream!(self, sock => sock.writable, tls tls => tls.writable(), else false)
     }
 
-    /// Whether both directions are gone (reset, or the system gave up): nothing can be delivered any more.
+    /// Whether the system has given the connection up (reset, timed out): nothing can be delivered any more.
     pub(crate) fn dead(&self) -> bool {
         on_stream!(self, sock => sock.dead, tls tls => tls.under.dead(), else false)
     }
@@ -159,6 +167,15 @@ impl Transport {
         }
     }
 
+    /// Makes the close a reset instead of a FIN, over plain TCP.
+    pub(crate) fn reset_on_close(&self) {
+        if let Transport::Tcp(sock) = self
+            && let Err(error) = SockRef::from(&sock.io).set_linger(Some(Duration::ZERO))
+        {
+            log::debug!("SO_LINGER: {error}");
+        }
+    }
+
     /// The state of a connect that was begun: `None` while it is under way.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
         let (error, peer) = match self {
@@ -179,24 +196,40 @@ pub(crate) struct Sock<S> {
     pub(crate) io: S,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer has sent FIN: read on until the end, short reads prove nothing.
-    hup: bool,
+    /// Short reads prove nothing: read until nothing comes.
+    read_on: bool,
     dead: bool,
     eof: bool,
+    /// A write has failed; further ones go nowhere.
+    write_failed: bool,
     armed_for_write: bool,
 }
 
 impl<S: Source> Sock<S> {
     /// A socket of which nothing is known but that a write may be tried.
     pub(crate) fn new(io: S) -> Self {
-        Sock { io, readable: false, writable: true, hup: false, dead: false, eof: false, armed_for_write: false }
+        Sock {
+            io,
+            readable: false,
+            writable: true,
+            read_on: false,
+            dead: false,
+            eof: false,
+            write_failed: false,
+            armed_for_write: false,
+        }
+    }
+
+    /// Of a kind whose short reads prove nothing.
+    pub(crate) fn reading_on(io: S) -> Self {
+        Sock { read_on: true, ..Sock::new(io) }
     }
 
     fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable();
-        self.hup |= event.is_read_closed();
-        self.dead |= event.is_error() || (event.is_read_closed() && event.is_write_closed());
+        self.read_on |= event.is_read_closed() || event.is_priority();
+        self.dead |= event.is_error();
     }
 
     fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
@@ -209,7 +242,7 @@ impl<S: Source> Sock<S> {
             return Ok(());
         }
         self.armed_for_write = true;
-        registry.reregister(&mut self.io, token, Interest::READABLE | Interest::WRITABLE)
+        registry.reregister(&mut self.io, token, READING | Interest::WRITABLE)
     }
 }
 
@@ -222,12 +255,13 @@ where
             return Ok(Received::Eof);
         }
         match retry(|| (&self.io).read(buf)) {
+            Ok(0) if self.write_failed => Err(ErrorKind::ConnectionReset.into()),
             Ok(0) => {
                 self.eof = true;
                 Ok(Received::Eof)
             }
             Ok(n) => {
-                self.readable = n == buf.len() || self.hup;
+                self.readable = n == buf.len() || self.read_on;
                 Ok(Received::Bytes(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -239,13 +273,20 @@ where
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.write_failed {
+            return Ok(bytes.len());
+        }
         let result = retry(|| (&self.io).write(bytes));
         self.sent(result, bytes.len())
     }
 
     fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if self.write_failed {
+            return Ok(all);
+        }
         let result = retry(|| (&self.io).write_vectored(slices));
-        self.sent(result, slices.iter().map(|slice| slice.len()).sum())
+        self.sent(result, all)
     }
 
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
@@ -258,7 +299,11 @@ where
                 self.writable = false;
                 Ok(0)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                log::debug!("writing: {error}; reading what is left");
+                (self.write_failed, self.readable, self.read_on) = (true, true, true);
+                Ok(wanted)
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
+use crate::limits;
 use crate::mount::{self, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::{ProtocolTable, Vhd};
@@ -159,6 +160,9 @@ pub struct Vhost {
     pub(crate) error_document_404: Option<String>,
     pub(crate) backlog: u32,
     pub(crate) listener: Option<ListenerId>,
+    /// It is being destroyed: nothing new may begin on it.
+    pub(crate) going: bool,
+    mounts_checked: Option<Instant>,
 }
 
 /// A protocol of a vhost.
@@ -185,9 +189,9 @@ impl Vhost {
     /// Checks an info and makes the vhost of it, not listening yet, its protocols not initialised yet.
     pub(crate) fn new(info: VhostInfo) -> Result<Vhost> {
         let tables = if info.protocols.is_empty() { vec![protocols::DEFAULT] } else { info.protocols };
-        let protocols: Vec<Enabled> =
-            tables.into_iter().map(|table| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None }).collect();
-        let default_protocol = with_pvo(&protocols, "default").unwrap_or(0);
+        let enable = |table: ProtocolTable| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None };
+        let mut protocols: Vec<Enabled> = tables.into_iter().map(enable).collect();
+        check_protocols(&info.name, &protocols, &info.pvo)?;
         let listen_accept = listen_accept(
             &info.name,
             &protocols,
@@ -195,6 +199,7 @@ impl Vhost {
             info.listen_accept_protocol.as_deref(),
             info.options,
         )?;
+        let default_protocol = default_protocol(&mut protocols);
         let mut mounts = info
             .mounts
             .into_iter()
@@ -226,6 +231,8 @@ impl Vhost {
             error_document_404: info.error_document_404,
             backlog: info.backlog,
             listener: None,
+            going: false,
+            mounts_checked: None,
         })
     }
 
@@ -249,6 +256,24 @@ impl Vhost {
         find_protocol(&self.protocols, protocol).map(|index| &self.protocols[usize::from(index)].pvo)
     }
 
+    /// Looks again, at most once a second, which folders the mounts' paths name: a site may be deployed by renaming folders or
+    /// switching a link. A path that names nothing now keeps what it named last.
+    pub(crate) fn refresh_mounts(&mut self, now: Instant) {
+        let fresh = |at: Instant| now.saturating_duration_since(at) < limits::MOUNT_CHECK;
+        if self.mounts_checked.is_some_and(fresh) {
+            return;
+        }
+        self.mounts_checked = Some(now);
+        for open in &mut self.mounts {
+            if let (Origin::File(path), Served::Folder(folder)) = (&open.mount.origin, &mut open.from)
+                && !mount::is_open(path, folder)
+                && let Ok(now_there) = mount::open_dir(path)
+            {
+                *folder = now_there;
+            }
+        }
+    }
+
     pub(crate) fn find_protocol(&self, name: &str) -> Option<ProtocolIndex> {
         find_protocol(&self.protocols, name)
     }
@@ -265,6 +290,34 @@ fn default_alpn(options: Options) -> Vec<String> {
         return Vec::new();
     }
     crate::roles::ALL.iter().filter_map(|role| role.alpn()).map(str::to_owned).collect()
+}
+
+/// What answers requests that no mount serves: the protocol with a pvo `default`, else the first one, of those that work in http. Where
+/// none does, the built-in one is added.
+fn default_protocol(protocols: &mut Vec<Enabled>) -> ProtocolIndex {
+    let serves = |enabled: &Enabled| fits(&enabled.table, "http");
+    let chosen = protocols.iter().position(|enabled| serves(enabled) && enabled.pvo.get("default").is_some());
+    let index = chosen.or_else(|| protocols.iter().position(serves)).unwrap_or_else(|| {
+        protocols.push(Enabled { table: protocols::DEFAULT, pvo: Pvo::default(), vhd: None });
+        protocols.len() - 1
+    });
+    ProtocolIndex::try_from(index).unwrap_or_default()
+}
+
+/// Two of one name could not be told apart; options for none of them help nobody.
+fn check_protocols(vhost: &str, protocols: &[Enabled], pvo: &Pvo) -> Result<()> {
+    for (index, enabled) in protocols.iter().enumerate() {
+        if protocols[..index].iter().any(|before| same_name(before.table.name, enabled.table.name)) {
+            let what = format!("protocol {} is there twice", enabled.table.name);
+            return Err(Error::Config { vhost: vhost.to_owned(), what });
+        }
+    }
+    for child in pvo.children() {
+        if find_protocol(protocols, child.name()).is_none() {
+            log::warn!("vhost {vhost}: there are options for {:?}, which is none of its protocols", child.name());
+        }
+    }
+    Ok(())
 }
 
 fn pvo_of(root: &Pvo, protocol: &str) -> Pvo {
@@ -325,15 +378,23 @@ fn find_role(vhost: &str, name: &str) -> Result<&'static dyn RoleOps> {
 }
 
 fn check_fit(vhost: &str, role: &dyn RoleOps, table: &ProtocolTable) -> Result<()> {
-    if table.roles.is_empty() || table.roles.iter().any(|fits| same_name(fits, role.name())) {
+    if fits(table, role.name()) {
         return Ok(());
     }
-    Err(Error::RoleMisfit {
+    Err(misfit(vhost, role.name(), table))
+}
+
+fn fits(table: &ProtocolTable, role: &str) -> bool {
+    table.roles.is_empty() || table.roles.iter().any(|fits| same_name(fits, role))
+}
+
+fn misfit(vhost: &str, role: &str, table: &ProtocolTable) -> Error {
+    Error::RoleMisfit {
         vhost: vhost.to_owned(),
         protocol: table.name.to_owned(),
-        role: role.name().to_owned(),
+        role: role.to_owned(),
         roles: table.roles.join(", "),
-    })
+    }
 }
 
 fn unknown_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Error {
@@ -357,7 +418,12 @@ fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMo
             source,
         })?),
         Origin::Callback(name) => {
-            Served::Protocol(find_protocol(protocols, name).ok_or_else(|| unknown_protocol(vhost, protocols, name))?)
+            let index = find_protocol(protocols, name).ok_or_else(|| unknown_protocol(vhost, protocols, name))?;
+            let table = &protocols[usize::from(index)].table;
+            if !fits(table, "http") {
+                return Err(misfit(vhost, "http", table));
+            }
+            Served::Protocol(index)
         }
     };
     Ok(OpenMount { mount, from })
@@ -373,6 +439,8 @@ pub(crate) struct ListenGroup {
     pub(crate) sockets: Vec<WsiId>,
     /// What was really bound, first socket first.
     pub(crate) bound: Vec<SocketAddr>,
+    /// The file of a unix socket, as [`listening::file_id`](crate::listening::file_id) knows it.
+    pub(crate) unix_file: Option<(u64, u64)>,
 }
 
 /// A [`ListenGroup`]'s place in the context.
@@ -387,6 +455,7 @@ impl ListenGroup {
             by_name: HashMap::new(),
             sockets: Vec::new(),
             bound: Vec::new(),
+            unix_file: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The life of vhosts: made, set listening, destroyed.
 
+use std::path::Path;
+
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
@@ -32,6 +34,9 @@ impl Cx {
         let (listener, protocols) = (vhost.listener, vhost.protocols.len());
         if let Some(listener) = listener {
             self.leave_listener(listener, id);
+        }
+        if let Some(vhost) = self.vhosts[id.0 as usize].as_mut() {
+            vhost.going = true;
         }
         let its: Vec<WsiId> = self.slots.iter().filter(|wsi| wsi.vhost == id).map(|wsi| wsi.id).collect();
         for wsi in its {
@@ -143,10 +148,10 @@ impl Cx {
             let address = bound.address.to_string();
             self.add_listen_wsi(listener, bound.io)
                 .map_err(|error| ListenError::System { address, source: std::io::Error::other(error) })?;
-            if let (BoundAddress::Tcp(address), Some(Some(group))) =
-                (bound.address, self.listeners.get_mut(listener as usize))
-            {
-                group.bound.push(address);
+            let Some(Some(group)) = self.listeners.get_mut(listener as usize) else { continue };
+            match bound.address {
+                BoundAddress::Tcp(address) => group.bound.push(address),
+                BoundAddress::Unix(path) => group.unix_file = listening::file_id(Path::new(&path)),
             }
         }
         Ok(())
@@ -177,8 +182,8 @@ impl Cx {
             None => {
                 let sockets = std::mem::take(&mut group.sockets);
                 if let Listen::Unix { path, .. } = &group.listen
-                    && !listening::is_abstract(path)
-                    && !sockets.is_empty()
+                    && group.unix_file.is_some()
+                    && listening::file_id(path) == group.unix_file
                 {
                     let _already_gone = std::fs::remove_file(path);
                 }

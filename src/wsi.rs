@@ -101,12 +101,15 @@ pub struct Wsi {
     pub(crate) doing: Doing,
     pub(crate) role_name: &'static str,
     pub(crate) protocol: Option<ProtocolIndex>,
+    pub(crate) protocol_name: Option<&'static str>,
     /// Per-session data of the bound protocol.
     pub(crate) pss: Option<Box<dyn Any>>,
     /// Read and not yet consumed.
     pub(crate) rx: Buf,
     /// Accepted from user code or another connection, and not yet sent.
     pub(crate) tx: Buf,
+    /// Bytes that the system has taken so far.
+    pub(crate) sent: u64,
     /// When the role wants its `on_timeout`.
     pub(crate) deadline: Option<Instant>,
     /// What the timers hold.
@@ -141,7 +144,7 @@ pub(crate) enum Asked {
     /// TLS that our own connection is to begin with.
     Secure(SecurePlan),
     /// The resolver's answer to one.
-    Resolved(io::Result<Vec<SocketAddr>>),
+    Resolved(Result<Vec<SocketAddr>, String>),
     /// A protocol answers an http request with a status.
     HttpStatus(u16, Option<String>),
 }
@@ -157,6 +160,10 @@ pub(crate) struct Flags {
     pub(crate) fin_sent: bool,
     /// We connected; the peer did not.
     pub(crate) client: bool,
+    /// What it relays came to no orderly end, and TLS on either side makes that matter.
+    pub(crate) cut_off: bool,
+    /// On its way out, in role drain.
+    pub(crate) draining: bool,
     /// The role sends a protocol's bytes as they are.
     pub(crate) raw_tx: bool,
 }
@@ -170,9 +177,11 @@ impl Wsi {
             doing,
             role_name: "none",
             protocol: None,
+            protocol_name: None,
             pss: None,
             rx: Buf::default(),
             tx: Buf::default(),
+            sent: 0,
             deadline: None,
             armed: None,
             idle_timeout: None,
@@ -199,6 +208,11 @@ impl Wsi {
     /// The role it is in, such as `raw-skt`.
     pub fn role_name(&self) -> &'static str {
         self.role_name
+    }
+
+    /// The protocol bound to it (`lws_get_protocol`).
+    pub fn protocol_name(&self) -> Option<&'static str> {
+        self.protocol_name
     }
 
     /// The other end's address (`lws_get_peer_simple`).
@@ -266,6 +280,7 @@ impl Wsi {
     /// Sends what can go now, if nothing waits before it, and has the poll tell when more can. How much was taken.
     pub(crate) fn send(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
         let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
+        self.sent += taken as u64;
         if taken < bytes.len() || self.io.pending() {
             self.io.arm_for_write(registry, self.id.token())?;
         }
@@ -288,16 +303,29 @@ impl Wsi {
         self.io.push()?;
         while !self.tx.is_empty() && self.io.writable() {
             let sent = self.io.send(self.tx.as_slice())?;
+            self.sent += sent as u64;
             self.tx.consume(sent);
         }
         if self.flags.fin && !self.flags.fin_sent && self.tx.is_empty() {
-            self.io.say_goodbye()?;
+            self.say_goodbye();
             if !self.io.pending() {
                 self.flags.fin_sent = true;
-                self.io.shutdown_write();
+                if !self.flags.cut_off {
+                    self.io.shutdown_write();
+                }
             }
         }
         if self.is_flushed() { Ok(()) } else { self.io.arm_for_write(registry, self.id.token()) }
+    }
+
+    /// Says that no more will be sent, where the transport has a word for it. A stream whose source was cut off does not end in
+    /// order: its peer sees TLS without close_notify, or a reset.
+    pub(crate) fn say_goodbye(&mut self) {
+        if self.flags.cut_off {
+            self.io.reset_on_close();
+        } else if let Err(error) = self.io.say_goodbye() {
+            log::debug!("wsi {}: close_notify: {error}", self.id);
+        }
     }
 
     /// Whether everything that was accepted for the peer has reached the system.

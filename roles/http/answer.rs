@@ -30,6 +30,8 @@ pub(super) struct Answer {
     /// One more header, such as `Location`.
     header: Option<(&'static str, Cow<'static, str>)>,
     content: Content,
+    /// The connection ends behind it, whatever the client would like.
+    pub(super) is_last: bool,
 }
 
 enum Content {
@@ -44,11 +46,12 @@ impl Answer {
     /// The small page that says nothing but its status.
     pub(super) fn page(status: Status) -> Answer {
         let content = Content::Bytes(response::error_page(status));
-        Answer { status, content_type: HTML, header: None, content }
+        Answer { status, content_type: HTML, header: None, content, is_last: false }
     }
 
     fn text(status: Status, text: String) -> Answer {
-        Answer { status, content_type: TEXT, header: None, content: Content::Bytes(text.into_bytes()) }
+        let content = Content::Bytes(text.into_bytes());
+        Answer { status, content_type: TEXT, header: None, content, is_last: false }
     }
 
     fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -69,7 +72,9 @@ impl Answer {
     /// Finds the answer to a request. The connection's vhost has been chosen.
     pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
         let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
-        let Some(vhost) = cx.vhost(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
+        let now = cx.now;
+        let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
+        vhost.refresh_mounts(now);
         match mount_of(vhost, &path) {
             Some((mount, below)) => match &mount.from {
                 Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
@@ -111,9 +116,13 @@ impl Answer {
             Content::Bytes(bytes) => bytes.len() as u64,
         };
         let mut head = ResponseHead::begin(out, self.status, &cx.info.server_string, cx.date.at(cx.now))
-            .connection(terms.version, terms.keep_alive)
-            .content_type(self.content_type)
-            .content_length(length);
+            .connection(terms.version, terms.keep_alive);
+        let has_content = self.status.has_content();
+        if has_content {
+            head = head.content_type(self.content_type).content_length(length);
+        } else if self.status == Status::RESET_CONTENT {
+            head = head.content_length(0);
+        }
         if let Some((name, value)) = &self.header {
             head = head.header(name, value.as_bytes());
         }
@@ -122,7 +131,7 @@ impl Answer {
         }
         head.end();
         match self.content {
-            _ if terms.head_only || length == 0 => {}
+            _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
             Content::File(found) => {
                 let mut body = FileBody { file: found.file, at: 0, end: found.len };
@@ -174,7 +183,7 @@ fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<An
         Ok(Opened::File(found)) => {
             // As in lws: what has no known type is not served.
             let content_type = mime::content_type(name).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
-            Ok(Some(Answer { status, content_type, header: None, content: Content::File(found) }))
+            Ok(Some(Answer { status, content_type, header: None, content: Content::File(found), is_last: false }))
         }
         Ok(Opened::Redirect) => Ok(None),
         Err(error) => {
@@ -186,22 +195,30 @@ fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<An
 
 /// Asks a protocol, which is bound for the length of this one question.
 fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method, path: &UrlPath<'_>) -> Answer {
-    protocol::attach(wsi, cx, index);
+    if protocol::attach(wsi, cx, index).is_err() {
+        return Answer::page(Status::NOT_FOUND);
+    }
     let request = HttpRequest { method: method.as_str(), path: path.as_str() };
     let verdict = protocol::call(wsi, cx, Reason::Http(request));
     protocol::detach(wsi);
-    let said = match wsi.asked.take().map(|asked| *asked) {
-        Some(Asked::HttpStatus(code, body)) => Status::from_code(code).map(|status| (status, body)),
-        _ => None,
+    let closes = verdict == Verdict::Close;
+    let answer = match wsi.asked.take().map(|asked| *asked) {
+        Some(Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
+        _ if closes => Answer::page(Status::FORBIDDEN),
+        _ => Answer::page(Status::NOT_FOUND),
     };
-    match said {
-        Some((Status::NOT_FOUND, None)) => {
-            cx.vhost(wsi.vhost).map_or_else(|| Answer::page(Status::NOT_FOUND), not_found)
-        }
-        Some((status, None)) => Answer::page(status),
-        Some((status, Some(body))) => Answer::text(status, body),
-        None if verdict == Verdict::Close => Answer::page(Status::FORBIDDEN),
-        None => Answer::page(Status::NOT_FOUND),
+    Answer { is_last: closes, ..answer }
+}
+
+fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
+    let Some(status) = Status::from_code(code) else {
+        log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
+        return Answer::page(Status::INTERNAL_SERVER_ERROR);
+    };
+    match (status, body) {
+        (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
+        (status, None) => Answer::page(status),
+        (status, Some(body)) => Answer::text(status, body),
     }
 }
 
@@ -228,7 +245,7 @@ impl FileBody {
     /// Sends what is in `out`, and a piece of the file behind it in the same write.
     fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
         let head = out.len();
-        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK as u64) as usize;
+        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
         self.read(out, piece)?;
         let sent = wsi.send(&cx.registry, out)?;
         if sent < head {

@@ -68,12 +68,21 @@ impl RoleOps for HttpRedirect {
 struct Connection {
     /// Plain http on a TLS port: the answer is always that it moved to https.
     redirects: bool,
-    /// The rest of the response being sent.
-    body: Option<FileBody>,
-    /// What follows the response being sent.
-    then: Then,
+    /// The response on its way. Until it is out, no further request is looked at.
+    response: Option<Response>,
+    /// There has been a response before.
+    answered: bool,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
+}
+
+struct Response {
+    /// What of a file is still to be sent.
+    body: Option<FileBody>,
+    then: Then,
+    /// `wsi.sent` when it began, and when it was last looked at.
+    sent_before: u64,
+    sent: u64,
 }
 
 /// What becomes of the connection after a response.
@@ -94,7 +103,7 @@ impl Role for Connection {
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if self.body.is_some() {
+        if self.response.is_some() {
             return Next::Close(CloseReason::Timeout("it does not read its response"));
         }
         // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
@@ -109,21 +118,15 @@ impl Role for Connection {
 
 impl Connection {
     fn boxed(wsi: &mut Wsi, cx: &Cx, redirects: bool) -> Box<dyn Role> {
-        wsi.deadline = Some(cx.now + cx.info.timeout);
-        Box::new(Connection { redirects, body: None, then: Then::NextRequest, looked_at: 0 })
+        // Who took its time with the first bytes has less for the rest.
+        let latest = cx.after(cx.info.timeout);
+        wsi.deadline = [wsi.deadline, latest].into_iter().flatten().min();
+        Box::new(Connection { redirects, response: None, answered: false, looked_at: 0 })
     }
 
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
-        if let Some(body) = &mut self.body {
-            wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
-            if !body.send(wsi, cx)? {
-                return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
-            }
-            self.body = None;
-            self.end_transaction(wsi, cx)?;
-        }
-        if !wsi.is_flushed() {
-            return Ok(Next::Stay);
+        if !self.response_is_out(wsi, cx)? {
+            return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
         }
         self.request(wsi, cx, buf)
     }
@@ -155,7 +158,7 @@ impl Connection {
             }
             Parsed::Partial => {
                 if self.looked_at == 0 {
-                    wsi.deadline = Some(cx.now + cx.info.timeout);
+                    wsi.deadline = if self.answered { cx.after(cx.info.timeout) } else { wsi.deadline };
                 }
                 self.looked_at = bytes.len();
                 if held.is_empty() {
@@ -194,40 +197,54 @@ impl Connection {
         }) {
             wsi.vhost = chosen;
         }
-        self.then = match head.body {
-            Body::None | Body::Length(0) if head.keep_alive && !self.redirects => Then::NextRequest,
-            Body::None | Body::Length(0) => Then::Close,
-            Body::Length(_) | Body::Chunked => Then::CloseUnread,
-        };
-        let terms = Terms {
-            version: head.version,
-            keep_alive: self.then == Then::NextRequest,
-            head_only: head.method == Method::Head,
-        };
+        let sent_before = wsi.sent;
         let answer = match self.redirects {
             true => Answer::moved_to_https(wsi, cx, head),
             false if !meets_demands(wsi, cx) => Answer::page(Status::MISDIRECTED_REQUEST),
             false => Answer::to(wsi, cx, head),
         };
-        self.body = answer.send(wsi, cx, terms)?;
-        if self.body.is_some() {
-            wsi.deadline = Some(cx.now + limits::HTTP_SEND_STALL);
-            return Ok(if wsi.io.writable() { Next::Again } else { Next::Stay });
-        }
-        self.end_transaction(wsi, cx)?;
-        Ok(Next::Again)
+        let then = match head.body {
+            Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects => Then::NextRequest,
+            Body::None | Body::Length(0) => Then::Close,
+            Body::Length(_) | Body::Chunked => Then::CloseUnread,
+        };
+        let terms = Terms {
+            version: head.version,
+            keep_alive: then == Then::NextRequest,
+            head_only: head.method == Method::Head,
+        };
+        let body = answer.send(wsi, cx, terms)?;
+        wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
+        self.response = Some(Response { body, then, sent_before, sent: wsi.sent });
+        if self.response_is_out(wsi, cx)? || wsi.io.writable() { Ok(Next::Again) } else { Ok(Next::Stay) }
     }
 
-    /// The response is out. Another request may follow.
-    fn end_transaction(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<(), CloseReason> {
-        match self.then {
+    /// Goes on with the response, as far as the client takes it. `true`: another request may follow.
+    fn response_is_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        let Some(response) = &mut self.response else { return Ok(true) };
+        if let Some(body) = &mut response.body
+            && body.send(wsi, cx)?
+        {
+            response.body = None;
+        }
+        if mem::replace(&mut response.sent, wsi.sent) != wsi.sent {
+            wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
+        }
+        if response.body.is_some() || !wsi.is_flushed() {
+            return Ok(false);
+        }
+        let is_long = wsi.sent - response.sent_before > limits::HTTP_CLOSE_AT_ONCE;
+        match response.then {
             Then::NextRequest => {}
+            Then::Close if is_long => return Err(CloseReason::DoneSending),
             Then::Close => return Err(CloseReason::Done),
             Then::CloseUnread => return Err(CloseReason::Refused("its request has a body".into())),
         }
+        self.response = None;
+        self.answered = true;
         let idle = cx.vhost(wsi.vhost).map_or(cx.info.timeout, |vhost| vhost.keepalive_timeout);
-        wsi.deadline = Some(cx.now + idle);
-        Ok(())
+        wsi.deadline = cx.after(idle);
+        Ok(true)
     }
 }
 

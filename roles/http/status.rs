@@ -9,6 +9,8 @@ pub(crate) struct Status(u16);
 impl Status {
     /// The request succeeded.
     pub(crate) const OK: Status = Status(200);
+    /// The client is to reset its form; there is no content, and a length says so.
+    pub(crate) const RESET_CONTENT: Status = Status(205);
     /// The thing asked for is elsewhere, for good.
     pub(crate) const MOVED_PERMANENTLY: Status = Status(301);
     /// The request is malformed.
@@ -39,6 +41,11 @@ impl Status {
     /// A final status chosen by a user's protocol: 200 to 599.
     pub(crate) fn from_code(code: u16) -> Option<Status> {
         (200..=599).contains(&code).then_some(Status(code))
+    }
+
+    /// Whether a response with it has content, and headers that describe it (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5).
+    pub(crate) fn has_content(self) -> bool {
+        !matches!(self.0, 204 | 205 | 304)
     }
 
     /// The number.

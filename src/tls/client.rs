@@ -8,7 +8,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::server::{identity_error, roots};
+use super::server::{identity, identity_error, roots};
 use super::{Pem, TlsError, TlsSettings, provider};
 
 /// What client connections with TLS need to know (the `client-ssl-*` keys).
@@ -59,7 +59,7 @@ impl TlsClient {
             .with_protocol_versions(&info.settings.versions()?)
             .map_err(TlsError::settings)?;
         let builder = if info.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnybody { provider }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnybody { provider: provider.clone() }))
         } else {
             builder.with_root_certificates(match &info.roots {
                 Roots::System => system_roots()?,
@@ -68,9 +68,10 @@ impl TlsClient {
         };
         let mut config = match &info.identity {
             None => builder.with_no_client_auth(),
-            Some((cert, key)) => builder
-                .with_client_auth_cert(cert.certificates()?, key.private_key()?)
-                .map_err(|error| identity_error(cert, key, error))?,
+            Some((cert, key)) => {
+                let (chain, der) = identity(cert, key, &provider)?;
+                builder.with_client_auth_cert(chain, der).map_err(|error| identity_error(cert, key, error))?
+            }
         };
         config.alpn_protocols = info.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         if let Some(name) = &info.server_name {

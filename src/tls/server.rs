@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::{Pem, TlsError, TlsSettings, backend, provider};
@@ -70,10 +73,12 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier(roots(ca)?).build().map_err(TlsError::settings)?)
             }
         };
-        let mut config = builder
-            .with_single_cert(info.cert.certificates()?, info.key.private_key()?)
-            .map_err(|error| identity_error(&info.cert, &info.key, error))?;
+        let (chain, key) = identity(&info.cert, &info.key, &provider)?;
+        let mut config =
+            builder.with_single_cert(chain, key).map_err(|error| identity_error(&info.cert, &info.key, error))?;
         config.alpn_protocols = alpn;
+        // Who names suites means their order.
+        config.ignore_client_order = !info.settings.cipher_suites.is_empty();
         // Tickets are good for this vhost alone: each has keys of its own, and rotates them.
         config.ticketer = backend::Ticketer::new().map_err(TlsError::settings)?;
         Ok(ServerTls {
@@ -81,6 +86,26 @@ impl ServerTls {
             requires_client_cert: matches!(info.client_certs, ClientCerts::Required { .. }),
         })
     }
+}
+
+/// A chain with the key's own certificate in front, wherever it stood, and the key.
+pub(super) fn identity(
+    cert: &Pem,
+    key: &Pem,
+    provider: &CryptoProvider,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let (mut chain, der) = (cert.certificates()?, key.private_key()?);
+    let signer = provider
+        .key_provider
+        .load_private_key(der.clone_key())
+        .map_err(|error| TlsError::Bad { from: key.to_string(), why: error.to_string() })?;
+    let fits = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![certificate.clone()], signer.clone()).keys_match().is_ok()
+    };
+    if let Some(own) = chain.iter().position(fits) {
+        chain[..=own].rotate_right(1);
+    }
+    Ok((chain, der))
 }
 
 /// A certificate that does not fit its key deserves a clear word.

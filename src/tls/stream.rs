@@ -31,7 +31,7 @@ pub(crate) struct Tls {
     /// rustls may hold plaintext.
     held: bool,
     eof: bool,
-    /// To be told once what came before it has been delivered.
+    /// Told once everything that came before it has been delivered.
     failed: Option<io::Error>,
     said_goodbye: bool,
 }
@@ -59,6 +59,8 @@ impl Tls {
 
     /// Gives rustls bytes that were read from the socket before the session began.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        // What the hello came with is in there already, and has not been looked at.
+        self.process()?;
         while !bytes.is_empty() {
             self.conn.read_tls(&mut bytes)?;
             self.process()?;
@@ -102,21 +104,20 @@ impl Tls {
     /// Fills `buf` as far as there is something.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
         let mut filled = 0;
-        while filled < buf.len() && !self.eof && self.failed.is_none() {
+        while filled < buf.len() && !self.eof {
             match self.conn.reader().read(&mut buf[filled..]) {
                 Ok(0) => self.eof = true,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !self.under.readable() {
+                    if self.failed.is_some() || !self.under.readable() {
                         break;
                     }
                     self.failed = self.pull().err();
                 }
-                Err(error) => self.failed = Some(error),
-            }
-            // What came before the failure is delivered first.
-            if self.failed.is_some() {
-                break;
+                Err(error) => {
+                    self.failed.get_or_insert(error);
+                    break;
+                }
             }
         }
         if filled == 0
