@@ -76,7 +76,7 @@ impl Server<VhostId> {
         let before = count(&self.events(), What::ConnectionError);
         let id = self.connects_to(target, "recorder", info);
         eventually("a connection error", || count(&self.events(), What::ConnectionError) > before);
-        self.assert_nothing_left_beside(1);
+        self.assert_nothing_left_beside(3);
         let events = self.events();
         assert_eq!(order(&events, id), [What::ConnectionError], "and nothing else");
         let why = events.into_iter().rfind(|event| event.wsi == id).expect("there is one").bytes;
