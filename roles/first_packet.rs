@@ -107,6 +107,7 @@ fn follow(wsi: &Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
         Decision::Drop => Next::Close(match moment {
             Moment::Timeout => CloseReason::Timeout("it did not say what it is"),
             Moment::Eof([]) => CloseReason::PeerClosed,
+            _ if vhost.options().contains(Options::ALLOW_NON_SSL_ON_SSL_PORT) => CloseReason::Ignored,
             _ => CloseReason::Refused("nothing serves what it speaks".into()),
         }),
     }

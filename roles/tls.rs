@@ -141,14 +141,19 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
 }
 
 /// Where an encrypted connection goes on.
-fn what_follows(wsi: &Wsi, cx: &Cx) -> Binding {
-    let group = cx.group_of(wsi.vhost);
-    let first = group.and_then(|group| cx.vhost(*group.vhosts.first()?));
-    if let (Some(first), Some(chosen)) = (first, cx.vhost(wsi.vhost))
+fn what_follows(wsi: &mut Wsi, cx: &Cx) -> Binding {
+    let first_id = cx.group_of(wsi.vhost).and_then(|group| group.vhosts.first().copied());
+    let first = first_id.and_then(|id| cx.vhost(id));
+    if let (Some(id), Some(first), Some(chosen)) = (first_id, first, cx.vhost(wsi.vhost))
         && decide(Listener::Tls, first.options(), Moment::Accept) == Decision::ListenAccept
     {
-        let own = chosen.options().contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
-        return if own { chosen.listen_accept } else { first.listen_accept };
+        if chosen.options().contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) {
+            return chosen.listen_accept;
+        }
+        // It says nothing of what to do with raw bytes, so it has only lent its certificate.
+        let binding = first.listen_accept;
+        wsi.vhost = id;
+        return binding;
     }
     let agreed = wsi.io.tls().and_then(stream::Tls::alpn).and_then(role::find_by_alpn);
     Binding { role: agreed.unwrap_or_else(|| cx.role("first-packet")), protocol: None }

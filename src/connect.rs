@@ -70,7 +70,7 @@ impl FromStr for Target {
 fn parse_target(text: &str) -> Option<Target> {
     let (kind, rest) = text.split_once(':')?;
     if kind == "unix" {
-        return (!rest.is_empty() && !rest.contains('\0')).then(|| Target::Unix(rest.into()));
+        return (!rest.trim_start_matches('@').is_empty() && !rest.contains('\0')).then(|| Target::Unix(rest.into()));
     }
     let (host, port) = rest.rsplit_once(':')?;
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -92,8 +92,12 @@ fn parse_target(text: &str) -> Option<Target> {
     }
 }
 
+/// No top level domain is a number: what ends in one was meant to be an address.
 fn is_host_name(host: &str) -> bool {
-    !host.is_empty()
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    (!is_number || host.parse::<Ipv4Addr>().is_ok())
+        && !host.is_empty()
         && host.len() <= 253
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
@@ -276,6 +280,8 @@ mod tests {
             "ipv6:[::1:22",
             "ipv6:127.0.0.1:22",
             "unix:",
+            "unix:@",
+            "ipv4:1.2.3:22",
             "http:localhost:80",
             "127.0.0.1:22",
             "ipv4:127.0.0.1:22 ",

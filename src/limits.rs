@@ -55,6 +55,9 @@ pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
 /// Times that opening a file is tried while something renames folders on its path (`EAGAIN` of openat2(2)).
 pub const HTTP_OPEN_TRIES: usize = 4;
 
+/// Bytes of a long response that the system holds unsent: so few that it asks for more as often as a slow client reads a little.
+pub const HTTP_UNSENT: u32 = 128 * 1024;
+
 /// How long a client may read nothing of its response.
 pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
 

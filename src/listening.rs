@@ -83,6 +83,10 @@ fn addresses(interface: Option<&str>, port: u16, options: Options) -> Result<Vec
         return Ok(vec![SocketAddr::new(all, port)]);
     };
     if let Ok(address) = interface.trim_matches(['[', ']']).parse::<IpAddr>() {
+        if address.is_ipv6() && options.contains(Options::DISABLE_IPV6) {
+            let source = io::Error::new(ErrorKind::InvalidInput, "IPv6 is switched off (DISABLE_IPV6)");
+            return Err(ListenError::System { address: address.to_string(), source });
+        }
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let system = |errno| ListenError::System { address: interface.to_owned(), source: io::Error::from(errno) };

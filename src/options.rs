@@ -66,6 +66,12 @@ bitflags! {
 }
 
 impl Options {
+    /// What is decided before any name is known, and so by the first vhost of a socket.
+    pub(crate) const DECIDED_BY_THE_FIRST: Options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
+        .union(Options::REDIRECT_HTTP_TO_HTTPS)
+        .union(Options::ALLOW_HTTP_ON_HTTPS_LISTENER)
+        .union(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
+
     /// Whether one of these options does something with non-TLS connections on a TLS listener,
     /// and so implies `allow-non-tls`: the redirect, plain http, or the fallback.
     ///

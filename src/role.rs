@@ -96,6 +96,8 @@ pub(crate) enum CloseReason {
     Timeout(&'static str),
     /// Our configuration or our user wants it gone.
     Refused(Cow<'static, str>),
+    /// Nobody serves it, and the configuration does not want to hear of it.
+    Ignored,
     /// The other half of the relay has gone.
     PartnerGone,
     /// What was queued is out; role drain says so.
@@ -113,6 +115,7 @@ impl CloseReason {
         match self {
             CloseReason::Done
             | CloseReason::DoneSending
+            | CloseReason::Ignored
             | CloseReason::PeerClosed
             | CloseReason::PeerFault(_)
             | CloseReason::PartnerGone
@@ -136,6 +139,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Lost(error) => write!(f, "connection lost: {error}"),
             CloseReason::Timeout(what) => write!(f, "timed out: {what}"),
             CloseReason::Refused(what) => write!(f, "closed by us: {what}"),
+            CloseReason::Ignored => f.write_str("nothing serves what it speaks"),
             CloseReason::PartnerGone => f.write_str("closed with the other side of the relay"),
             CloseReason::Drained => f.write_str("drained"),
         }

@@ -163,8 +163,10 @@ impl Cx {
         if let Doing::Role(mut role) = mem::replace(&mut wsi.doing, Doing::Lent) {
             role.on_close(wsi, self);
         }
-        if !matches!(reason, CloseReason::Drained) {
-            log::info!("{}: {reason}", self.tag(wsi));
+        match reason {
+            CloseReason::Drained => {}
+            CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),
+            _ => log::info!("{}: {reason}", self.tag(wsi)),
         }
         for other in [wsi.parent.take(), wsi.link.take()].into_iter().flatten() {
             if let Some(other) = self.slots.get_mut(other) {
@@ -178,7 +180,7 @@ impl Cx {
         let unread = !wsi.flags.cut_off && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end;
-        if reason.is_gentle() && !wsi.flags.draining {
+        if !wsi.flags.draining && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
         }
         wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })

@@ -167,6 +167,20 @@ impl Transport {
         }
     }
 
+    /// Has the system say that it takes more as soon as it has fewer than `unsent` bytes to send, and not only when a third of a
+    /// buffer of megabytes is free.
+    pub(crate) fn report_progress(&self, unsent: u32) {
+        match self {
+            Transport::Tcp(sock) => {
+                if let Err(error) = SockRef::from(&sock.io).set_tcp_notsent_lowat(unsent) {
+                    log::debug!("TCP_NOTSENT_LOWAT: {error}");
+                }
+            }
+            Transport::Tls(tls) => tls.under.report_progress(unsent),
+            _ => {}
+        }
+    }
+
     /// Makes the close a reset instead of a FIN, over plain TCP.
     pub(crate) fn reset_on_close(&self) {
         if let Transport::Tcp(sock) = self

@@ -192,6 +192,10 @@ impl Vhost {
         let enable = |table: ProtocolTable| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None };
         let mut protocols: Vec<Enabled> = tables.into_iter().map(enable).collect();
         check_protocols(&info.name, &protocols, &info.pvo)?;
+        if info.options.contains(Options::DISABLE_IPV6 | Options::IPV6_V6ONLY) {
+            let what = "DISABLE_IPV6 and IPV6_V6ONLY leave nothing to listen on".to_owned();
+            return Err(Error::Config { vhost: info.name, what });
+        }
         let listen_accept = listen_accept(
             &info.name,
             &protocols,
@@ -351,6 +355,10 @@ fn listen_accept(
     let role = find_role(vhost, role.unwrap_or("raw-skt"))?;
     let in_use =
         options.intersects(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG | Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
+    if in_use && !named && !fits(&protocols[usize::from(index)].table, role.name()) {
+        let what = "it has no protocol for what is not http; listen_accept_protocol names one".to_owned();
+        return Err(Error::Config { vhost: vhost.to_owned(), what });
+    }
     if in_use || named {
         check_fit(vhost, role, &protocols[usize::from(index)].table)?;
     }

@@ -6,6 +6,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
 use crate::listening::{self, BoundAddress, ListenError};
+use crate::options::Options;
 use crate::protocol::{self, VhostCall};
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
@@ -119,8 +120,27 @@ impl Cx {
             vhost.listener = Some(listener as ListenerId);
         }
         match existing {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.warn_unless_first_decides(id, listener as ListenerId);
+                Ok(())
+            }
             None => self.open_first(id, listener as ListenerId),
+        }
+    }
+
+    /// Switches that only the first vhost of a socket decides, on another one, are a misunderstanding.
+    fn warn_unless_first_decides(&self, id: VhostId, listener: ListenerId) {
+        let first = self.group(listener).and_then(|group| self.vhost(*group.vhosts.first()?));
+        let (Some(first), Some(joined)) = (first, self.vhost(id)) else { return };
+        let ignored = joined.options().difference(first.options()).intersection(Options::DECIDED_BY_THE_FIRST);
+        // After a handshake the fallback of the vhost that SNI chose counts.
+        let own = if joined.tls.is_some() { Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG } else { Options::empty() };
+        for (name, _) in ignored.difference(own).iter_names() {
+            log::warn!(
+                "vhost {}: {name} does nothing here: vhost {} is the first of its port",
+                joined.name(),
+                first.name()
+            );
         }
     }
 
@@ -131,7 +151,10 @@ impl Cx {
             Ok(()) => Ok(()),
             Err(ListenError::NotThere) => {
                 if let Some(group) = self.group(listener) {
-                    log::warn!("vhost {vhost}: {} does not exist yet; looking for it until it does", group.listen);
+                    let listen = &group.listen;
+                    log::warn!(
+                        "vhost {vhost}: {listen}: there is no such interface or address yet; trying until there is"
+                    );
                 }
                 self.add_listen_wsi(listener, Transport::None)
             }

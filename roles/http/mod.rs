@@ -214,6 +214,9 @@ impl Connection {
             head_only: head.method == Method::Head,
         };
         let body = answer.send(wsi, cx, terms)?;
+        if body.is_some() {
+            wsi.io.report_progress(limits::HTTP_UNSENT);
+        }
         wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
         self.response = Some(Response { body, then, sent_before, sent: wsi.sent });
         if self.response_is_out(wsi, cx)? || wsi.io.writable() { Ok(Next::Again) } else { Ok(Next::Stay) }

@@ -114,6 +114,11 @@ impl Tls {
                     }
                     self.failed = self.pull().err();
                 }
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    let cut_off = io::Error::new(ErrorKind::UnexpectedEof, "it ended without close_notify");
+                    self.failed.get_or_insert(cut_off);
+                    break;
+                }
                 Err(error) => {
                     self.failed.get_or_insert(error);
                     break;
