@@ -12,12 +12,13 @@
 //!          a peer  ◀───────────────▶│ transport ◀─▶ role  │◀─▶ Protocol::callback (yours)│
 //!                        │          └──────────────┬──────┘         over Reason          │
 //!                        │                         │ becomes                             │
-//!                        │   first-packet ──▶ http │ raw-skt │ raw-proxy ──▶ drain       │
+//!                        │  first-packet ─▶ tls ─▶ http │ raw-skt │ raw-proxy ─▶ drain   │
 //!                        └───────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! - [`Context`]: the loop. It owns the vhosts and the connections.
 //! - [`VhostInfo`]: a named server on a port, with mounts, protocols, their options ([`Pvo`]), and switches ([`Options`]).
+//! - [`TlsInfo`]: a vhost's certificate and key; [`TlsClient`]: TLS of connections to other servers.
 //! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
 //! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
 //! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
