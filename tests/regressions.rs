@@ -4,11 +4,13 @@ mod util;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rlws::protocols::{RawEcho, RawProxy};
-use rlws::{ConnectInfo, Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
-use util::{eventually, options};
+use rlws::{ConnectInfo, Context, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
+use util::{Onward, Recorder, Server, Site, eventually, options, recorder, site};
 
 /// Turns the loop, at a time of the test's choosing, until a byte can be read.
 fn read_byte(context: &mut Context, at: Instant, from: &mut TcpStream) -> u8 {
@@ -194,4 +196,106 @@ fn a_role_that_only_others_can_connect_is_refused_at_once() {
     let error = context.cx().client_connect(info).expect_err("it has no client side of its own");
     assert!(error.to_string().contains("raw-proxy"), "{error}");
     assert_eq!(context.cx().wsi_count(), 0);
+}
+
+#[test]
+fn urgent_data_does_not_stop_a_stream() {
+    for is_read_before in [false, true] {
+        let mut context = Context::new(ContextInfo::default()).expect("context");
+        let vhost = context
+            .create_vhost(VhostInfo {
+                listen: Listen::on("127.0.0.1", 0),
+                protocols: vec![ProtocolTable::of::<RawEcho>()],
+                options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
+                ..Default::default()
+            })
+            .expect("vhost");
+        let port = context.cx().listen_port(vhost).expect("it listens");
+        let mut client = util::connect(port);
+        let (start, mut echo) = (Instant::now(), Vec::new());
+        client.write_all(b"abc").expect("send");
+        if is_read_before {
+            echo.extend((0..3).map(|_| read_byte(&mut context, start, &mut client)));
+        }
+        let urgent = socket2::SockRef::from(&client).send_out_of_band(b"!").expect("MSG_OOB");
+        assert_eq!(urgent, 1);
+        client.write_all(b"def").expect("send");
+        while echo.len() < 6 {
+            echo.push(read_byte(&mut context, start, &mut client));
+        }
+        assert_eq!(echo, b"abcdef");
+    }
+}
+
+#[test]
+fn waits_without_an_end_are_no_overflow() {
+    let site = Site::new();
+    let (root, onward) = (site.root(), Onward::echo());
+    let info = ContextInfo { timeout: Duration::MAX, connect_timeout: Duration::MAX, ..Default::default() };
+    let server = Server::start_with(info, move |context| {
+        let vhost = VhostInfo {
+            listen: Listen::on("127.0.0.1", 0),
+            protocols: vec![Recorder::<0>::table()],
+            mounts: vec![Mount::files("/", root)],
+            options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
+            fallback_silence: Some(Duration::MAX),
+            keepalive_timeout: Duration::MAX,
+            ..Default::default()
+        };
+        let id = context.create_vhost(vhost).expect("vhost");
+        (id, context.cx().listen_port(id).expect("it listens"))
+    });
+    let (vhost, port) = server.made;
+
+    let mut http = util::connect(port);
+    util::send(&mut http, b"GE");
+    server.turn();
+    util::send(&mut http, b"T / HTTP/1.1\r\nHost: a\r\n");
+    server.turn();
+    util::send(&mut http, b"\r\n");
+    assert_eq!(util::http::read_response(&mut http).text(), site::INDEX);
+    assert_eq!(util::http::ask(&mut http, "a", "/none").status, 404);
+
+    let mut raw = util::connect(port);
+    util::send(&mut raw, b"\0raw");
+    eventually("the fallback", || recorder::bytes(&server.events(), recorder::What::Rx) == b"\0raw");
+
+    // By address, and by name.
+    for target in [onward.target(), format!("tcp:localhost:{}", onward.port)] {
+        let info = ConnectInfo::new(vhost, target.parse().expect("a target"), "recorder");
+        server.ask(move |context| context.cx().client_connect(info).map(drop)).expect("client_connect");
+    }
+    eventually("both are connected", || recorder::count(&server.events(), recorder::What::Connected) == 2);
+    assert_eq!(util::http::ask(&mut http, "a", "/").text(), site::INDEX);
+}
+
+#[test]
+fn only_its_own_socket_file_is_removed_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let serve = |path: &Path| {
+        let mut context = Context::new(ContextInfo::default()).expect("context");
+        context.create_vhost(VhostInfo { listen: Listen::unix(path), ..Default::default() }).expect("vhost");
+        context
+    };
+    let context = serve(&path);
+    assert!(path.exists());
+    drop(context);
+    assert!(!path.exists(), "its own");
+
+    let context = serve(&path);
+    std::fs::remove_file(&path).expect("it is there");
+    let another = UnixListener::bind(&path).expect("bind");
+    drop(context);
+    UnixStream::connect(&path).expect("another's is left alone");
+    drop(another);
+    std::fs::remove_file(&path).expect("it is there");
+
+    let context = serve(&path);
+    let next = folder.path().join("next");
+    let another = serve(&next);
+    std::fs::rename(&next, &path).expect("rename");
+    drop(context);
+    UnixStream::connect(&path).expect("it was put in the place of ours");
+    drop(another);
 }
