@@ -68,8 +68,13 @@ impl Cx {
         self.run_deferred();
     }
 
-    /// Who is on the way out already stays on it.
+    /// Who is on the way out already stays on it. Who has not begun does so first: its role tells whoever waits for it.
     fn close_now(&mut self, id: WsiId, reason: CloseReason) {
+        if self.slots.get_mut(id).is_some_and(|wsi| matches!(wsi.doing, Doing::Starting(_)))
+            && let Some(wsi) = self.slots.take(id)
+        {
+            self.turn(wsi, Turn::Ready);
+        }
         if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.draining)
             && let Some(wsi) = self.slots.take(id)
         {
