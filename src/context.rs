@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::logger::NOTICE;
 use crate::reason::VhostReason;
-use crate::vhost::{VhostId, VhostInfo};
+use crate::vhost::VhostId;
+use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
 
 /// What a context is made from (the context part of `struct lws_context_creation_info`).

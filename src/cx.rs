@@ -18,13 +18,14 @@ use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listening;
 use crate::resolver::Resolver;
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::transport::{READING, Sock, Transport};
-use crate::vhost::{Enabled, ListenGroup, ListenerId, ProtocolIndex, Vhost, VhostId};
+use crate::vhost::{Enabled, ProtocolIndex, Vhost, VhostId};
 use crate::wsi::{Asked, Doing, Peer, Wsi, WsiId};
 
 /// The part of a [`Context`](crate::Context) that callbacks are handed.

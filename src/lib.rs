@@ -58,6 +58,7 @@ mod cx;
 mod date;
 mod error;
 mod first_packet;
+mod listen_group;
 mod listening;
 mod mount;
 mod options;
@@ -72,6 +73,7 @@ mod timers;
 mod tls;
 mod transport;
 mod vhost;
+mod vhost_info;
 mod vhosts;
 mod wsi;
 
@@ -85,5 +87,6 @@ pub use protocol::{Call, Interests, Protocol, ProtocolTable, Verdict, VhostCall}
 pub use pvo::{Pvo, PvoError};
 pub use reason::{HttpRequest, Reason, VhostReason};
 pub use tls::{ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsError, TlsInfo, TlsSettings};
-pub use vhost::{Listen, Vhost, VhostId, VhostInfo};
+pub use vhost::{Vhost, VhostId};
+pub use vhost_info::{Listen, VhostInfo};
 pub use wsi::{Peer, WriteError, Wsi, WsiId};

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use crate::limits;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
-use crate::vhost::Listen;
+use crate::vhost_info::Listen;
 
 /// A listen socket and where it listens.
 pub(crate) struct Bound {

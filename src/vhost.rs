@@ -1,23 +1,19 @@
-//! A named server: its listen socket (or none), its protocols with their options, its mounts.
+//! A named server of a running context: its protocols with their options, its mounts, its TLS, and what it does with first packets.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::first_packet::Listener;
 use crate::limits;
+use crate::listen_group::ListenerId;
 use crate::mount::{self, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
-use crate::tls::{ServerTls, TlsInfo};
-use crate::wsi::WsiId;
+use crate::tls::ServerTls;
+use crate::vhost_info::VhostInfo;
 
 /// Names a vhost. One that has been destroyed finds nothing.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,125 +21,6 @@ pub struct VhostId(pub(crate) u32);
 
 /// A protocol's place in its vhost's list.
 pub(crate) type ProtocolIndex = u16;
-
-/// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
-///
-/// ```
-/// use rlws::{Listen, Mount, VhostInfo};
-/// let info = VhostInfo {
-///     name: "localhost".into(),
-///     listen: Listen::port(7681),
-///     mounts: vec![Mount::files("/", "/srv/www")],
-///     ..Default::default()
-/// };
-/// # let _ = info;
-/// ```
-#[derive(Clone)]
-pub struct VhostInfo {
-    /// The name that `Host:` chooses it by; `default` unless told.
-    pub name: String,
-    /// Where it listens. Vhosts with equal values share one socket; the first of them decides about first packets.
-    pub listen: Listen,
-    /// Its protocols, in order of registration. Empty: [`HttpDummy`](crate::protocols::HttpDummy) alone.
-    pub protocols: Vec<ProtocolTable>,
-    /// Per-vhost options: a child for each protocol, by name (`"raw-proxy": { "onward": .. }`).
-    pub pvo: Pvo,
-    /// What http serves.
-    pub mounts: Vec<Mount>,
-    /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
-    pub tls: Option<TlsInfo>,
-    /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1`, or none where
-    /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
-    pub alpn: Option<Vec<String>>,
-    /// Switches.
-    pub options: Options,
-    /// The role of connections that are not http (`listen-accept-role`); `raw-skt` unless told.
-    pub listen_accept_role: Option<String>,
-    /// Their protocol (`listen-accept-protocol`). Unless told, the one with a pvo `raw`, else the one with a pvo `default`, else
-    /// the first.
-    pub listen_accept_protocol: Option<String>,
-    /// With the fallback option: a connection that is still silent or undecided after this long is not http
-    /// (`fallback-silence-ms`). For clients that wait for the server to speak first. Keep it above the patience of browsers,
-    /// which open connections ahead of need.
-    pub fallback_silence: Option<Duration>,
-    /// How long a keep-alive connection may idle between requests (`keepalive_timeout`); 5 s.
-    pub keepalive_timeout: Duration,
-    /// The URL path of the document sent with a 404 (`error-document-404`).
-    pub error_document_404: Option<String>,
-    /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
-    pub backlog: u32,
-}
-
-impl Default for VhostInfo {
-    fn default() -> Self {
-        VhostInfo {
-            name: "default".to_owned(),
-            listen: Listen::None,
-            protocols: Vec::new(),
-            pvo: Pvo::default(),
-            mounts: Vec::new(),
-            tls: None,
-            alpn: None,
-            options: Options::empty(),
-            listen_accept_role: None,
-            listen_accept_protocol: None,
-            fallback_silence: None,
-            keepalive_timeout: Duration::from_secs(5),
-            error_document_404: None,
-            backlog: 1024,
-        }
-    }
-}
-
-/// Where a vhost listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Listen {
-    /// Nowhere: a home for client connections and adopted sockets (port -1, `CONTEXT_PORT_NO_LISTEN_SERVER`).
-    None,
-    /// A TCP port.
-    Tcp {
-        /// 0: any free one, to be asked for with [`Cx::listen_port`](crate::Cx::listen_port).
-        port: u16,
-        /// An interface's name or an address; `None`: all, IPv6 and IPv4.
-        interface: Option<String>,
-    },
-    /// A unix socket.
-    Unix {
-        /// Its path; one that begins with `@` is an abstract name.
-        path: PathBuf,
-        /// Mode bits of the path, such as `0o660`; as the umask leaves them unless told.
-        mode: Option<u32>,
-    },
-}
-
-impl Listen {
-    /// A TCP port on all interfaces.
-    pub fn port(port: u16) -> Listen {
-        Listen::Tcp { port, interface: None }
-    }
-
-    /// A TCP port on one interface, by name or address.
-    pub fn on(interface: &str, port: u16) -> Listen {
-        Listen::Tcp { port, interface: Some(interface.to_owned()) }
-    }
-
-    /// A unix socket.
-    pub fn unix(path: impl Into<PathBuf>) -> Listen {
-        Listen::Unix { path: path.into(), mode: None }
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listen::None => f.write_str("nothing"),
-            Listen::Tcp { port, interface: None } => write!(f, "port {port}"),
-            Listen::Tcp { port, interface: Some(interface) } => write!(f, "{interface} port {port}"),
-            Listen::Unix { path, .. } => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// A vhost of a running context (`struct lws_vhost`).
 pub struct Vhost {
@@ -435,103 +312,4 @@ fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMo
         }
     };
     Ok(OpenMount { mount, from })
-}
-
-/// A listen socket, or the several of an interface with several addresses, and the vhosts that share it.
-pub(crate) struct ListenGroup {
-    pub(crate) listen: Listen,
-    pub(crate) kind: Listener,
-    /// In order of creation; the first decides about first packets and serves unknown names.
-    pub(crate) vhosts: Vec<VhostId>,
-    by_name: HashMap<String, VhostId>,
-    pub(crate) sockets: Vec<WsiId>,
-    /// What was really bound, first socket first.
-    pub(crate) bound: Vec<SocketAddr>,
-    /// The file of a unix socket, as [`listening::file_id`](crate::listening::file_id) knows it.
-    pub(crate) unix_file: Option<(u64, u64)>,
-}
-
-/// A [`ListenGroup`]'s place in the context.
-pub(crate) type ListenerId = u32;
-
-impl ListenGroup {
-    pub(crate) fn new(listen: Listen, kind: Listener) -> ListenGroup {
-        ListenGroup {
-            listen,
-            kind,
-            vhosts: Vec::new(),
-            by_name: HashMap::new(),
-            sockets: Vec::new(),
-            bound: Vec::new(),
-            unix_file: None,
-        }
-    }
-
-    /// `false`: the name is taken.
-    pub(crate) fn join(&mut self, id: VhostId, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        if self.by_name.contains_key(&name) {
-            return false;
-        }
-        self.by_name.insert(name, id);
-        self.vhosts.push(id);
-        true
-    }
-
-    pub(crate) fn leave(&mut self, id: VhostId) {
-        self.vhosts.retain(|vhost| *vhost != id);
-        self.by_name.retain(|_, vhost| *vhost != id);
-    }
-
-    /// The vhost for a host name (no port): its own, else that of the longest domain it is in, else the first.
-    pub(crate) fn choose(&self, host: &str) -> Option<VhostId> {
-        if self.vhosts.len() > 1 {
-            let mut lower = [0; LONGEST_HOST];
-            let mut rest = lowercase(host, &mut lower);
-            loop {
-                if let Some(id) = self.by_name.get(rest) {
-                    return Some(*id);
-                }
-                let Some((_, parent)) = rest.split_once('.') else { break };
-                rest = parent;
-            }
-        }
-        self.vhosts.first().copied()
-    }
-}
-
-/// Bytes of a host name (RFC 1035 section 2.3.4); a longer one has no vhost.
-const LONGEST_HOST: usize = 255;
-
-fn lowercase<'b>(host: &str, into: &'b mut [u8; LONGEST_HOST]) -> &'b str {
-    let Some(into) = into.get_mut(..host.len()) else { return "" };
-    into.copy_from_slice(host.as_bytes());
-    into.make_ascii_lowercase();
-    std::str::from_utf8(into).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_chooses_its_vhost_then_its_domain_then_the_first() {
-        let mut group = ListenGroup::new(Listen::port(80), Listener::Plain);
-        assert!(group.join(VhostId(0), "first.test"));
-        assert!(group.join(VhostId(1), "x.com"));
-        assert!(group.join(VhostId(2), "deep.x.com"));
-        assert!(!group.join(VhostId(3), "X.com"), "names are compared without case");
-        for (host, vhost) in [
-            ("x.com", 1),
-            ("X.COM", 1),
-            ("www.x.com", 1),
-            ("a.deep.x.com", 2),
-            ("deep.x.com", 2),
-            ("notx.com", 0),
-            ("com", 0),
-            ("", 0),
-        ] {
-            assert_eq!(group.choose(host), Some(VhostId(vhost)), "{host}");
-        }
-    }
 }

@@ -5,13 +5,15 @@ use std::path::Path;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
+use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listening::{self, BoundAddress, ListenError};
 use crate::options::Options;
 use crate::protocol::{self, VhostCall};
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
 use crate::transport::Transport;
-use crate::vhost::{Listen, ListenGroup, ListenerId, ProtocolIndex, Vhost, VhostId, VhostInfo};
+use crate::vhost::{ProtocolIndex, Vhost, VhostId};
+use crate::vhost_info::{Listen, VhostInfo};
 use crate::wsi::{Peer, WsiId};
 
 impl Cx {

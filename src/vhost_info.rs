@@ -1,0 +1,130 @@
+//! What a vhost is made from, as its user writes it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::mount::Mount;
+use crate::options::Options;
+use crate::protocol::ProtocolTable;
+use crate::pvo::Pvo;
+use crate::tls::TlsInfo;
+
+/// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
+///
+/// ```
+/// use rlws::{Listen, Mount, VhostInfo};
+/// let info = VhostInfo {
+///     name: "localhost".into(),
+///     listen: Listen::port(7681),
+///     mounts: vec![Mount::files("/", "/srv/www")],
+///     ..Default::default()
+/// };
+/// # let _ = info;
+/// ```
+#[derive(Clone)]
+pub struct VhostInfo {
+    /// The name that `Host:` chooses it by; `default` unless told.
+    pub name: String,
+    /// Where it listens. Vhosts with equal values share one socket; the first of them decides about first packets.
+    pub listen: Listen,
+    /// Its protocols, in order of registration. Empty: [`HttpDummy`](crate::protocols::HttpDummy) alone.
+    pub protocols: Vec<ProtocolTable>,
+    /// Per-vhost options: a child for each protocol, by name (`"raw-proxy": { "onward": .. }`).
+    pub pvo: Pvo,
+    /// What http serves.
+    pub mounts: Vec<Mount>,
+    /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
+    pub tls: Option<TlsInfo>,
+    /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1`, or none where
+    /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
+    pub alpn: Option<Vec<String>>,
+    /// Switches.
+    pub options: Options,
+    /// The role of connections that are not http (`listen-accept-role`); `raw-skt` unless told.
+    pub listen_accept_role: Option<String>,
+    /// Their protocol (`listen-accept-protocol`). Unless told, the one with a pvo `raw`, else the one with a pvo `default`, else
+    /// the first.
+    pub listen_accept_protocol: Option<String>,
+    /// With the fallback option: a connection that is still silent or undecided after this long is not http
+    /// (`fallback-silence-ms`). For clients that wait for the server to speak first. Keep it above the patience of browsers,
+    /// which open connections ahead of need.
+    pub fallback_silence: Option<Duration>,
+    /// How long a keep-alive connection may idle between requests (`keepalive_timeout`); 5 s.
+    pub keepalive_timeout: Duration,
+    /// The URL path of the document sent with a 404 (`error-document-404`).
+    pub error_document_404: Option<String>,
+    /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
+    pub backlog: u32,
+}
+
+impl Default for VhostInfo {
+    fn default() -> Self {
+        VhostInfo {
+            name: "default".to_owned(),
+            listen: Listen::None,
+            protocols: Vec::new(),
+            pvo: Pvo::default(),
+            mounts: Vec::new(),
+            tls: None,
+            alpn: None,
+            options: Options::empty(),
+            listen_accept_role: None,
+            listen_accept_protocol: None,
+            fallback_silence: None,
+            keepalive_timeout: Duration::from_secs(5),
+            error_document_404: None,
+            backlog: 1024,
+        }
+    }
+}
+
+/// Where a vhost listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Listen {
+    /// Nowhere: a home for client connections and adopted sockets (port -1, `CONTEXT_PORT_NO_LISTEN_SERVER`).
+    None,
+    /// A TCP port.
+    Tcp {
+        /// 0: any free one, to be asked for with [`Cx::listen_port`](crate::Cx::listen_port).
+        port: u16,
+        /// An interface's name or an address; `None`: all, IPv6 and IPv4.
+        interface: Option<String>,
+    },
+    /// A unix socket.
+    Unix {
+        /// Its path; one that begins with `@` is an abstract name.
+        path: PathBuf,
+        /// Mode bits of the path, such as `0o660`; as the umask leaves them unless told.
+        mode: Option<u32>,
+    },
+}
+
+impl Listen {
+    /// A TCP port on all interfaces.
+    pub fn port(port: u16) -> Listen {
+        Listen::Tcp { port, interface: None }
+    }
+
+    /// A TCP port on one interface, by name or address.
+    pub fn on(interface: &str, port: u16) -> Listen {
+        Listen::Tcp { port, interface: Some(interface.to_owned()) }
+    }
+
+    /// A unix socket.
+    pub fn unix(path: impl Into<PathBuf>) -> Listen {
+        Listen::Unix { path: path.into(), mode: None }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::None => f.write_str("nothing"),
+            Listen::Tcp { port, interface: None } => write!(f, "port {port}"),
+            Listen::Tcp { port, interface: Some(interface) } => write!(f, "{interface} port {port}"),
+            Listen::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
