@@ -33,13 +33,10 @@ struct Draining {
 impl Role for Draining {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let over = Next::Close(CloseReason::Drained);
-        if wsi.flags.cut_off && wsi.is_flushed() {
-            return over;
-        }
-        if !wsi.io.readable() {
+        if !wsi.io.discardable() {
             return Next::Stay;
         }
-        match wsi.io.recv(&mut cx.buf[..cx.slice]) {
+        match wsi.io.discard(&mut cx.buf[..cx.slice]) {
             Ok(Received::Bytes(n)) => {
                 self.discarded += n;
                 if self.discarded > limits::DRAIN_BYTES { over } else { Next::Again }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   server:  hello ──▶ vhost by SNI ──▶ handshake ──┬── the role that ALPN names; without ALPN: first-packet
-//!            (classified before, no                 └── with APPLY: the listen-accept role and protocol
-//!             TLS state until it is whole)
+//!            (classified before                     └── with APPLY: the listen-accept role and protocol
+//!             there is any TLS state)
 //!   client:  handshake ──▶ the role the connection was made for
 //! ```
 //!
-//! How many handshakes begin in a turn of the loop is bounded, as each costs a signature and a key exchange: the others wait in the run
-//! queue, and established connections are served in between. Emits `ClientConnectionError` for a client's. In lws: the `LRS_SSL_*`
+//! How many steps of handshakes are taken in a turn of the loop is bounded, as they cost signatures and key exchanges: the others wait in
+//! the run queue, and established connections are served in between. Emits `ClientConnectionError` for a client's. In lws: the `LRS_SSL_*`
 //! states of its server and client code.
 
 use std::io;
@@ -40,11 +40,11 @@ impl RoleOps for Tls {
         match wsi.asked.take().map(|asked| *asked) {
             Some(Asked::Secure(plan)) => {
                 wsi.deadline = plan.give_up_at;
-                let begun = begin_client(wsi, cx, &plan);
-                Ok(Box::new(Client { then: plan.then, failed: begun.err() }))
+                Ok(Box::new(Client { then: plan.then, to_begin: Some(plan), failed: None }))
             }
             _ => {
-                wsi.deadline = cx.after(cx.info.timeout);
+                // Who took its time with the first bytes has less for the rest.
+                wsi.deadline = [wsi.deadline, cx.after(cx.info.timeout)].into_iter().flatten().min();
                 Ok(Box::new(Server { hello: Some(Box::default()) }))
             }
         }
@@ -70,14 +70,14 @@ impl Role for Server {
 
 impl Server {
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<Next, CloseReason> {
+        let has_work = !wsi.rx.is_empty() || wsi.io.readable();
+        if has_work && !takes_a_step(cx) {
+            return Ok(Next::Again);
+        }
         if let Some(hello) = &mut self.hello {
-            if cx.handshakes == 0 {
-                return Ok(Next::Again);
-            }
             let Some((accepted, rest)) = read_hello(hello, wsi, cx)? else {
                 return Ok(if wsi.io.readable() { Next::Again } else { Next::Stay });
             };
-            cx.handshakes -= 1;
             self.hello = None;
             begin_server(wsi, cx, accepted, &rest)?;
         }
@@ -85,7 +85,7 @@ impl Server {
             return Ok(Next::Stay);
         }
         log::debug!("{}: {}", cx.tag(wsi), wsi.io.tls().map(stream::Tls::describe).unwrap_or_default());
-        Ok(Next::Become(what_follows(wsi, cx)))
+        Ok(Next::Become(what_follows(wsi, cx)?))
     }
 }
 
@@ -141,29 +141,33 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
 }
 
 /// Where an encrypted connection goes on.
-fn what_follows(wsi: &mut Wsi, cx: &Cx) -> Binding {
+fn what_follows(wsi: &mut Wsi, cx: &Cx) -> Result<Binding, CloseReason> {
     let first_id = cx.group_of(wsi.vhost).and_then(|group| group.vhosts.first().copied());
     let first = first_id.and_then(|id| cx.vhost(id));
     if let (Some(id), Some(first), Some(chosen)) = (first_id, first, cx.vhost(wsi.vhost))
         && decide(Listener::Tls, first.options(), Moment::Accept) == Decision::ListenAccept
     {
         if chosen.options().contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) {
-            return chosen.listen_accept;
+            return Ok(chosen.listen_accept);
         }
         // It says nothing of what to do with raw bytes, so it has only lent its certificate.
         let binding = first.listen_accept;
         wsi.vhost = id;
-        return binding;
+        return match cx.meets_demands(wsi) {
+            true => Ok(binding),
+            false => Err(CloseReason::Refused("it did not show the certificate that is asked for here".into())),
+        };
     }
     let agreed = wsi.io.tls().and_then(stream::Tls::alpn).and_then(role::find_by_alpn);
-    Binding { role: agreed.unwrap_or_else(|| cx.role("first-packet")), protocol: None }
+    Ok(Binding { role: agreed.unwrap_or_else(|| cx.role("first-packet")), protocol: None })
 }
 
 // -- the client's side
 
 struct Client {
     then: Binding,
-    /// What went wrong: the handshake may not even begin.
+    to_begin: Option<SecurePlan>,
+    /// What went wrong.
     failed: Option<String>,
 }
 
@@ -172,14 +176,19 @@ impl Role for Client {
         if !is_wanted(wsi, cx) {
             return Next::Close(CloseReason::PartnerGone);
         }
-        if self.failed.is_none() {
-            match shake_hands(wsi, cx) {
-                Ok(true) => return Next::Become(self.then),
-                Ok(false) => return Next::Stay,
-                Err(reason) => self.failed = Some(reason.to_string()),
+        let has_work = self.to_begin.is_some() || wsi.io.readable();
+        if has_work && !takes_a_step(cx) {
+            return Next::Again;
+        }
+        let begun = self.to_begin.take().map_or(Ok(()), |plan| begin_client(wsi, cx, &plan));
+        match begun.and_then(|()| shake_hands(wsi, cx).map_err(|reason| reason.to_string())) {
+            Ok(true) => Next::Become(self.then),
+            Ok(false) => Next::Stay,
+            Err(why) => {
+                self.failed = Some(why);
+                give_up(wsi, cx, &self.why(wsi))
             }
         }
-        give_up(wsi, cx, &self.why(wsi))
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
@@ -215,6 +224,13 @@ fn begin_client(wsi: &mut Wsi, cx: &Cx, plan: &SecurePlan) -> Result<(), String>
 }
 
 // -- both
+
+/// Whether this turn of the loop has a step of a handshake left, which is then taken.
+fn takes_a_step(cx: &mut Cx) -> bool {
+    let left = cx.handshakes.checked_sub(1);
+    cx.handshakes = left.unwrap_or(0);
+    left.is_some()
+}
 
 /// Puts TLS between the socket and the roles.
 fn wrap(wsi: &mut Wsi, connection: rustls::Connection, verified: bool, rest: &[u8]) -> io::Result<()> {

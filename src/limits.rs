@@ -29,7 +29,11 @@ pub const TX: usize = 2 * SERVICE_BUFFER;
 /// Plaintext bytes that a TLS connection encrypts before it looks whether the socket takes them.
 pub const TLS_SEND: usize = 64 * 1024;
 
-/// TLS handshakes that are begun in one turn of the loop. Each costs a signature and a key exchange.
+/// Records sent with one key of TLS 1.2, which cannot change it; the connection ends before AES-GCM becomes weak (2^24, less what a
+/// handshake may have used). 256 GiB in full records.
+pub const TLS12_RECORDS: u64 = (1 << 24) - 1024;
+
+/// Steps of TLS handshakes that are taken in one turn of the loop. The costly ones are a signature and a key exchange.
 pub const TLS_HANDSHAKES: usize = 16;
 
 /// Bytes read for the first look at a connection.

@@ -148,6 +148,12 @@ impl Cx {
                 Next::Stay => break,
             }
         }
+        // What TLS has to say by itself, such as an alert, nobody else sends.
+        if wsi.io.pending()
+            && let Err(error) = wsi.flush(&self.registry)
+        {
+            log::debug!("{}: {error}", self.tag(&wsi));
+        }
         self.timers.arm(&mut wsi);
         self.slots.put_back(wsi);
     }
@@ -176,13 +182,12 @@ impl Cx {
         for other in [wsi.parent.take(), wsi.link.take()].into_iter().flatten() {
             if let Some(other) = self.slots.get_mut(other) {
                 // Whoever ends TLS for others vouches for its ends.
-                let vouched = wsi.is_tls() || other.is_tls();
-                other.flags.cut_off = vouched && matches!(reason, CloseReason::Lost(_));
+                other.flags.cut_off = !matches!(reason, CloseReason::Done);
                 enqueue(&mut self.run, other);
             }
         }
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
-        let unread = !wsi.flags.cut_off && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
+        let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {

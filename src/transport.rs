@@ -9,7 +9,6 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
 
 use mio::event::{Event, Source};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -181,12 +180,19 @@ impl Transport {
         }
     }
 
-    /// Makes the close a reset instead of a FIN, over plain TCP.
-    pub(crate) fn reset_on_close(&self) {
-        if let Transport::Tcp(sock) = self
-            && let Err(error) = SockRef::from(&sock.io).set_linger(Some(Duration::ZERO))
-        {
-            log::debug!("SO_LINGER: {error}");
+    /// Reads what nobody wants any more: of a TLS connection the bytes beneath, for its session may have failed.
+    pub(crate) fn discard(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        match self {
+            Transport::Tls(tls) => tls.under.recv(buf),
+            plain => plain.recv(buf),
+        }
+    }
+
+    /// Whether there may be something to [`discard`](Transport::discard).
+    pub(crate) fn discardable(&self) -> bool {
+        match self {
+            Transport::Tls(tls) => tls.under.readable(),
+            plain => plain.readable(),
         }
     }
 

@@ -88,6 +88,7 @@ impl Vhost {
             .collect::<Result<Vec<_>>>()?;
         mounts.sort_by_key(|open| std::cmp::Reverse(open.mount.mountpoint.trim_end_matches('/').len()));
         let alpn = info.alpn.unwrap_or_else(|| default_alpn(info.options));
+        check_alpn(&info.name, &alpn, info.options)?;
         let alpn = alpn.into_iter().map(String::into_bytes).collect();
         let tls = info.tls.map(|tls| ServerTls::new(&tls, alpn)).transpose();
         let tls = tls.map_err(|source| Error::Tls { vhost: info.name.clone(), source })?;
@@ -171,6 +172,19 @@ fn default_alpn(options: Options) -> Vec<String> {
         return Vec::new();
     }
     crate::roles::ALL.iter().filter_map(|role| role.alpn()).map(str::to_owned).collect()
+}
+
+/// What is agreed on has to be spoken, unless nothing looks at what comes.
+fn check_alpn(vhost: &str, alpn: &[String], options: Options) -> Result<()> {
+    let unknown = alpn.iter().find(|name| role::find_by_alpn(name.as_bytes()).is_none());
+    match unknown {
+        Some(name) if !options.contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) => {
+            let known = default_alpn(Options::empty()).join(", ");
+            let what = format!("alpn \"{name}\": nothing here speaks it; known are {known}");
+            Err(Error::Config { vhost: vhost.to_owned(), what })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What answers requests that no mount serves: the protocol with a pvo `default`, else the first one, of those that work in http. Where

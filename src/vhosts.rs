@@ -14,7 +14,7 @@ use crate::role::{Binding, CloseReason};
 use crate::transport::Transport;
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::vhost_info::{Listen, VhostInfo};
-use crate::wsi::{Peer, WsiId};
+use crate::wsi::{Peer, Wsi, WsiId};
 
 impl Cx {
     pub(crate) fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
@@ -61,6 +61,24 @@ impl Cx {
             }
         }
         self.run_deferred();
+    }
+
+    /// The vhost that a connection is served by, of those that share its socket: the one its peer names, else the one whose certificate it
+    /// was shown, else the first.
+    pub(crate) fn choose_vhost(&self, wsi: &mut Wsi, host: Option<&str>) {
+        let shown = wsi.io.tls().map(|tls| tls.vhost);
+        let chosen = match (host, shown) {
+            (None, Some(shown)) => Some(shown),
+            (host, _) => self.group_of(wsi.vhost).and_then(|group| group.choose(host.unwrap_or_default())),
+        };
+        wsi.vhost = chosen.unwrap_or(wsi.vhost);
+    }
+
+    /// A vhost that requires a client certificate is reached by a handshake of its own alone: not by the Host of a connection that came by
+    /// another name, and not in plain text (RFC 9110 section 15.5.20).
+    pub(crate) fn meets_demands(&self, wsi: &Wsi) -> bool {
+        let tls = self.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref());
+        !tls.is_some_and(|tls| tls.requires_client_cert) || wsi.io.tls().is_some_and(|tls| tls.vhost == wsi.vhost)
     }
 
     fn init_protocols(&mut self, id: VhostId) -> Result<()> {

@@ -160,7 +160,7 @@ pub(crate) struct Flags {
     pub(crate) fin_sent: bool,
     /// We connected; the peer did not.
     pub(crate) client: bool,
-    /// What it relays came to no orderly end, and TLS on either side makes that matter.
+    /// What it relays came to no orderly end.
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
@@ -265,9 +265,10 @@ impl Wsi {
         self.asked = Some(Box::new(Asked::HttpStatus(status, body.map(str::to_owned))));
     }
 
-    /// The certificate that the other end showed, over TLS (`lws_tls_peer_cert_info`).
+    /// The certificate that the other end showed, over TLS (`lws_tls_peer_cert_info`). One that was shown to another vhost, from which
+    /// a `Host` led here, is not: it was checked by that one's rules.
     pub fn tls_peer_cert_info(&self) -> Option<PeerCert> {
-        self.io.tls()?.peer_cert()
+        self.io.tls().filter(|tls| tls.vhost == self.vhost)?.peer_cert()
     }
 
     /// Whether the connection is encrypted (`lws_is_ssl`).
@@ -310,20 +311,18 @@ impl Wsi {
             self.say_goodbye();
             if !self.io.pending() {
                 self.flags.fin_sent = true;
-                if !self.flags.cut_off {
-                    self.io.shutdown_write();
-                }
+                self.io.shutdown_write();
             }
         }
         if self.is_flushed() { Ok(()) } else { self.io.arm_for_write(registry, self.id.token()) }
     }
 
-    /// Says that no more will be sent, where the transport has a word for it. A stream whose source was cut off does not end in
-    /// order: its peer sees TLS without close_notify, or a reset.
+    /// Says over TLS that no more will be sent. A stream whose source was cut off does not: its peer is to know. (Plain TCP has no word
+    /// for it but a reset, and that would throw away what is on its way.)
     pub(crate) fn say_goodbye(&mut self) {
-        if self.flags.cut_off {
-            self.io.reset_on_close();
-        } else if let Err(error) = self.io.say_goodbye() {
+        if !self.flags.cut_off
+            && let Err(error) = self.io.say_goodbye()
+        {
             log::debug!("wsi {}: close_notify: {error}", self.id);
         }
     }

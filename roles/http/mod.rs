@@ -191,16 +191,11 @@ impl Connection {
     }
 
     fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Result<Next, CloseReason> {
-        if let Some(chosen) = cx.group_of(wsi.vhost).and_then(|group| {
-            let name = head.host.map(host::name_of_host).unwrap_or_default();
-            group.choose(name)
-        }) {
-            wsi.vhost = chosen;
-        }
+        cx.choose_vhost(wsi, head.host.map(host::name_of_host));
         let sent_before = wsi.sent;
         let answer = match self.redirects {
             true => Answer::moved_to_https(wsi, cx, head),
-            false if !meets_demands(wsi, cx) => Answer::page(Status::MISDIRECTED_REQUEST),
+            false if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
             false => Answer::to(wsi, cx, head),
         };
         let then = match head.body {
@@ -249,14 +244,6 @@ impl Connection {
         wsi.deadline = cx.after(idle);
         Ok(true)
     }
-}
-
-/// A vhost that requires a client certificate is reached by a handshake of its own alone: not by the Host of a connection that came by
-/// another name, and not in plain text (RFC 9110 section 15.5.20).
-fn meets_demands(wsi: &Wsi, cx: &Cx) -> bool {
-    let demanding =
-        cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref()).is_some_and(|tls| tls.requires_client_cert);
-    !demanding || wsi.io.tls().is_some_and(|tls| tls.vhost == wsi.vhost)
 }
 
 /// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.

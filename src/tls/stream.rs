@@ -13,7 +13,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use rustls::Connection;
+use rustls::{Connection, ProtocolVersion};
 
 use crate::limits;
 use crate::transport::{Received, Transport};
@@ -34,11 +34,16 @@ pub(crate) struct Tls {
     /// Told once everything that came before it has been delivered.
     failed: Option<io::Error>,
     said_goodbye: bool,
+    /// Sent so far, at least.
+    records: u64,
 }
+
+/// Bytes of plaintext in one record (RFC 8446 section 5.1).
+const MAX_RECORD: usize = 16 * 1024;
 
 impl Tls {
     pub(crate) fn new(under: Transport, conn: Connection, vhost: VhostId, verified: bool) -> Tls {
-        Tls { under, conn, vhost, verified, held: true, eof: false, failed: None, said_goodbye: false }
+        Tls { under, conn, vhost, verified, held: true, eof: false, failed: None, said_goodbye: false, records: 0 }
     }
 
     /// What ALPN agreed on.
@@ -125,6 +130,10 @@ impl Tls {
                 }
             }
         }
+        // Reading may have given rustls something to say.
+        if let Err(error) = self.push() {
+            self.failed.get_or_insert(error);
+        }
         if filled == 0
             && let Some(error) = self.failed.take()
         {
@@ -143,10 +152,21 @@ impl Tls {
         let mut taken = 0;
         while taken < bytes.len() && self.writable() {
             let piece = &bytes[taken..bytes.len().min(taken + limits::TLS_SEND)];
+            self.count_records(piece.len())?;
             taken += self.conn.writer().write(piece)?;
             self.push()?;
         }
         Ok(taken)
+    }
+
+    /// TLS 1.2 cannot change its keys, and a key is good for so many records only: rustls silently drops what comes after.
+    fn count_records(&mut self, bytes: usize) -> io::Result<()> {
+        self.records += bytes.div_ceil(MAX_RECORD) as u64;
+        let is_old = self.conn.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        if is_old && self.records >= limits::TLS12_RECORDS {
+            return Err(io::Error::other("the key of a TLS 1.2 connection has served its time"));
+        }
+        Ok(())
     }
 
     /// Hands waiting ciphertext to the socket.

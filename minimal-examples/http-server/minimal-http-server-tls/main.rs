@@ -25,13 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         env!("CARGO_MANIFEST_DIR"),
         "/minimal-examples/http-server/minimal-http-server-tls/mount-origin"
     ));
-    let (mut cert, mut key) = (Pem::text(CERT), Pem::text(KEY));
+    let (mut cert, mut key) = (None, None);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
             Long("origin") => origin = args.value()?.into(),
-            Long("cert") => cert = Pem::file(args.value()?),
-            Long("key") => key = Pem::file(args.value()?),
+            Long("cert") => cert = Some(args.value()?),
+            Long("key") => key = Some(args.value()?),
             Long("port") => port = args.value()?.parse()?,
             Long("interface") => interface = Some(args.value()?.string()?),
             Short('d') => level = args.value()?.parse()?,
@@ -42,6 +42,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (Pem::file(cert), Pem::file(key)),
+        (None, None) => (Pem::text(CERT), Pem::text(KEY)),
+        _ => return Err("--cert and --key belong together".into()),
+    };
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;

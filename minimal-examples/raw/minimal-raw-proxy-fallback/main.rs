@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         env!("CARGO_MANIFEST_DIR"),
         "/minimal-examples/raw/minimal-raw-proxy-fallback/mount-origin"
     ));
-    let (mut tls, mut cert, mut key) = (false, Pem::text(CERT), Pem::text(KEY));
+    let (mut tls, mut cert, mut key) = (false, None, None);
     let mut options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG
         | Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE
         | Options::ALLOW_NON_SSL_ON_SSL_PORT;
@@ -41,8 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Short('s') => tls = true,
             Short('h') => options |= Options::ALLOW_HTTP_ON_HTTPS_LISTENER,
             Short('u') => options |= Options::REDIRECT_HTTP_TO_HTTPS,
-            Long("cert") => cert = Pem::file(args.value()?),
-            Long("key") => key = Pem::file(args.value()?),
+            Long("cert") => cert = Some(args.value()?),
+            Long("key") => key = Some(args.value()?),
             Short('r') => onward = args.value()?.string()?,
             Long("origin") => origin = args.value()?.into(),
             Long("port") => port = args.value()?.parse()?,
@@ -55,6 +55,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    if !tls && options.intersects(Options::ALLOW_HTTP_ON_HTTPS_LISTENER | Options::REDIRECT_HTTP_TO_HTTPS) {
+        return Err("-h and -u say what becomes of http beside https: they need -s".into());
+    }
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (Pem::file(cert), Pem::file(key)),
+        (None, None) => (Pem::text(CERT), Pem::text(KEY)),
+        _ => return Err("--cert and --key belong together".into()),
+    };
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;

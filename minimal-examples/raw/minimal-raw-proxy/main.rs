@@ -1,11 +1,14 @@
-//! Relays every connection to another server, without looking at it.
+//! Relays every connection to another server, without looking at it; with `-s` it ends TLS for that server.
 
 use lexopt::prelude::*;
 use rlws::protocols::RawProxy;
-use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, Pvo, VhostInfo, logger};
+use rlws::{Context, ContextInfo, Listen, Options, Pem, ProtocolTable, Pvo, TlsInfo, VhostInfo, logger};
 
 const USAGE: &str = "\
 usage: minimal-raw-proxy [OPTIONS]
+  -s               clients come over TLS, and go on without it
+  --cert FILE      the certificate, PEM; one for localhost that anybody has unless told
+  --key FILE       its private key
   -r TARGET        where to: ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH; ipv4:127.0.0.1:22
   --port N         the port to listen on; 7681, 0 for any
   --interface I    an interface's name or address; all of them unless told
@@ -13,12 +16,20 @@ usage: minimal-raw-proxy [OPTIONS]
   --help           this text
 ";
 
+/// A certificate for localhost, signed by itself. Its key is public: for trying things out.
+const CERT: &[u8] = include_bytes!("../../localhost-100y.cert");
+const KEY: &[u8] = include_bytes!("../../localhost-100y.key");
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
     let mut onward = "ipv4:127.0.0.1:22".to_owned();
+    let (mut tls, mut cert, mut key) = (false, None, None);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
+            Short('s') => tls = true,
+            Long("cert") => cert = Some(args.value()?),
+            Long("key") => key = Some(args.value()?),
             Short('r') => onward = args.value()?.string()?,
             Long("port") => port = args.value()?.parse()?,
             Long("interface") => interface = Some(args.value()?.string()?),
@@ -30,12 +41,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (Pem::file(cert), Pem::file(key)),
+        (None, None) => (Pem::text(CERT), Pem::text(KEY)),
+        _ => return Err("--cert and --key belong together".into()),
+    };
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;
     context.create_vhost(VhostInfo {
         name: "localhost".into(),
         listen: Listen::Tcp { port, interface },
+        tls: tls.then(|| TlsInfo::new(cert, key)),
         options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
         protocols: vec![ProtocolTable::of::<RawProxy>()],
         pvo: Pvo::default().with("raw-proxy", Pvo::default().with("onward", onward)),

@@ -21,13 +21,13 @@ const KEY: &[u8] = include_bytes!("../../localhost-100y.key");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut port, mut interface, mut level) = (7681, None, logger::DEFAULT);
-    let (mut tls, mut cert, mut key) = (false, Pem::text(CERT), Pem::text(KEY));
+    let (mut tls, mut cert, mut key) = (false, None, None);
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
             Short('s') => tls = true,
-            Long("cert") => cert = Pem::file(args.value()?),
-            Long("key") => key = Pem::file(args.value()?),
+            Long("cert") => cert = Some(args.value()?),
+            Long("key") => key = Some(args.value()?),
             Long("port") => port = args.value()?.parse()?,
             Long("interface") => interface = Some(args.value()?.string()?),
             Short('d') => level = args.value()?.parse()?,
@@ -38,6 +38,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => return Err(arg.unexpected().into()),
         }
     }
+    let (cert, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (Pem::file(cert), Pem::file(key)),
+        (None, None) => (Pem::text(CERT), Pem::text(KEY)),
+        _ => return Err("--cert and --key belong together".into()),
+    };
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;
