@@ -28,9 +28,9 @@ impl RoleOps for FirstPacket {
         "first-packet"
     }
 
-    /// http/1.1 shares its port with everything that is not http, over TLS as well.
-    fn alpn(&self) -> Option<&'static str> {
-        Some("http/1.1")
+    /// http shares its port with everything that is not http, over TLS as well.
+    fn alpn(&self) -> &'static [&'static str] {
+        &["http/1.1", "http/1.0"]
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {

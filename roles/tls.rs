@@ -122,7 +122,6 @@ fn read_hello(hello: &mut Acceptor, wsi: &mut Wsi, cx: &mut Cx) -> Result<Option
 fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> Result<(), CloseReason> {
     let hello = accepted.client_hello();
     let name = hello.server_name().unwrap_or_default();
-    let name = name.strip_suffix('.').unwrap_or(name);
     if let Some(chosen) = cx.group_of(wsi.vhost).and_then(|group| group.choose(name)) {
         wsi.vhost = chosen;
     }

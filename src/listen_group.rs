@@ -43,7 +43,7 @@ impl ListenGroup {
 
     /// `false`: the name is taken.
     pub(crate) fn join(&mut self, id: VhostId, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
+        let name = without_root(name).to_ascii_lowercase();
         if self.by_name.contains_key(&name) {
             return false;
         }
@@ -61,7 +61,7 @@ impl ListenGroup {
     pub(crate) fn choose(&self, host: &str) -> Option<VhostId> {
         if self.vhosts.len() > 1 {
             let mut lower = [0; LONGEST_HOST];
-            let mut rest = lowercase(host, &mut lower);
+            let mut rest = lowercase(without_root(host), &mut lower);
             loop {
                 if let Some(id) = self.by_name.get(rest) {
                     return Some(*id);
@@ -72,6 +72,11 @@ impl ListenGroup {
         }
         self.vhosts.first().copied()
     }
+}
+
+/// A full domain name may end in the dot of the root.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// Bytes of a host name (RFC 1035 section 2.3.4); a longer one has no vhost.
@@ -102,6 +107,7 @@ mod tests {
             ("a.deep.x.com", 2),
             ("deep.x.com", 2),
             ("notx.com", 0),
+            ("deep.x.com.", 2),
             ("com", 0),
             ("", 0),
         ] {

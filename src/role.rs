@@ -30,9 +30,9 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
-    /// The ALPN protocol that names it.
-    fn alpn(&self) -> Option<&'static str> {
-        None
+    /// The ALPN protocols that name it, best first.
+    fn alpn(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Whether it serves connections of our own that nobody else needs.
@@ -159,7 +159,7 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn RoleOps> {
 
 /// Finds a role by the ALPN protocol that a handshake agreed on.
 pub(crate) fn find_by_alpn(alpn: &[u8]) -> Option<&'static dyn RoleOps> {
-    crate::roles::ALL.iter().copied().find(|role| role.alpn().is_some_and(|name| name.as_bytes() == alpn))
+    crate::roles::ALL.iter().copied().find(|role| role.alpn().iter().any(|name| name.as_bytes() == alpn))
 }
 
 /// Compares names of roles and protocols.

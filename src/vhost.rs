@@ -69,6 +69,11 @@ impl Vhost {
         let enable = |table: ProtocolTable| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None };
         let mut protocols: Vec<Enabled> = tables.into_iter().map(enable).collect();
         check_protocols(&info.name, &protocols, &info.pvo)?;
+        if info.name.is_empty() || info.name.starts_with("*.") {
+            let what =
+                "a vhost needs a name; one for all of *.x.com is x.com, which serves what is below it too".to_owned();
+            return Err(Error::Config { vhost: info.name, what });
+        }
         if info.options.contains(Options::DISABLE_IPV6 | Options::IPV6_V6ONLY) {
             let what = "DISABLE_IPV6 and IPV6_V6ONLY leave nothing to listen on".to_owned();
             return Err(Error::Config { vhost: info.name, what });
@@ -171,7 +176,7 @@ fn default_alpn(options: Options) -> Vec<String> {
     if options.contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) {
         return Vec::new();
     }
-    crate::roles::ALL.iter().filter_map(|role| role.alpn()).map(str::to_owned).collect()
+    crate::roles::ALL.iter().flat_map(|role| role.alpn()).map(|name| (*name).to_owned()).collect()
 }
 
 /// What is agreed on has to be spoken, unless nothing looks at what comes.

@@ -36,7 +36,7 @@ pub struct VhostInfo {
     pub mounts: Vec<Mount>,
     /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
     pub tls: Option<TlsInfo>,
-    /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1`, or none where
+    /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1` and `http/1.0`, or none where
     /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
     pub alpn: Option<Vec<String>>,
     /// Switches.

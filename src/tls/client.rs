@@ -73,6 +73,9 @@ impl TlsClient {
                 builder.with_client_auth_cert(chain, der).map_err(|error| identity_error(cert, key, error))?
             }
         };
+        if let Some(name) = info.alpn.iter().find(|name| name.is_empty() || name.len() > 255) {
+            return Err(TlsError::Settings(format!("alpn {name:?}: a name has 1 to 255 bytes")));
+        }
         config.alpn_protocols = info.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         if let Some(name) = &info.server_name {
             ServerName::try_from(name.as_str()).map_err(|error| TlsError::Settings(format!("{name}: {error}")))?;
