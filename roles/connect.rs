@@ -201,3 +201,54 @@ fn connect_unix(path: &Path) -> io::Result<Transport> {
     socket.connect(&listening::unix_address(path)?)?;
     Ok(Transport::Unix(Sock::reading_on(UnixStream::from_std(socket.into()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::vhost::VhostId;
+    use crate::wsi::{Doing, WsiId};
+    use crate::{Context, ContextInfo};
+
+    #[test]
+    fn every_address_of_a_name_is_tried_in_turn() {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let (refuses, hangs, good) = (address(&listen()), listen(), listen());
+        let mut context = Context::new(ContextInfo::default()).expect("a context");
+        let cx = context.cx();
+        let mut connecting = Connecting {
+            target: Target::Tcp { host: "name.test".to_owned(), port: 1 },
+            tls: None,
+            then: Binding { role: &Connect, protocol: None },
+            give_up_at: cx.after(Duration::from_secs(30)),
+            addresses: VecDeque::from([refuses, address(&hangs), address(&good)]),
+            tried: Vec::new(),
+        };
+        let id = WsiId { index: 7, generation: 7 };
+        let mut wsi = Wsi::new(id, VhostId(0), Transport::None, Peer::None, Doing::Lent);
+
+        connecting.next_address(&mut wsi, cx);
+        let first = wsi.deadline.expect("its share of the time");
+        assert_eq!(first - cx.now, Duration::from_secs(10), "a third of it, with two more to try");
+        // The first refuses; the second is given up as if it had not answered in its share of the time.
+        let end = Instant::now() + Duration::from_secs(20);
+        while wsi.peer != Peer::tcp(address(&hangs)) {
+            assert!(Instant::now() < end, "stuck at {}", wsi.peer);
+            if wsi.io.connected().is_some_and(|result| result.is_err()) || wsi.peer == Peer::None {
+                connecting.failed(&mut wsi, cx, &io::Error::from(ErrorKind::ConnectionRefused));
+            }
+        }
+        assert!(connecting.tried[0].starts_with(&refuses.to_string()), "{:?}", connecting.tried);
+        let mut next = connecting.on_timeout(&mut wsi, cx);
+        assert_eq!(wsi.peer, Peer::tcp(address(&good)));
+        while let Next::Stay = next {
+            assert!(Instant::now() < end, "the last one accepts");
+            next = connecting.on_ready(&mut wsi, cx);
+        }
+        assert!(matches!(next, Next::Become(_)));
+        assert_eq!(connecting.tried.len(), 2, "{:?}", connecting.tried);
+    }
+}
