@@ -177,8 +177,8 @@ impl Half {
         enqueue(&mut cx.run, client);
         wsi.link = Some(client.id);
         wsi.idle_timeout = client.idle_timeout;
-        let for_whom = format_args!("wsi {} {}", client.id, client.peer).to_string();
-        log::info!("{}: relays {for_whom}", cx.tag(wsi));
+        let (client, peer) = (client.id, client.peer.clone());
+        log::info!("{}: relays wsi {client} {peer}", cx.tag(wsi));
         Ok(())
     }
 

@@ -43,8 +43,7 @@ impl RoleOps for Tls {
                 Ok(Box::new(Client { then: plan.then, to_begin: Some(plan), failed: None }))
             }
             _ => {
-                // Who took its time with the first bytes has less for the rest.
-                wsi.deadline = [wsi.deadline, cx.after(cx.info.timeout)].into_iter().flatten().min();
+                wsi.deadline = cx.no_later(wsi.deadline, cx.info.timeout);
                 Ok(Box::new(Server { hello: Some(Box::default()) }))
             }
         }

@@ -105,6 +105,11 @@ impl Cx {
         self.now.checked_add(wait)
     }
 
+    /// A deadline that a role takes over from the one before it: who took its time there has less of it here.
+    pub(crate) fn no_later(&self, deadline: Option<Instant>, wait: Duration) -> Option<Instant> {
+        [deadline, self.after(wait)].into_iter().flatten().min()
+    }
+
     /// A vhost, while it exists.
     pub fn vhost(&self, id: VhostId) -> Option<&Vhost> {
         self.vhosts.get(id.0 as usize)?.as_ref()

@@ -118,9 +118,7 @@ impl Role for Connection {
 
 impl Connection {
     fn boxed(wsi: &mut Wsi, cx: &Cx, redirects: bool) -> Box<dyn Role> {
-        // Who took its time with the first bytes has less for the rest.
-        let latest = cx.after(cx.info.timeout);
-        wsi.deadline = [wsi.deadline, latest].into_iter().flatten().min();
+        wsi.deadline = cx.no_later(wsi.deadline, cx.info.timeout);
         Box::new(Connection { redirects, response: None, answered: false, looked_at: 0 })
     }
 
