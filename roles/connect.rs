@@ -112,7 +112,7 @@ impl Connecting {
         if let Ok(address) = host.parse::<IpAddr>() {
             self.addresses.push_back(SocketAddr::new(address, port));
             self.next_address(wsi, cx);
-        } else if let Err(error) = cx.resolver.ask(wsi.id, host, port) {
+        } else if let Err(error) = cx.resolver.ask(wsi.id, (host.clone(), port)) {
             self.tried.push(error.to_string());
         }
     }
@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::vhost::VhostId;
-    use crate::wsi::{Doing, WsiId};
+    use crate::wsi::{Origin, WsiId};
     use crate::{Context, ContextInfo};
 
     #[test]
@@ -228,7 +228,8 @@ mod tests {
             tried: Vec::new(),
         };
         let id = WsiId { index: 7, generation: 7 };
-        let mut wsi = Wsi::new(id, VhostId(0), Transport::None, Peer::None, Doing::Lent);
+        let first = Binding { role: &Connect, protocol: None };
+        let mut wsi = Wsi::new(id, VhostId(0), Transport::None, Peer::None, Origin::Client, first);
 
         connecting.next_address(&mut wsi, cx);
         let first = wsi.deadline.expect("its share of the time");

@@ -33,7 +33,11 @@ struct Draining {
 impl Role for Draining {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let over = Next::Close(CloseReason::Drained);
-        if !wsi.io.discardable() {
+        if !wsi.io.is_stream() && wsi.is_flushed() {
+            // Nobody is there who could hang up.
+            return over;
+        }
+        if !wsi.io.is_stream() || !wsi.io.discardable() {
             return Next::Stay;
         }
         match wsi.io.discard(&mut cx.buf[..cx.slice]) {

@@ -1,7 +1,7 @@
 //! Role `listen`: accepts connections, and starts each on its way.
 //!
 //! Its states: waiting for its interface to appear (no socket yet), accepting, and resting after the system had no descriptor left.
-//! It emits no reasons. In lws: `rops_handle_POLLIN_listen`.
+//! It emits `FilterNetworkConnection`. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -11,10 +11,12 @@ use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
+use crate::protocol::{self, Verdict};
+use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
 use crate::vhost::{ProtocolIndex, Vhost};
-use crate::wsi::{Peer, Wsi};
+use crate::wsi::{Origin, Peer, Wsi};
 
 pub(crate) struct Listen;
 
@@ -52,7 +54,12 @@ impl Role for Listening {
                     if mem::take(&mut self.in_trouble) {
                         log::warn!("{}: accepting again", cx.tag(wsi));
                     }
-                    if let Err(error) = cx.insert(wsi.vhost, io, peer, first) {
+                    let filter = VhostReason::FilterNetworkConnection(&peer);
+                    if protocol::ask_first(cx, wsi.vhost, filter) == Verdict::Close {
+                        log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(wsi));
+                        continue;
+                    }
+                    if let Err(error) = cx.insert(wsi.vhost, io, peer, Origin::Accepted, first) {
                         log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
                     }
                 }

@@ -5,8 +5,8 @@ mod drain;
 mod first_packet;
 mod http;
 mod listen;
+mod raw;
 mod raw_proxy;
-mod raw_skt;
 mod tls;
 
 use crate::role::RoleOps;
@@ -18,7 +18,9 @@ pub(crate) static ALL: &[&dyn RoleOps] = &[
     &tls::Tls,
     &http::Http,
     &http::HttpRedirect,
-    &raw_skt::RawSkt,
+    &raw::RawSkt,
+    &raw::RawFile,
+    &raw::RawUdp,
     &raw_proxy::RawProxy,
     &connect::Connect,
     &drain::Drain,

@@ -33,9 +33,9 @@ use crate::limits;
 use crate::protocol::{self, Interests, Verdict};
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
-use crate::transport::Received;
+use crate::transport::{Medium, Received};
 use crate::vhost::ProtocolIndex;
-use crate::wsi::{Asked, Wsi, WsiId};
+use crate::wsi::{Asked, Origin, Wsi, WsiId};
 
 pub(crate) struct RawProxy;
 
@@ -44,14 +44,14 @@ impl RoleOps for RawProxy {
         "raw-proxy"
     }
 
-    fn takes_protocol(&self) -> bool {
-        true
+    fn carries(&self) -> Option<Medium> {
+        Some(Medium::Stream)
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         let protocol = to.unwrap_or_default();
         let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();
-        let side = if wsi.flags.client { Side::Cli } else { Side::Srv };
+        let side = if wsi.origin == Origin::Client { Side::Cli } else { Side::Srv };
         let mut half = Half { side, shows_rx: interests.contains(side.interest()), sent: 0 };
         protocol::attach(wsi, cx, protocol)?;
         wsi.deadline = None;
@@ -195,6 +195,7 @@ impl Half {
         }
         let mut moved = mem::replace(&mut self.sent, wsi.sent) != wsi.sent || !first.is_empty();
         if partner_takes
+            && !wsi.flags.rx_paused
             && wsi.io.readable()
             && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
         {
@@ -218,7 +219,7 @@ impl Half {
         if moved || wsi.deadline.is_none() {
             wsi.deadline = patience(wsi, partner).and_then(|patience| now.checked_add(patience));
         }
-        let more = wsi.io.readable() && !wsi.io.eof() && partner.is_flushed();
+        let more = wsi.io.readable() && !wsi.io.eof() && !wsi.flags.rx_paused && partner.is_flushed();
         Ok(if more { Next::Again } else { Next::Stay })
     }
 

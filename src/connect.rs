@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next};
 use crate::tls::TlsClient;
 use crate::transport::Transport;
-use crate::vhost::{ProtocolIndex, VhostId};
+use crate::vhost::ProtocolIndex;
 use crate::wsi::Wsi;
 
 /// Where to connect to, as raw-proxy's `onward` option writes it.
@@ -148,48 +148,6 @@ impl Onward {
     }
 }
 
-/// What [`Cx::client_connect`](crate::Cx::client_connect) needs to know (`struct lws_client_connect_info`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectInfo {
-    /// The vhost that the connection belongs to.
-    pub vhost: VhostId,
-    /// Where to.
-    pub target: Target,
-    /// The role it takes once connected; `raw-skt` unless told.
-    pub role: String,
-    /// The vhost's protocol that it is bound to.
-    pub protocol: String,
-    /// TLS, where the server speaks it.
-    pub tls: Option<TlsClient>,
-}
-
-impl ConnectInfo {
-    /// A raw connection for a protocol of a vhost.
-    pub fn new(vhost: VhostId, target: Target, protocol: &str) -> ConnectInfo {
-        ConnectInfo { vhost, target, role: "raw-skt".to_owned(), protocol: protocol.to_owned(), tls: None }
-    }
-}
-
-/// What [`Cx::adopt_tcp`](crate::Cx::adopt_tcp) needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AdoptInfo {
-    /// The vhost that the connection joins.
-    pub vhost: VhostId,
-    /// The role it takes; `raw-skt` unless told.
-    pub role: String,
-    /// The vhost's protocol that it is bound to.
-    pub protocol: String,
-}
-
-impl AdoptInfo {
-    /// A raw connection for a protocol of a vhost.
-    pub fn new(vhost: VhostId, protocol: &str) -> AdoptInfo {
-        AdoptInfo { vhost, role: "raw-skt".to_owned(), protocol: protocol.to_owned() }
-    }
-}
-
 /// A connection to be made by role `connect`.
 pub(crate) struct ConnectPlan {
     pub(crate) target: Target,
@@ -237,9 +195,8 @@ pub(crate) fn came_to_nothing(wsi: &mut Wsi, cx: &mut Cx, protocol: Option<Proto
 }
 
 /// Whether the connection that `wsi` is made for, where there is one, still waits for it.
-pub(crate) fn is_wanted(wsi: &Wsi, cx: &mut Cx) -> bool {
-    let me = wsi.id;
-    wsi.parent.is_none_or(|parent| cx.slots.get_mut(parent).is_some_and(|parent| parent.link == Some(me)))
+pub(crate) fn is_wanted(wsi: &Wsi, cx: &Cx) -> bool {
+    wsi.parent.is_none_or(|parent| cx.slots.get(parent).is_some_and(|parent| !parent.flags.draining))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::logger::NOTICE;
-use crate::reason::VhostReason;
+use crate::reason::Reason;
 use crate::vhost::VhostId;
 use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
@@ -81,14 +81,12 @@ impl Context {
         Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, cx })
     }
 
-    /// Makes a vhost, sets it listening, and initialises its protocols in order (`lws_create_vhost`).
-    ///
-    /// A vhost joins the listen socket of an earlier one that has an equal [`Listen`](crate::Listen).
+    /// [`Cx::create_vhost`].
     ///
     /// # Errors
-    /// Whatever is wrong with the configuration, naming the vhost. Nothing is left of it then.
+    /// As there.
     pub fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
-        self.cx.create_vhost(info)
+        self.cx().create_vhost(info)
     }
 
     /// Closes a vhost's connections, tells its protocols, and frees it (`lws_vhost_destroy`).
@@ -148,12 +146,14 @@ impl Context {
 
     /// What callbacks are handed, for use between turns: client connections, adoption, look-ups.
     pub fn cx(&mut self) -> &mut Cx {
+        // The last turn may have been long ago.
+        self.cx.set_now(Instant::now());
         &mut self.cx
     }
 
     /// How long the poll may sleep.
     fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.cx.run.is_empty() || !self.cx.deferred.is_empty() {
+        if !self.cx.run.is_empty() || !self.cx.deferred.is_empty() || !self.cx.broadcasts.is_empty() {
             return Some(Duration::ZERO);
         }
         let timer = self.cx.timers.until_next(Instant::now());
@@ -189,6 +189,7 @@ impl Context {
         // What was asked for between turns.
         cx.run_deferred();
         cx.service_run_queue();
+        cx.run_broadcasts();
         cx.service_timers();
     }
 }
@@ -217,8 +218,14 @@ fn woken(cx: &mut Cx) {
             }
         }
     }
+    while let Some((waiting, name)) = cx.peer_names.answer() {
+        for id in waiting {
+            cx.hear(id, Reason::PeerName(name.as_deref()));
+            cx.run_deferred();
+        }
+    }
     if cx.waker.shared.wake.swap(false, Ordering::AcqRel) {
-        cx.call_all_vhosts(VhostReason::EventWaitCancelled);
+        cx.event_wait_cancelled();
     }
 }
 

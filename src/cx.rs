@@ -2,40 +2,43 @@
 //!
 //! The connection being serviced is never in here; it was taken out of its slot and is lent to the callback beside the [`Cx`].
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
-use mio::net::{TcpStream, UnixStream};
-use socket2::SockRef;
 
-use crate::connect::{AdoptInfo, ConnectInfo, ConnectPlan};
+use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
+use crate::deferred::{Broadcast, Deferred};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
-use crate::listening;
-use crate::resolver::Resolver;
+use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
-use crate::timers::Timers;
-use crate::transport::{READING, Sock, Transport};
+use crate::timers::{SulId, Timers};
+use crate::transport::{READING, Transport};
 use crate::vhost::{Enabled, ProtocolIndex, Vhost, VhostId};
-use crate::wsi::{Asked, Doing, Peer, Wsi, WsiId};
+use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 
 /// The part of a [`Context`](crate::Context) that callbacks are handed.
 ///
-/// - Looking things up: [`now`](Cx::now), [`vhost`](Cx::vhost), [`vhost_by_name`](Cx::vhost_by_name),
-///   [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count).
+/// - Looking things up: [`now`](Cx::now), [`wsi`](Cx::wsi), [`vhost`](Cx::vhost), [`vhost_by_name`](Cx::vhost_by_name),
+///   [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user).
 /// - New connections, at once and without a callback from inside: [`client_connect`](Cx::client_connect),
-///   [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix).
-/// - Requests about other connections, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
-///   [`close_later`](Cx::close_later).
+///   [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix), [`adopt_file`](Cx::adopt_file), [`adopt_udp`](Cx::adopt_udp).
+/// - Calls at a later time: [`schedule`](Cx::schedule), [`cancel_sul`](Cx::cancel_sul).
+/// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
+///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
+///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
+/// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop).
 pub struct Cx {
     pub(crate) registry: Registry,
     pub(crate) info: ContextInfo,
@@ -49,8 +52,12 @@ pub struct Cx {
     pub(crate) calling: bool,
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
+    /// Who is to hear `User` in its turn.
+    pub(crate) broadcasts: VecDeque<Broadcast>,
     pub(crate) timers: Timers,
-    pub(crate) resolver: Resolver,
+    pub(crate) resolver: Resolver<Name, Found>,
+    pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
+    user: Option<Rc<dyn Any>>,
     pub(crate) waker: Waker,
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
@@ -65,13 +72,6 @@ pub struct Cx {
     pub(crate) out: Vec<u8>,
 }
 
-/// What a callback asked of another connection.
-pub(crate) enum Deferred {
-    Writable(WsiId),
-    WritableAll(VhostId, ProtocolIndex),
-    Close(WsiId),
-}
-
 impl Cx {
     pub(crate) fn new(registry: Registry, waker: Waker, mio_waker: Arc<mio::Waker>, info: ContextInfo) -> Cx {
         Cx {
@@ -83,8 +83,11 @@ impl Cx {
             run: VecDeque::new(),
             calling: false,
             deferred: VecDeque::new(),
+            broadcasts: VecDeque::new(),
             timers: Timers::default(),
-            resolver: Resolver::new(mio_waker),
+            resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
+            peer_names: Resolver::new(mio_waker, resolver::name),
+            user: None,
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
@@ -105,9 +108,26 @@ impl Cx {
         self.now.checked_add(wait)
     }
 
+    /// The same for user code, which gets a time that is still to come even of no wait at all: what is due at once comes in a later turn.
+    pub(crate) fn later(&self, wait: Duration) -> Option<Instant> {
+        self.after(wait.max(Duration::from_nanos(1)))
+    }
+
     /// A deadline that a role takes over from the one before it: who took its time there has less of it here.
     pub(crate) fn no_later(&self, deadline: Option<Instant>, wait: Duration) -> Option<Instant> {
         [deadline, self.after(wait)].into_iter().flatten().min()
+    }
+
+    /// Another connection, while it exists. The one in hand is not in here.
+    pub fn wsi(&self, id: WsiId) -> Option<&Wsi> {
+        self.slots.get(id)
+    }
+
+    /// [`Wsi::set_opaque_user_data`] of another connection, such as one that was just begun.
+    pub fn set_opaque_user_data(&mut self, id: WsiId, data: Rc<dyn Any>) {
+        if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.set_opaque_user_data(data);
+        }
     }
 
     /// A vhost, while it exists.
@@ -136,70 +156,35 @@ impl Cx {
         self.waker.clone()
     }
 
-    /// Begins a connection (`lws_client_connect_via_info`). Its protocol hears `RawConnected` or `ClientConnectionError` later, never
-    /// from inside this call.
+    /// Ends [`Context::run`](crate::Context::run) after this turn (`lws_default_loop_exit`).
+    pub fn stop(&self) {
+        self.waker.stop();
+    }
+
+    /// What was hung on the context, if it is a `T` (`lws_context_user`).
+    pub fn user<T: 'static>(&self) -> Option<&T> {
+        self.user.as_deref()?.downcast_ref()
+    }
+
+    /// Hangs something on the context, for all protocols to find (`user` of `struct lws_context_creation_info`).
+    pub fn set_user(&mut self, user: Rc<dyn Any>) {
+        self.user = Some(user);
+    }
+
+    /// Has a protocol of a vhost called with [`VhostReason::Sul`](crate::VhostReason::Sul), once, `after` from now
+    /// (`lws_sul_schedule`). Never from inside this call. It goes with the vhost.
     ///
     /// # Errors
-    /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::Config`] for a role
-    /// that makes no connections by itself, such as raw-proxy.
-    pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
-        let vhost = self.vhost(info.vhost).filter(|vhost| !vhost.going).ok_or(Error::NoVhost)?;
-        let then = vhost.binding(&info.role, &info.protocol)?;
-        if !then.role.takes_client() {
-            let what = format!("role {} has no connections of its own to make", then.role.name());
-            return Err(Error::Config { vhost: vhost.name().to_owned(), what });
-        }
-        Ok(self.connect(info.vhost, ConnectPlan { target: info.target, tls: info.tls, then }, None))
+    /// [`Error::NoVhost`] and [`Error::UnknownProtocol`].
+    pub fn schedule(&mut self, vhost: VhostId, protocol: &str, after: Duration) -> Result<SulId> {
+        let protocol = self.open_vhost(vhost)?.protocol(protocol)?;
+        let at = self.later(after).unwrap_or(self.now + limits::LONGEST_WAIT);
+        Ok(self.timers.schedule(at, vhost, protocol))
     }
 
-    /// Makes a foreign connected socket one of ours (`lws_adopt_socket_vhost`). Its protocol hears `RawAdopt` later, never from
-    /// inside this call.
-    ///
-    /// # Errors
-    /// As [`Cx::client_connect`], and [`Error::System`] where the socket cannot be polled.
-    pub fn adopt_tcp(&mut self, stream: std::net::TcpStream, info: AdoptInfo) -> Result<WsiId> {
-        let what = Error::system("adopting a TCP socket");
-        let prepared = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true))
-            .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
-            .and_then(|()| stream.peer_addr());
-        let peer = Peer::tcp(prepared.map_err(what)?);
-        self.adopt(Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer, info)
-    }
-
-    /// The same for a unix socket.
-    ///
-    /// # Errors
-    /// As [`Cx::adopt_tcp`].
-    pub fn adopt_unix(&mut self, stream: std::os::unix::net::UnixStream, info: AdoptInfo) -> Result<WsiId> {
-        stream.set_nonblocking(true).map_err(Error::system("adopting a unix socket"))?;
-        self.adopt(Transport::Unix(Sock::reading_on(UnixStream::from_std(stream))), Peer::Unix, info)
-    }
-
-    fn adopt(&mut self, io: Transport, peer: Peer, info: AdoptInfo) -> Result<WsiId> {
-        let vhost = self.vhost(info.vhost).filter(|vhost| !vhost.going).ok_or(Error::NoVhost)?;
-        let binding = vhost.binding(&info.role, &info.protocol)?;
-        self.insert(info.vhost, io, peer, binding).map_err(Error::system("adopting a socket"))
-    }
-
-    /// Asks for another connection's writeable callback (`lws_callback_on_writable`).
-    pub fn callback_on_writable(&mut self, id: WsiId) {
-        self.deferred.push_back(Deferred::Writable(id));
-    }
-
-    /// Asks for the writeable callback of every connection of a vhost that is bound to a protocol
-    /// (`lws_callback_on_writable_all_protocol_vhost`).
-    pub fn callback_on_writable_all_protocol(&mut self, vhost: VhostId, protocol: &str) {
-        if let Some(index) = self.vhost(vhost).and_then(|vhost| vhost.find_protocol(protocol)) {
-            self.deferred.push_back(Deferred::WritableAll(vhost, index));
-        }
-    }
-
-    /// Closes another connection once this callback has returned (`lws_set_timeout(.., LWS_TO_KILL_ASYNC)`). What is queued on
-    /// it is still sent.
-    pub fn close_later(&mut self, id: WsiId) {
-        self.deferred.push_back(Deferred::Close(id));
+    /// Takes a scheduled call back (`lws_sul_cancel`). Whether it was still to come.
+    pub fn cancel_sul(&mut self, sul: SulId) -> bool {
+        self.timers.cancel(sul)
     }
 
     // -- what roles and the core use
@@ -210,13 +195,14 @@ impl Cx {
         vhost: VhostId,
         mut io: Transport,
         peer: Peer,
-        binding: Binding,
+        origin: Origin,
+        first: Binding,
     ) -> io::Result<WsiId> {
         let registry = &self.registry;
         let mut registered = Ok(());
         let wsi = self.slots.insert(|id| {
             registered = io.register(registry, id.token(), READING);
-            let mut wsi = Wsi::new(id, vhost, io, peer, Doing::Starting(binding));
+            let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
             wsi.flags.queued = true;
             wsi
         });
@@ -239,9 +225,8 @@ impl Cx {
     pub(crate) fn connect(&mut self, vhost: VhostId, plan: ConnectPlan, parent: Option<WsiId>) -> WsiId {
         let binding = Binding { role: self.role("connect"), protocol: plan.then.protocol };
         let wsi = self.slots.insert(|id| {
-            let mut wsi = Wsi::new(id, vhost, Transport::None, Peer::None, Doing::Starting(binding));
+            let mut wsi = Wsi::new(id, vhost, Transport::None, Peer::None, Origin::Client, binding);
             wsi.flags.queued = true;
-            wsi.flags.client = true;
             wsi.parent = parent;
             wsi.asked = Some(Box::new(Asked::Connect(plan)));
             wsi
@@ -260,6 +245,11 @@ impl Cx {
         if let Some(wsi) = self.slots.get_mut(id) {
             enqueue(&mut self.run, wsi);
         }
+    }
+
+    /// A vhost on which something may begin.
+    pub(crate) fn open_vhost(&self, id: VhostId) -> Result<&Vhost> {
+        self.vhost(id).filter(|vhost| !vhost.going).ok_or(Error::NoVhost)
     }
 
     pub(crate) fn vhost_mut(&mut self, id: VhostId) -> Option<&mut Vhost> {

@@ -51,11 +51,14 @@ pub mod protocols;
 #[path = "../roles/mod.rs"]
 pub(crate) mod roles;
 
+mod adopt;
+mod attached;
 mod buf;
 mod connect;
 mod context;
 mod cx;
 mod date;
+mod deferred;
 mod error;
 mod first_packet;
 mod listen_group;
@@ -77,7 +80,8 @@ mod vhost_info;
 mod vhosts;
 mod wsi;
 
-pub use connect::{AdoptInfo, ConnectInfo, Onward, Target, TargetError};
+pub use adopt::{AdoptInfo, ConnectInfo};
+pub use connect::{Onward, Target, TargetError};
 pub use context::{Context, ContextInfo, Waker};
 pub use cx::Cx;
 pub use error::{Error, InitError, Result};
@@ -86,6 +90,7 @@ pub use options::Options;
 pub use protocol::{Call, Interests, Protocol, ProtocolTable, Verdict, VhostCall};
 pub use pvo::{Pvo, PvoError};
 pub use reason::{HttpRequest, Reason, VhostReason};
+pub use timers::SulId;
 pub use tls::{ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsError, TlsInfo, TlsSettings};
 pub use vhost::{Vhost, VhostId};
 pub use vhost_info::{Listen, VhostInfo};

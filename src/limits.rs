@@ -26,6 +26,9 @@ pub const SWAPS: usize = 8;
 /// Bytes that a protocol can have queued on a connection beyond what the system took.
 pub const TX: usize = 2 * SERVICE_BUFFER;
 
+/// Bytes of a UDP datagram: 65535 less the headers of UDP and IPv4.
+pub const DATAGRAM: usize = 65_507;
+
 /// Plaintext bytes that a TLS connection encrypts before it looks whether the socket takes them.
 pub const TLS_SEND: usize = 64 * 1024;
 
@@ -74,8 +77,11 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Bytes that a closing connection's peer may still send before it is cut off.
 pub const DRAIN_BYTES: usize = 1024 * 1024;
 
-/// Host names that wait for the resolver.
+/// Host names that wait for the resolver, and as many addresses that wait for their names.
 pub const RESOLVER_QUEUE: usize = 1024;
+
+/// What a wait counts as that is too long to be told from one without end: ten years.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How long a TCP connection may be silent before the kernel asks whether the peer is still there.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@
 //! Callbacks never nest: whatever a protocol asks of another connection happens after it has returned.
 
 use std::any::Any;
+use std::mem;
 
 use bitflags::bitflags;
 
@@ -67,8 +68,10 @@ pub trait Protocol: Sized + 'static {
     /// All that concerns one connection.
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict;
 
-    /// What concerns the vhost.
-    fn vhost_callback(_call: VhostCall<'_>, _vhd: &mut Self::Vhost, _reason: VhostReason) {}
+    /// What concerns the vhost, or a connection that no protocol is bound to.
+    fn vhost_callback(_call: VhostCall<'_>, _vhd: &mut Self::Vhost, _reason: VhostReason<'_>) -> Verdict {
+        Verdict::Continue
+    }
 }
 
 /// What a callback about one connection works with.
@@ -123,7 +126,7 @@ pub struct ProtocolTable {
     pub(crate) init: fn(VhostCall<'_>, &Pvo) -> Result<Vhd, InitError>,
     session: fn() -> Box<dyn Any>,
     callback: fn(&mut Wsi, &mut Cx, &mut dyn Any, &mut dyn Any, Reason<'_>) -> Verdict,
-    vhost_callback: fn(VhostCall<'_>, &mut dyn Any, VhostReason),
+    vhost_callback: fn(VhostCall<'_>, &mut dyn Any, VhostReason<'_>) -> Verdict,
 }
 
 /// Per-vhost data, its type forgotten.
@@ -145,7 +148,7 @@ impl ProtocolTable {
             },
             vhost_callback: |call, vhd, reason| {
                 let vhd = vhd.downcast_mut().expect("a table makes its own vhost data");
-                P::vhost_callback(call, vhd, reason);
+                P::vhost_callback(call, vhd, reason)
             },
         }
     }
@@ -175,6 +178,7 @@ pub(crate) fn detach(wsi: &mut Wsi) {
     wsi.protocol = None;
     wsi.protocol_name = None;
     wsi.pss = None;
+    wsi.cancel_alarms();
 }
 
 /// Calls the protocol bound to a connection. Without one: `Continue`.
@@ -188,9 +192,36 @@ pub(crate) fn call(wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Verdict {
     verdict.unwrap_or(Verdict::Close)
 }
 
-/// Calls a protocol about its vhost.
-pub(crate) fn call_vhost(cx: &mut Cx, vhost: VhostId, protocol: ProtocolIndex, reason: VhostReason) {
-    with_vhd(cx, vhost, protocol, |cx, table, vhd| (table.vhost_callback)(VhostCall { cx, vhost }, vhd, reason));
+/// Tells a protocol something about its vhost.
+pub(crate) fn tell_vhost(cx: &mut Cx, vhost: VhostId, protocol: ProtocolIndex, reason: VhostReason<'_>) {
+    let _nothing_is_asked = call_vhost(cx, vhost, protocol, reason);
+}
+
+/// Asks the first protocol of a vhost about a connection that none is bound to.
+pub(crate) fn ask_first(cx: &mut Cx, vhost: VhostId, reason: VhostReason<'_>) -> Verdict {
+    call_vhost(cx, vhost, FIRST, reason)
+}
+
+pub(crate) const FIRST: ProtocolIndex = 0;
+
+/// A protocol that is not there has nothing against it.
+fn call_vhost(cx: &mut Cx, vhost: VhostId, protocol: ProtocolIndex, reason: VhostReason<'_>) -> Verdict {
+    let verdict = with_vhd(cx, vhost, protocol, |cx, table, vhd| {
+        log::debug!("{}: {reason:?}", table.name);
+        (table.vhost_callback)(VhostCall { cx, vhost }, vhd, reason)
+    });
+    verdict.unwrap_or(Verdict::Continue)
+}
+
+/// Initialises a protocol on its vhost.
+pub(crate) fn init(cx: &mut Cx, vhost: VhostId, protocol: ProtocolIndex) -> Result<(), InitError> {
+    let Some(enabled) = cx.enabled_mut(vhost, protocol) else { return Ok(()) };
+    let (table, pvo) = (enabled.table, mem::take(&mut enabled.pvo));
+    let made = calling(cx, |cx| (table.init)(VhostCall { cx, vhost }, &pvo));
+    let Some(enabled) = cx.enabled_mut(vhost, protocol) else { return Ok(()) };
+    enabled.pvo = pvo;
+    enabled.vhd = Some(made?);
+    Ok(())
 }
 
 /// Lends a protocol's vhost data out for one call. `None` where the vhost is gone, or the protocol never was initialised.
@@ -203,12 +234,18 @@ fn with_vhd<T>(
     let enabled = cx.enabled_mut(vhost, protocol)?;
     let table = enabled.table;
     let mut vhd = enabled.vhd.take()?;
-    debug_assert!(!cx.calling, "callbacks never nest");
-    cx.calling = true;
-    let result = call(cx, table, &mut *vhd);
-    cx.calling = false;
+    let result = calling(cx, |cx| call(cx, table, &mut *vhd));
     if let Some(enabled) = cx.enabled_mut(vhost, protocol) {
         enabled.vhd = Some(vhd);
     }
     Some(result)
+}
+
+/// Every call of user code goes through here.
+fn calling<T>(cx: &mut Cx, call: impl FnOnce(&mut Cx) -> T) -> T {
+    debug_assert!(!cx.calling, "callbacks never nest");
+    cx.calling = true;
+    let result = call(cx);
+    cx.calling = false;
+    result
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::timers::SulId;
+use crate::wsi::{Peer, Wsi, WsiId};
+
 /// Why [`Protocol::callback`](crate::Protocol::callback) is called. All of them concern one connection.
 ///
 /// A protocol handles those it cares about and returns [`Verdict::Continue`](crate::Verdict::Continue), or what
@@ -14,16 +17,17 @@ pub enum Reason<'a> {
     /// [`Wsi::return_http_status`](crate::Wsi::return_http_status); unanswered ones get a 404.
     Http(HttpRequest<'a>),
 
-    // -- role raw-skt
+    // -- roles raw-skt and raw-udp
     /// The protocol is bound to the connection; its session data is fresh (`LWS_CALLBACK_RAW_SKT_BIND_PROTOCOL`).
     RawSktBindProtocol,
     /// The protocol is dropped; the last callback of this session (`LWS_CALLBACK_RAW_SKT_DROP_PROTOCOL`).
     RawSktDropProtocol,
-    /// A peer's connection is ours now: accepted, fallen back from http, or adopted (`LWS_CALLBACK_RAW_ADOPT`).
+    /// A peer's connection is ours now: accepted, fallen back from http, or adopted (`LWS_CALLBACK_RAW_ADOPT`). Or a UDP socket is.
     RawAdopt,
     /// Our own connection to a peer is up (`LWS_CALLBACK_RAW_CONNECTED`).
     RawConnected,
-    /// Bytes from the peer, the very first ones of the connection included (`LWS_CALLBACK_RAW_RX`).
+    /// Bytes from the peer, the very first ones of the connection included (`LWS_CALLBACK_RAW_RX`). In role raw-udp one datagram, whose
+    /// sender is now [`Wsi::peer`].
     RawRx(&'a [u8]),
     /// Everything queued has been sent, as asked for by `callback_on_writable` (`LWS_CALLBACK_RAW_WRITEABLE`).
     RawWriteable,
@@ -31,6 +35,20 @@ pub enum Reason<'a> {
     RawClose,
     /// Our own connection to a peer could not be made, and why (`LWS_CALLBACK_CLIENT_CONNECTION_ERROR`).
     ClientConnectionError(&'a str),
+
+    // -- role raw-file
+    /// The protocol is bound to the descriptor (`LWS_CALLBACK_RAW_FILE_BIND_PROTOCOL`).
+    RawFileBindProtocol,
+    /// It is dropped (`LWS_CALLBACK_RAW_FILE_DROP_PROTOCOL`).
+    RawFileDropProtocol,
+    /// The descriptor is ours now (`LWS_CALLBACK_RAW_ADOPT_FILE`).
+    RawAdoptFile,
+    /// What was read from the descriptor (`LWS_CALLBACK_RAW_RX_FILE`, after which lws leaves reading to its user).
+    RawRxFile(&'a [u8]),
+    /// Everything queued has been written, as asked for by `callback_on_writable` (`LWS_CALLBACK_RAW_WRITEABLE_FILE`).
+    RawWriteableFile,
+    /// The descriptor is being closed; what was queued is still written (`LWS_CALLBACK_RAW_CLOSE_FILE`).
+    RawCloseFile,
 
     // -- role raw-proxy, towards the client
     /// The protocol is bound to the client's side (`LWS_CALLBACK_RAW_PROXY_SRV_BIND_PROTOCOL`).
@@ -57,6 +75,16 @@ pub enum Reason<'a> {
     RawProxyCliRx(&'a [u8]),
     /// The onward side is closing (`LWS_CALLBACK_RAW_PROXY_CLI_CLOSE`).
     RawProxyCliClose,
+
+    // -- any role that a protocol is bound in
+    /// The time that [`Wsi::set_timer`] gave has passed (`LWS_CALLBACK_TIMER`).
+    Timer,
+    /// A connection whose parent this one is has closed (`LWS_CALLBACK_CHILD_CLOSING`).
+    ChildClosing(WsiId),
+    /// [`Cx::callback_all_protocol`](crate::Cx::callback_all_protocol) was called with this number (`LWS_CALLBACK_USER` and above).
+    User(u32),
+    /// The host name of the peer, as [`Wsi::ask_peer_name`] asked for it; `None`: it has none.
+    PeerName(Option<&'a str>),
 }
 
 impl fmt::Debug for Reason<'_> {
@@ -72,6 +100,12 @@ impl fmt::Debug for Reason<'_> {
             Reason::RawWriteable => f.write_str("RawWriteable"),
             Reason::RawClose => f.write_str("RawClose"),
             Reason::ClientConnectionError(why) => write!(f, "ClientConnectionError({why})"),
+            Reason::RawFileBindProtocol => f.write_str("RawFileBindProtocol"),
+            Reason::RawFileDropProtocol => f.write_str("RawFileDropProtocol"),
+            Reason::RawAdoptFile => f.write_str("RawAdoptFile"),
+            Reason::RawRxFile(data) => write!(f, "RawRxFile({} bytes)", data.len()),
+            Reason::RawWriteableFile => f.write_str("RawWriteableFile"),
+            Reason::RawCloseFile => f.write_str("RawCloseFile"),
             Reason::RawProxySrvBindProtocol => f.write_str("RawProxySrvBindProtocol"),
             Reason::RawProxySrvDropProtocol => f.write_str("RawProxySrvDropProtocol"),
             Reason::RawProxySrvAdopt => f.write_str("RawProxySrvAdopt"),
@@ -82,6 +116,10 @@ impl fmt::Debug for Reason<'_> {
             Reason::RawProxyCliAdopt => f.write_str("RawProxyCliAdopt"),
             Reason::RawProxyCliRx(data) => write!(f, "RawProxyCliRx({} bytes)", data.len()),
             Reason::RawProxyCliClose => f.write_str("RawProxyCliClose"),
+            Reason::Timer => f.write_str("Timer"),
+            Reason::ChildClosing(id) => write!(f, "ChildClosing({id})"),
+            Reason::User(n) => write!(f, "User({n})"),
+            Reason::PeerName(name) => write!(f, "PeerName({name:?})"),
         }
     }
 }
@@ -96,12 +134,47 @@ pub struct HttpRequest<'a> {
     pub path: &'a str,
 }
 
-/// Why [`Protocol::vhost_callback`](crate::Protocol::vhost_callback) is called: what concerns a vhost and no single connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why [`Protocol::vhost_callback`](crate::Protocol::vhost_callback) is called: what concerns a vhost, or a connection that no protocol is
+/// bound to.
+///
+/// The reasons about connections go to the first protocol of the vhost (lws: `protocols[0]`, with a null `user`). What it answers to
+/// those that say so decides; elsewhere its verdict is not looked at.
 #[non_exhaustive]
-pub enum VhostReason {
+pub enum VhostReason<'a> {
+    // -- to every protocol of the vhost
     /// The vhost goes, or its context (`LWS_CALLBACK_PROTOCOL_DESTROY`). Its connections have been closed.
-    Destroy,
+    ProtocolDestroy,
     /// [`Waker::wake`](crate::Waker::wake) was called (`LWS_CALLBACK_EVENT_WAIT_CANCELLED`). Several calls may come as one.
     EventWaitCancelled,
+    /// What [`Cx::schedule`](crate::Cx::schedule) was asked for is due; only to the protocol it is for (a `lws_sul`'s callback).
+    Sul(SulId),
+    /// [`Cx::callback_vhost_protocols`](crate::Cx::callback_vhost_protocols) was called with this number (`LWS_CALLBACK_USER` and above).
+    User(u32),
+
+    // -- to the first protocol of the vhost
+    /// A peer wants to be accepted (`LWS_CALLBACK_FILTER_NETWORK_CONNECTION`), and the first vhost of the listen socket is asked. On
+    /// `Close` it is hung up on, before anything is made for it.
+    FilterNetworkConnection(&'a Peer),
+    /// A connection has its first turn (`LWS_CALLBACK_WSI_CREATE`): accepted, adopted, or our own. On `Close` it ends.
+    WsiCreate(&'a mut Wsi),
+    /// It is an accepted one (`LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED`). On `Close` it ends.
+    ServerNewClientInstantiated(&'a mut Wsi),
+    /// A connection is gone (`LWS_CALLBACK_WSI_DESTROY`), and everything else about it has been said. It comes to whoever heard
+    /// `WsiCreate`, wherever a name has led the connection meanwhile.
+    WsiDestroy(&'a mut Wsi),
+}
+
+impl fmt::Debug for VhostReason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VhostReason::ProtocolDestroy => f.write_str("ProtocolDestroy"),
+            VhostReason::EventWaitCancelled => f.write_str("EventWaitCancelled"),
+            VhostReason::Sul(_) => f.write_str("Sul"),
+            VhostReason::User(n) => write!(f, "User({n})"),
+            VhostReason::FilterNetworkConnection(peer) => write!(f, "FilterNetworkConnection({peer})"),
+            VhostReason::WsiCreate(wsi) => write!(f, "WsiCreate({})", wsi.id()),
+            VhostReason::ServerNewClientInstantiated(wsi) => write!(f, "ServerNewClientInstantiated({})", wsi.id()),
+            VhostReason::WsiDestroy(wsi) => write!(f, "WsiDestroy({})", wsi.id()),
+        }
+    }
 }

@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 
 use crate::cx::Cx;
+use crate::transport::Medium;
 use crate::vhost::ProtocolIndex;
 use crate::wsi::Wsi;
 
@@ -25,9 +26,9 @@ pub(crate) trait RoleOps: Sync {
     /// The name it is asked for by, in configurations and by other roles.
     fn name(&self) -> &'static str;
 
-    /// Whether it serves a protocol of the vhost, and so may be named in configurations.
-    fn takes_protocol(&self) -> bool {
-        false
+    /// What it carries for a protocol of the vhost. `None`: it serves none, and so cannot be named by users.
+    fn carries(&self) -> Option<Medium> {
+        None
     }
 
     /// The ALPN protocols that name it, best first.

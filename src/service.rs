@@ -4,16 +4,25 @@ use std::io;
 use std::mem;
 use std::time::Instant;
 
-use crate::cx::{Cx, Deferred, enqueue};
+use crate::attached::Alarm;
+use crate::connect;
+use crate::cx::{Cx, enqueue};
+use crate::deferred::Deferred;
 use crate::limits;
+use crate::protocol::{self, FIRST, Verdict};
+use crate::reason::{Reason, VhostReason};
 use crate::role::{Binding, CloseReason, Next, Role};
-use crate::wsi::{Doing, Wsi, WsiId};
+use crate::timers::Due;
+use crate::wsi::{Doing, Origin, Wsi, WsiId};
 
 /// Why a connection gets a turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+#[derive(Clone, Copy)]
+enum Turn<'a> {
     Ready,
+    /// Its role's deadline has passed.
     Timeout,
+    /// Its protocol hears something that no role has to do with.
+    Hears(Reason<'a>),
 }
 
 impl Cx {
@@ -42,23 +51,37 @@ impl Cx {
         }
     }
 
-    /// Everybody whose deadline has passed.
+    /// Everybody whose time has come, in order.
     pub(crate) fn service_timers(&mut self) {
-        while let Some(id) = self.timers.pop_due(self.now) {
-            let Some(mut wsi) = self.slots.take(id) else { continue };
-            wsi.armed = None;
-            match wsi.deadline {
-                Some(deadline) if deadline <= self.now => {
-                    wsi.deadline = None;
-                    self.turn(wsi, Turn::Timeout);
-                    self.run_deferred();
-                }
-                // It moved on since the entry was made.
-                _ => {
-                    self.timers.arm(&mut wsi);
-                    self.slots.put_back(wsi);
+        while let Some(due) = self.timers.pop_due(self.now) {
+            match due {
+                Due::Wsi(id) => self.alarm(id),
+                Due::Sul(sul) => {
+                    protocol::tell_vhost(self, sul.vhost(), sul.protocol(), VhostReason::Sul(sul));
                 }
             }
+            self.run_deferred();
+        }
+    }
+
+    /// The first of a connection's times, if it has not moved on since the entry was made.
+    fn alarm(&mut self, id: WsiId) {
+        let Some(mut wsi) = self.slots.take(id) else { return };
+        wsi.armed = None;
+        match wsi.take_alarm(self.now) {
+            Some(Alarm::Role) => self.turn(wsi, Turn::Timeout),
+            Some(Alarm::Timer) => self.turn(wsi, Turn::Hears(Reason::Timer)),
+            Some(Alarm::Timeout) => self.settle(wsi, Next::Close(CloseReason::Timeout("its protocol's timeout"))),
+            None => self.settle(wsi, Next::Stay),
+        }
+    }
+
+    /// Has the protocol of a connection hear something.
+    pub(crate) fn hear(&mut self, id: WsiId, reason: Reason<'_>) {
+        if self.slots.get(id).is_some_and(|wsi| wsi.protocol.is_some())
+            && let Some(wsi) = self.slots.take(id)
+        {
+            self.turn(wsi, Turn::Hears(reason));
         }
     }
 
@@ -69,7 +92,7 @@ impl Cx {
     }
 
     /// Who is on the way out already stays on it. Who has not begun does so first: its role tells whoever waits for it.
-    fn close_now(&mut self, id: WsiId, reason: CloseReason) {
+    pub(crate) fn close_now(&mut self, id: WsiId, reason: CloseReason) {
         if self.slots.get_mut(id).is_some_and(|wsi| matches!(wsi.doing, Doing::Starting(_)))
             && let Some(wsi) = self.slots.take(id)
         {
@@ -82,41 +105,42 @@ impl Cx {
         }
     }
 
-    /// What callbacks asked of other connections, until nothing is left to do.
-    pub(crate) fn run_deferred(&mut self) {
-        while let Some(deferred) = self.deferred.pop_front() {
-            match deferred {
-                Deferred::Writable(id) => {
-                    if let Some(wsi) = self.slots.get_mut(id) {
-                        wsi.flags.want_writeable = true;
-                        enqueue(&mut self.run, wsi);
-                    }
-                }
-                Deferred::WritableAll(vhost, protocol) => {
-                    let bound = |wsi: &&Wsi| wsi.vhost == vhost && wsi.protocol == Some(protocol);
-                    let all = self.slots.iter().filter(bound).map(|wsi| Deferred::Writable(wsi.id));
-                    self.deferred.extend(all);
-                }
-                Deferred::Close(id) => {
-                    self.close_now(id, CloseReason::by_protocol());
-                }
-            }
-        }
-    }
-
-    fn turn(&mut self, mut wsi: Box<Wsi>, turn: Turn) {
+    fn turn(&mut self, mut wsi: Box<Wsi>, turn: Turn<'_>) {
         let next = match mem::replace(&mut wsi.doing, Doing::Lent) {
-            Doing::Starting(binding) => Next::Become(binding),
+            Doing::Starting(first) => self.introduce(&mut wsi, first),
             Doing::Role(role) => self.role_turn(&mut wsi, role, turn),
             Doing::Lent => Next::Stay,
         };
         self.settle(wsi, next);
     }
 
-    fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn) -> Next {
+    /// A connection's first turn: the first protocol of its vhost may have something against it.
+    fn introduce(&mut self, wsi: &mut Wsi, first: Binding) -> Next {
+        if wsi.origin == Origin::Listening {
+            return Next::Become(first);
+        }
+        let vhost = wsi.vhost;
+        wsi.created_on = Some(vhost);
+        let mut verdict = protocol::ask_first(self, vhost, VhostReason::WsiCreate(wsi));
+        if verdict != Verdict::Close && wsi.origin == Origin::Accepted {
+            verdict = protocol::ask_first(self, vhost, VhostReason::ServerNewClientInstantiated(wsi));
+        }
+        if verdict != Verdict::Close {
+            return Next::Become(first);
+        }
+        if wsi.origin == Origin::Client {
+            connect::came_to_nothing(wsi, self, first.protocol, "its vhost does not want it");
+        }
+        Next::Close(CloseReason::by_protocol())
+    }
+
+    fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {
         let next = match turn {
             Turn::Timeout => role.on_timeout(wsi, self),
-            Turn::Ready => match wsi.flush(&self.registry) {
+            Turn::Hears(reason) if protocol::call(wsi, self, reason) == Verdict::Close => {
+                Next::Close(CloseReason::by_protocol())
+            }
+            Turn::Hears(_) | Turn::Ready => match wsi.flush(&self.registry) {
                 Ok(()) => role.on_ready(wsi, self),
                 Err(error) => Next::Close(CloseReason::Lost(error)),
             },
@@ -179,26 +203,50 @@ impl Cx {
             CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),
             _ => log::info!("{}: {reason}", self.tag(wsi)),
         }
-        for other in [wsi.parent.take(), wsi.link.take()].into_iter().flatten() {
-            if let Some(other) = self.slots.get_mut(other) {
-                // Whoever ends TLS for others vouches for its ends.
-                other.flags.cut_off = !matches!(reason, CloseReason::Done);
-                enqueue(&mut self.run, other);
-            }
-        }
+        self.tell_relatives(wsi, &reason);
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
-        let unread = !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
+        let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
-        wsi.flags.draining = reason.is_gentle() && wsi.io.is_stream() && !wsi.io.dead() && open_end;
+        wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
         }
         wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })
     }
 
+    /// The other half of a relay ends with this one; so do its children.
+    fn tell_relatives(&mut self, wsi: &mut Wsi, reason: &CloseReason) {
+        let parent = wsi.parent.take();
+        if let Some(parent) = parent.filter(|_| mem::take(&mut wsi.flags.is_child)) {
+            self.deferred.push_back(Deferred::ChildClosing { parent, child: wsi.id });
+        }
+        let me = wsi.id;
+        let partner = wsi.link.take().or(parent.filter(|id| self.slots.get(*id).is_some_and(|it| it.link == Some(me))));
+        if let Some(partner) = partner.and_then(|id| self.slots.get_mut(id)) {
+            // Whoever ends TLS for others vouches for its ends.
+            partner.flags.cut_off = !matches!(reason, CloseReason::Done);
+            enqueue(&mut self.run, partner);
+        }
+        let children = wsi.attached.as_mut().map(|attached| mem::take(&mut attached.children));
+        let close = |child| Deferred::Close(child, "its parent has closed");
+        self.deferred.extend(children.into_iter().flatten().map(close));
+    }
+
+    /// The last words about a connection.
     fn free(&mut self, mut wsi: Box<Wsi>) {
         self.timers.disarm(&mut wsi);
+        if wsi.origin == Origin::Adopted {
+            wsi.io.deregister(&self.registry);
+        }
+        self.call_destroyed(&mut wsi);
         self.slots.free(wsi);
+    }
+
+    /// Tells the vhost that heard of its beginning.
+    pub(crate) fn call_destroyed(&mut self, wsi: &mut Wsi) {
+        if let Some(vhost) = wsi.created_on.take() {
+            protocol::tell_vhost(self, vhost, FIRST, VhostReason::WsiDestroy(wsi));
+        }
     }
 
     /// Sets the time of this turn of the loop.

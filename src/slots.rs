@@ -33,6 +33,12 @@ impl Slots {
     }
 
     /// `None` for a stale id, and for the connection being serviced.
+    pub(crate) fn get(&self, id: WsiId) -> Option<&Wsi> {
+        let slot = self.slab.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.wsi.as_deref()
+    }
+
+    /// The same.
     pub(crate) fn get_mut(&mut self, id: WsiId) -> Option<&mut Wsi> {
         self.slot(id)?.wsi.as_deref_mut()
     }

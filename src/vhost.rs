@@ -13,6 +13,7 @@ use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
 use crate::tls::ServerTls;
+use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
 
 /// Names a vhost. One that has been destroyed finds nothing.
@@ -165,9 +166,17 @@ impl Vhost {
         find_protocol(&self.protocols, name)
     }
 
-    /// Resolves a role and one of this vhost's protocols, and checks that they fit.
-    pub(crate) fn binding(&self, role: &str, protocol: &str) -> Result<Binding> {
-        binding(&self.name, &self.protocols, role, protocol)
+    /// One of this vhost's protocols.
+    pub(crate) fn protocol(&self, name: &str) -> Result<ProtocolIndex> {
+        known_protocol(&self.name, &self.protocols, name)
+    }
+
+    /// Resolves a role for something and one of this vhost's protocols, and checks that they fit.
+    pub(crate) fn binding(&self, medium: Medium, role: &str, protocol: &str) -> Result<Binding> {
+        let index = self.protocol(protocol)?;
+        let role = find_role(&self.name, medium, role)?;
+        check_fit(&self.name, role, &self.protocols[usize::from(index)].table)?;
+        Ok(Binding { role, protocol: Some(index) })
     }
 }
 
@@ -244,11 +253,11 @@ fn listen_accept(
     options: Options,
 ) -> Result<Binding> {
     let index = match protocol {
-        Some(name) => find_protocol(protocols, name).ok_or_else(|| unknown_protocol(vhost, protocols, name))?,
+        Some(name) => known_protocol(vhost, protocols, name)?,
         None => with_pvo(protocols, "raw").or_else(|| with_pvo(protocols, "default")).unwrap_or(0),
     };
     let named = role.is_some() || protocol.is_some();
-    let role = find_role(vhost, role.unwrap_or("raw-skt"))?;
+    let role = find_role(vhost, Medium::Stream, role.unwrap_or("raw-skt"))?;
     let in_use =
         options.intersects(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG | Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
     if in_use && !named && !fits(&protocols[usize::from(index)].table, role.name()) {
@@ -261,23 +270,12 @@ fn listen_accept(
     Ok(Binding { role, protocol: Some(index) })
 }
 
-fn binding(vhost: &str, protocols: &[Enabled], role: &str, protocol: &str) -> Result<Binding> {
-    let index = find_protocol(protocols, protocol).ok_or_else(|| unknown_protocol(vhost, protocols, protocol))?;
-    let role = find_role(vhost, role)?;
-    check_fit(vhost, role, &protocols[usize::from(index)].table)?;
-    Ok(Binding { role, protocol: Some(index) })
-}
-
-fn find_role(vhost: &str, name: &str) -> Result<&'static dyn RoleOps> {
-    role::find(name).filter(|role| role.takes_protocol()).ok_or_else(|| Error::UnknownRole {
+fn find_role(vhost: &str, medium: Medium, name: &str) -> Result<&'static dyn RoleOps> {
+    let fits = |role: &&dyn RoleOps| role.carries() == Some(medium);
+    role::find(name).filter(fits).ok_or_else(|| Error::UnknownRole {
         vhost: vhost.to_owned(),
         role: name.to_owned(),
-        known: crate::roles::ALL
-            .iter()
-            .filter(|role| role.takes_protocol())
-            .map(|role| role.name())
-            .collect::<Vec<_>>()
-            .join(", "),
+        known: crate::roles::ALL.iter().copied().filter(fits).map(|role| role.name()).collect::<Vec<_>>().join(", "),
     })
 }
 
@@ -301,12 +299,12 @@ fn misfit(vhost: &str, role: &str, table: &ProtocolTable) -> Error {
     }
 }
 
-fn unknown_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Error {
-    Error::UnknownProtocol {
+fn known_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<ProtocolIndex> {
+    find_protocol(protocols, name).ok_or_else(|| Error::UnknownProtocol {
         vhost: vhost.to_owned(),
         protocol: name.to_owned(),
         known: protocols.iter().map(|enabled| enabled.table.name).collect::<Vec<_>>().join(", "),
-    }
+    })
 }
 
 fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMount> {
@@ -322,7 +320,7 @@ fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMo
             source,
         })?),
         Origin::Callback(name) => {
-            let index = find_protocol(protocols, name).ok_or_else(|| unknown_protocol(vhost, protocols, name))?;
+            let index = known_protocol(vhost, protocols, name)?;
             let table = &protocols[usize::from(index)].table;
             if !fits(table, "http") {
                 return Err(misfit(vhost, "http", table));

@@ -3,64 +3,86 @@
 use std::path::Path;
 
 use crate::cx::Cx;
+use crate::deferred::Deferred;
 use crate::error::{Error, Result};
 use crate::first_packet::Listener;
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listening::{self, BoundAddress, ListenError};
 use crate::options::Options;
-use crate::protocol::{self, VhostCall};
+use crate::protocol;
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
 use crate::transport::Transport;
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::vhost_info::{Listen, VhostInfo};
-use crate::wsi::{Peer, Wsi, WsiId};
+use crate::wsi::{Origin, Peer, Wsi, WsiId};
 
 impl Cx {
-    pub(crate) fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
+    /// Makes a vhost, sets it listening, and initialises its protocols in order (`lws_create_vhost`).
+    ///
+    /// From inside a callback, its protocols are initialised once that has returned; should one of them fail, an error is logged and the
+    /// vhost destroyed.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration, naming the vhost. Nothing is left of it then.
+    pub fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
         let listen = info.listen.clone();
         let vhost = Vhost::new(info)?;
         let id = VhostId(u32::try_from(self.vhosts.len()).expect("fewer than 2^32 vhosts in a life"));
         self.vhosts.push(Some(vhost));
-        match self.join_listener(id, listen).and_then(|()| self.init_protocols(id)) {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                self.destroy_vhost(id);
-                Err(error)
-            }
+        if let Err(error) = self.join_listener(id, listen) {
+            self.destroy_vhost(id);
+            return Err(error);
         }
+        if self.calling {
+            self.deferred.push_back(Deferred::InitProtocols(id));
+        } else {
+            self.init_protocols(id)?;
+            self.run_deferred();
+        }
+        Ok(id)
     }
 
     /// Closes the vhost's connections, tells its protocols, and lets go of its listen socket.
     pub(crate) fn destroy_vhost(&mut self, id: VhostId) {
-        let Some(vhost) = self.vhost(id) else { return };
+        let Some(vhost) = self.vhost_mut(id).filter(|vhost| !vhost.going) else { return };
+        vhost.going = true;
         let (listener, protocols) = (vhost.listener, vhost.protocols.len());
         if let Some(listener) = listener {
             self.leave_listener(listener, id);
         }
-        if let Some(vhost) = self.vhosts[id.0 as usize].as_mut() {
-            vhost.going = true;
-        }
-        let its: Vec<WsiId> = self.slots.iter().filter(|wsi| wsi.vhost == id).map(|wsi| wsi.id).collect();
-        for wsi in its {
+        for wsi in self.all(|wsi| wsi.vhost == id) {
             self.close_id(wsi, CloseReason::Refused("its vhost goes".into()));
         }
-        for protocol in 0..protocols {
-            protocol::call_vhost(self, id, protocol as ProtocolIndex, VhostReason::Destroy);
+        // Some are still sending, some were led to another vhost.
+        for wsi in self.all(|wsi| wsi.created_on == Some(id)) {
+            if let Some(mut wsi) = self.slots.take(wsi) {
+                self.call_destroyed(&mut wsi);
+                self.slots.put_back(wsi);
+            }
         }
-        self.run_deferred();
+        for protocol in 0..protocols {
+            protocol::tell_vhost(self, id, protocol as ProtocolIndex, VhostReason::ProtocolDestroy);
+        }
+        self.timers.cancel_all(id);
         self.vhosts[id.0 as usize] = None;
+        self.run_deferred();
+    }
+
+    fn all(&self, which: impl Fn(&Wsi) -> bool) -> Vec<WsiId> {
+        self.slots.iter().filter(|wsi| which(wsi)).map(|wsi| wsi.id).collect()
     }
 
     /// Tells every protocol of every vhost.
-    pub(crate) fn call_all_vhosts(&mut self, reason: VhostReason) {
+    pub(crate) fn event_wait_cancelled(&mut self) {
         for id in 0..self.vhosts.len() {
             let protocols = self.vhosts[id].as_ref().map_or(0, |vhost| vhost.protocols.len());
             for protocol in 0..protocols {
-                protocol::call_vhost(self, VhostId(id as u32), protocol as ProtocolIndex, reason);
+                let vhost = VhostId(id as u32);
+                protocol::tell_vhost(self, vhost, protocol as ProtocolIndex, VhostReason::EventWaitCancelled);
+                self.run_deferred();
             }
         }
-        self.run_deferred();
     }
 
     /// The vhost that a connection is served by, of those that share its socket: the one its peer names, else the one whose certificate it
@@ -81,24 +103,25 @@ impl Cx {
         !tls.is_some_and(|tls| tls.requires_client_cert) || wsi.io.tls().is_some_and(|tls| tls.vhost == wsi.vhost)
     }
 
+    /// On an error the vhost is gone.
     fn init_protocols(&mut self, id: VhostId) -> Result<()> {
         let protocols = self.vhost(id).map_or(0, |vhost| vhost.protocols.len());
-        for protocol in 0..protocols as ProtocolIndex {
-            let Some(enabled) = self.enabled_mut(id, protocol) else { break };
-            let (table, pvo) = (enabled.table, std::mem::take(&mut enabled.pvo));
-            let made = (table.init)(VhostCall { cx: self, vhost: id }, &pvo);
-            let Some(enabled) = self.enabled_mut(id, protocol) else { break };
-            enabled.pvo = pvo;
-            match made {
-                Ok(vhd) => enabled.vhd = Some(vhd),
-                Err(source) => {
-                    let vhost = self.name_of(id);
-                    return Err(Error::ProtocolInit { vhost, protocol: table.name.to_owned(), source });
-                }
+        for index in 0..protocols as ProtocolIndex {
+            if let Err(source) = protocol::init(self, id, index) {
+                let protocol = self.enabled(id, index).map_or("-", |enabled| enabled.table.name()).to_owned();
+                let vhost = self.name_of(id);
+                self.destroy_vhost(id);
+                return Err(Error::ProtocolInit { vhost, protocol, source });
             }
         }
-        self.run_deferred();
         Ok(())
+    }
+
+    /// For a vhost that a callback has made.
+    pub(crate) fn init_vhost_later(&mut self, id: VhostId) {
+        if let Err(error) = self.init_protocols(id) {
+            log::error!("{error}; it is destroyed");
+        }
     }
 
     /// Shares the listen socket of the vhosts that listen on the same, or makes one.
@@ -203,7 +226,9 @@ impl Cx {
     fn add_listen_wsi(&mut self, listener: ListenerId, io: Transport) -> Result<()> {
         let Some(vhost) = self.group(listener).and_then(|group| group.vhosts.first().copied()) else { return Ok(()) };
         let binding = Binding { role: self.role("listen"), protocol: None };
-        let wsi = self.insert(vhost, io, Peer::None, binding).map_err(Error::system("registering a listen socket"))?;
+        let wsi = self
+            .insert(vhost, io, Peer::None, Origin::Listening, binding)
+            .map_err(Error::system("registering a listen socket"))?;
         if let Some(Some(group)) = self.listeners.get_mut(listener as usize) {
             group.sockets.push(wsi);
         }

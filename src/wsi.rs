@@ -8,16 +8,18 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
+use crate::attached::Attached;
 use crate::buf::Buf;
 use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::limits;
 use crate::role::{Binding, Role};
 use crate::tls::PeerCert;
-use crate::transport::Transport;
+use crate::transport::{Medium, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
 
 /// What anybody but the loop keeps of a connection. A stale one finds nothing and does nothing.
@@ -54,8 +56,12 @@ pub enum Peer {
     None,
     /// A TCP peer.
     Tcp(SocketAddr),
+    /// The sender of the latest datagram, or the one that the UDP socket is connected to.
+    Udp(SocketAddr),
     /// A local process over a unix socket.
     Unix,
+    /// Whatever is behind an adopted descriptor.
+    File,
 }
 
 impl Peer {
@@ -69,8 +75,9 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::None => f.write_str("-"),
-            Peer::Tcp(address) => address.fmt(f),
+            Peer::Tcp(address) | Peer::Udp(address) => address.fmt(f),
             Peer::Unix => f.write_str("unix"),
+            Peer::File => f.write_str("file"),
         }
     }
 }
@@ -90,6 +97,15 @@ pub enum WriteError {
     WrongRole {
         /// The role it is in.
         role: &'static str,
+    },
+    /// The UDP socket is not connected, and has not received a datagram that this would be the answer to.
+    #[error("there is nobody to send the datagram to; name an address with write_to")]
+    NoPeer,
+    /// More than a datagram holds ([`limits::DATAGRAM`]).
+    #[error("{len} bytes are more than a datagram holds ({})", limits::DATAGRAM)]
+    TooLong {
+        /// The bytes that were to be sent.
+        len: usize,
     },
 }
 
@@ -117,13 +133,29 @@ pub struct Wsi {
     /// A relayed pair is closed after this long without a byte either way.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) peer: Peer,
-    /// The connection that this one was made for; it is woken when this one ends.
+    /// The connection that this one was made for.
     pub(crate) parent: Option<WsiId>,
     /// The connection that this one is relayed to; it is woken when this one ends. Two that are linked to each other are a pair.
     pub(crate) link: Option<WsiId>,
     /// What a callback or the core asked of the role.
     pub(crate) asked: Option<Box<Asked>>,
+    /// What user code hangs on it.
+    pub(crate) attached: Option<Box<Attached>>,
+    pub(crate) origin: Origin,
+    /// The vhost whose first protocol heard of its creation.
+    pub(crate) created_on: Option<VhostId>,
     pub(crate) flags: Flags,
+}
+
+/// Where a connection came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is a listen socket.
+    Listening,
+    Accepted,
+    Adopted,
+    /// We connected; the peer did not.
+    Client,
 }
 
 /// Where the role is.
@@ -158,8 +190,10 @@ pub(crate) struct Flags {
     /// FIN goes out behind the last queued byte.
     pub(crate) fin: bool,
     pub(crate) fin_sent: bool,
-    /// We connected; the peer did not.
-    pub(crate) client: bool,
+    /// The protocol wants to receive nothing for now.
+    pub(crate) rx_paused: bool,
+    /// Its parent lists it among its children.
+    pub(crate) is_child: bool,
     /// What it relays came to no orderly end.
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
@@ -169,12 +203,12 @@ pub(crate) struct Flags {
 }
 
 impl Wsi {
-    pub(crate) fn new(id: WsiId, vhost: VhostId, io: Transport, peer: Peer, doing: Doing) -> Wsi {
+    pub(crate) fn new(id: WsiId, vhost: VhostId, io: Transport, peer: Peer, origin: Origin, first: Binding) -> Wsi {
         Wsi {
             id,
             vhost,
             io,
-            doing,
+            doing: Doing::Starting(first),
             role_name: "none",
             protocol: None,
             protocol_name: None,
@@ -189,6 +223,9 @@ impl Wsi {
             parent: None,
             link: None,
             asked: None,
+            attached: None,
+            origin,
+            created_on: None,
             flags: Flags::default(),
         }
     }
@@ -225,22 +262,54 @@ impl Wsi {
         self.parent
     }
 
+    /// The descriptor beneath, for settings that rlws has no word for (`lws_get_socket_fd`). Not for reading, writing or closing.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.io.fd()
+    }
+
     /// Queues bytes for the peer, all of them or none; they are sent right after the callback (`lws_write`, raw).
     ///
-    /// Beyond a short answer, write from `RawWriteable`, which comes when everything before has been sent.
+    /// Beyond a short answer, write from `RawWriteable`, which comes when everything before has been sent. In role raw-udp they are one
+    /// datagram to [`Wsi::peer`].
     ///
     /// # Errors
-    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles.
+    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles; in role raw-udp as
+    /// [`Wsi::write_to`], and [`WriteError::NoPeer`].
     pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
+        if self.io.medium() == Medium::Datagrams {
+            let Peer::Udp(peer) = self.peer else { return Err(WriteError::NoPeer) };
+            return self.write_to(data, peer);
+        }
+        self.check_room(data.len())?;
+        self.tx.push(data);
+        Ok(())
+    }
+
+    /// Queues one datagram for anybody, in role raw-udp. Whether it arrives nobody knows, as ever with UDP.
+    ///
+    /// # Errors
+    /// [`WriteError::WrongRole`] outside raw-udp; [`WriteError::TooLong`] beyond [`limits::DATAGRAM`] bytes; [`WriteError::Full`] beyond
+    /// [`limits::TX`] queued bytes.
+    pub fn write_to(&mut self, data: &[u8], to: SocketAddr) -> Result<(), WriteError> {
+        if self.io.medium() != Medium::Datagrams {
+            return Err(WriteError::WrongRole { role: self.role_name });
+        }
+        if data.len() > limits::DATAGRAM {
+            return Err(WriteError::TooLong { len: data.len() });
+        }
+        self.check_room(datagrams::HEAD + data.len())?;
+        datagrams::queue(&mut self.tx, to, data);
+        Ok(())
+    }
+
+    fn check_room(&self, len: usize) -> Result<(), WriteError> {
         if !self.flags.raw_tx {
             return Err(WriteError::WrongRole { role: self.role_name });
         }
-        let room = self.tx_room();
-        if data.len() > room {
-            return Err(WriteError::Full { room });
+        match self.tx_room() {
+            room if len > room => Err(WriteError::Full { room }),
+            _ => Ok(()),
         }
-        self.tx.push(data);
-        Ok(())
     }
 
     /// Bytes that [`Wsi::write`] takes now.
@@ -253,16 +322,30 @@ impl Wsi {
         self.flags.want_writeable = true;
     }
 
+    /// Receives nothing more (`false`), or goes on (`true`), which is how a connection begins (`lws_rx_flow_control`). What the peer sends
+    /// meanwhile waits in the system; that it has gone is only learned when its connection fails.
+    pub fn rx_flow_control(&mut self, on: bool) {
+        self.flags.rx_paused = !on;
+    }
+
     /// Asks role raw-proxy to connect to a target and relay to it; from `RawProxySrvAdopt`.
     pub fn connect_onward(&mut self, onward: impl Into<Onward>) {
-        self.asked = Some(Box::new(Asked::Onward(onward.into())));
+        self.ask_role("raw-proxy", Asked::Onward(onward.into()));
     }
 
     /// Answers the request of `Reason::Http` with a status and a small text page (`lws_return_http_status`).
     ///
     /// `body` is sent as plain text; without one a page that names the status is made.
     pub fn return_http_status(&mut self, status: u16, body: Option<&str>) {
-        self.asked = Some(Box::new(Asked::HttpStatus(status, body.map(str::to_owned))));
+        self.ask_role("http", Asked::HttpStatus(status, body.map(str::to_owned)));
+    }
+
+    fn ask_role(&mut self, role: &str, asked: Asked) {
+        if self.role_name == role {
+            self.asked = Some(Box::new(asked));
+        } else {
+            log::warn!("wsi {}: what is asked of role {role} does nothing in role {}", self.id, self.role_name);
+        }
     }
 
     /// The certificate that the other end showed, over TLS (`lws_tls_peer_cert_info`). One that was shown to another vhost, from which

@@ -251,10 +251,11 @@ impl Protocol for Worker {
         Verdict::Continue
     }
 
-    fn vhost_callback(_: VhostCall<'_>, (): &mut (), reason: VhostReason) {
+    fn vhost_callback(_: VhostCall<'_>, (): &mut (), reason: VhostReason<'_>) -> Verdict {
         if let VhostReason::EventWaitCancelled = reason {
             DONE.fetch_add(ASKED.swap(0, Ordering::SeqCst), Ordering::SeqCst);
         }
+        Verdict::Continue
     }
 }
 

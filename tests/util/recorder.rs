@@ -111,8 +111,6 @@ impl<const N: usize> Protocol for Recorder<N> {
         }
         Verdict::Continue
     }
-
-    fn vhost_callback(_: VhostCall<'_>, _: &mut Options, _: VhostReason) {}
 }
 
 fn named<'a>(reason: &Reason<'a>) -> (What, &'a [u8]) {

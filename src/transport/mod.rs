@@ -1,21 +1,25 @@
 //! The byte stream under a role, with its readiness remembered.
 //!
-//! mio reports edges: a socket says once that it became readable, and then nothing until it was drained. [`Sock`] keeps
-//! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness, except
-//! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
-//! stop at its mark), unix sockets (reads stop at a passed descriptor).
-//!
-//! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
+//! What kind of socket it is ends here: above, everything is read, written and waited for alike.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+pub(crate) mod datagrams;
+mod file;
+mod sock;
 
-use mio::event::{Event, Source};
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use mio::event::Event;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use crate::tls::stream::Tls;
+
+pub(crate) use datagrams::Datagrams;
+pub(crate) use file::File;
+pub(crate) use sock::Sock;
 
 /// What is asked of the poll for a stream that is read. Urgent data is asked for because reads stop at its mark.
 pub(crate) const READING: Interest = Interest::READABLE.add(Interest::PRIORITY);
@@ -29,6 +33,16 @@ pub(crate) enum Transport {
     Tcp(Sock<TcpStream>),
     Unix(Sock<UnixStream>),
     Tls(Box<Tls>),
+    File(Sock<File>),
+    Udp(Sock<Datagrams>),
+}
+
+/// What kind of thing that is, for roles carry only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Medium {
+    Stream,
+    File,
+    Datagrams,
 }
 
 /// What a read brought.
@@ -41,12 +55,14 @@ pub(crate) enum Received {
     Eof,
 }
 
-/// Calls the same method of whichever stream is there; without one, `$else`.
+/// Calls the same method of whichever socket is there that carries bytes; without one, `$else`.
 macro_rules! on_stream {
     ($transport:expr, $sock:ident => $call:expr, tls $tls:ident => $of_tls:expr, else $none:expr) => {
         match $transport {
             Transport::Tcp($sock) => $call,
             Transport::Unix($sock) => $call,
+            Transport::File($sock) => $call,
+            Transport::Udp($sock) => $call,
             Transport::Tls(tls) => {
                 let $tls = tls;
                 $of_tls
@@ -60,29 +76,71 @@ impl Transport {
     /// Takes note of what the poll said.
     pub(crate) fn note(&mut self, event: &Event) {
         match self {
-            Transport::None => {}
             Transport::TcpListener(sock) => sock.note(event),
             Transport::UnixListener(sock) => sock.note(event),
-            Transport::Tcp(sock) => sock.note(event),
-            Transport::Unix(sock) => sock.note(event),
-            Transport::Tls(tls) => tls.under.note(event),
+            io => on_stream!(io, sock => sock.note(event), tls tls => tls.under.note(event), else ()),
         }
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
-            Transport::None => Ok(()),
             Transport::TcpListener(sock) => sock.register(registry, token, interest),
             Transport::UnixListener(sock) => sock.register(registry, token, interest),
-            Transport::Tcp(sock) => sock.register(registry, token, interest),
-            Transport::Unix(sock) => sock.register(registry, token, interest),
-            Transport::Tls(tls) => tls.under.register(registry, token, interest),
+            io => on_stream!(
+                io,
+                sock => sock.register(registry, token, interest),
+                tls tls => tls.under.register(registry, token, interest),
+                else Ok(())
+            ),
         }
     }
 
-    /// Whether there is a stream that can be read and written.
+    /// Has the poll forget it, for a descriptor of which the user may hold a copy: that would keep the system telling.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        let gone = on_stream!(
+            self,
+            sock => sock.deregister(registry),
+            tls tls => return tls.under.deregister(registry),
+            else Ok(())
+        );
+        if let Err(error) = gone {
+            log::debug!("deregistering: {error}");
+        }
+    }
+
+    pub(crate) fn medium(&self) -> Medium {
+        match self {
+            Transport::File(_) => Medium::File,
+            Transport::Udp(_) => Medium::Datagrams,
+            _ => Medium::Stream,
+        }
+    }
+
+    /// Whether there is a stream that can be read and written, and of which a peer can hang up.
     pub(crate) fn is_stream(&self) -> bool {
+        self.medium() == Medium::Stream && self.is_open()
+    }
+
+    /// Whether there is something that can be written.
+    pub(crate) fn is_open(&self) -> bool {
         on_stream!(self, _sock => true, tls _tls => true, else false)
+    }
+
+    /// The descriptor beneath.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Transport::TcpListener(sock) => Some(sock.io.as_fd()),
+            Transport::UnixListener(sock) => Some(sock.io.as_fd()),
+            io => on_stream!(io, sock => Some(sock.io.as_fd()), tls tls => tls.under.fd(), else None),
+        }
+    }
+
+    /// Who sent the datagram that was received last.
+    pub(crate) fn sender(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Udp(sock) => sock.io.sender(),
+            _ => None,
+        }
     }
 
     /// Whether a read may bring something, be it the end.
@@ -159,7 +217,7 @@ impl Transport {
             Transport::Tcp(sock) => sock.io.shutdown(Shutdown::Write),
             Transport::Unix(sock) => sock.io.shutdown(Shutdown::Write),
             Transport::Tls(tls) => return tls.under.shutdown_write(),
-            Transport::None | Transport::TcpListener(_) | Transport::UnixListener(_) => Ok(()),
+            _ => Ok(()),
         };
         if let Err(error) = result {
             log::trace!("shutdown: {error}");
@@ -207,133 +265,6 @@ impl Transport {
             (Ok(Some(error)), _) | (Err(error), _) => Some(Err(error)),
             (Ok(None), Ok(())) => Some(Ok(())),
             (Ok(None), Err(_)) => None,
-        }
-    }
-}
-
-/// A socket and what the poll last said of it.
-pub(crate) struct Sock<S> {
-    pub(crate) io: S,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// Short reads prove nothing: read until nothing comes.
-    read_on: bool,
-    dead: bool,
-    eof: bool,
-    /// A write has failed; further ones go nowhere.
-    write_failed: bool,
-    armed_for_write: bool,
-}
-
-impl<S: Source> Sock<S> {
-    /// A socket of which nothing is known but that a write may be tried.
-    pub(crate) fn new(io: S) -> Self {
-        Sock {
-            io,
-            readable: false,
-            writable: true,
-            read_on: false,
-            dead: false,
-            eof: false,
-            write_failed: false,
-            armed_for_write: false,
-        }
-    }
-
-    /// Of a kind whose short reads prove nothing.
-    pub(crate) fn reading_on(io: S) -> Self {
-        Sock { read_on: true, ..Sock::new(io) }
-    }
-
-    fn note(&mut self, event: &Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.writable |= event.is_writable();
-        self.read_on |= event.is_read_closed() || event.is_priority();
-        self.dead |= event.is_error();
-    }
-
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.armed_for_write = interest.is_writable();
-        registry.register(&mut self.io, token, interest)
-    }
-
-    fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if self.armed_for_write {
-            return Ok(());
-        }
-        self.armed_for_write = true;
-        registry.reregister(&mut self.io, token, READING | Interest::WRITABLE)
-    }
-}
-
-impl<S> Sock<S>
-where
-    for<'a> &'a S: Read + Write,
-{
-    fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
-        if self.eof {
-            return Ok(Received::Eof);
-        }
-        match retry(|| (&self.io).read(buf)) {
-            Ok(0) if self.write_failed => Err(ErrorKind::ConnectionReset.into()),
-            Ok(0) => {
-                self.eof = true;
-                Ok(Received::Eof)
-            }
-            Ok(n) => {
-                self.readable = n == buf.len() || self.read_on;
-                Ok(Received::Bytes(n))
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
-                Ok(Received::Blocked)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.write_failed {
-            return Ok(bytes.len());
-        }
-        let result = retry(|| (&self.io).write(bytes));
-        self.sent(result, bytes.len())
-    }
-
-    fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let all = slices.iter().map(|slice| slice.len()).sum();
-        if self.write_failed {
-            return Ok(all);
-        }
-        let result = retry(|| (&self.io).write_vectored(slices));
-        self.sent(result, all)
-    }
-
-    fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
-        match result {
-            Ok(n) => {
-                self.writable = n == wanted;
-                Ok(n)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.writable = false;
-                Ok(0)
-            }
-            Err(error) => {
-                log::debug!("writing: {error}; reading what is left");
-                (self.write_failed, self.readable, self.read_on) = (true, true, true);
-                Ok(wanted)
-            }
-        }
-    }
-}
-
-/// Repeats a system call that a signal interrupted.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            result => return result,
         }
     }
 }

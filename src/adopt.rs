@@ -1,0 +1,187 @@
+//! Connections that do not come from a listener: our own, and descriptors that are handed to us.
+
+use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
+
+use mio::net::{TcpStream, UnixStream};
+use socket2::SockRef;
+
+use crate::connect::{ConnectPlan, Target};
+use crate::cx::Cx;
+use crate::deferred::Deferred;
+use crate::error::{Error, Result};
+use crate::listening;
+use crate::tls::TlsClient;
+use crate::transport::{Datagrams, File, Medium, Sock, Transport};
+use crate::vhost::VhostId;
+use crate::wsi::{Origin, Peer, WsiId};
+
+/// What [`Cx::client_connect`] needs to know (`struct lws_client_connect_info`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectInfo {
+    /// The vhost that the connection belongs to.
+    pub vhost: VhostId,
+    /// Where to.
+    pub target: Target,
+    /// The role it takes once connected; `raw-skt` unless told.
+    pub role: String,
+    /// The vhost's protocol that it is bound to.
+    pub protocol: String,
+    /// TLS, where the server speaks it.
+    pub tls: Option<TlsClient>,
+    /// The connection that it is a child of: when that one closes, it is closed as well, and when it closes, that one's protocol hears
+    /// `ChildClosing`.
+    pub parent: Option<WsiId>,
+}
+
+/// What [`Cx::adopt_tcp`] and its like need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdoptInfo {
+    /// The vhost that the connection joins.
+    pub vhost: VhostId,
+    /// The role it takes; by what is adopted `raw-skt`, `raw-file` or `raw-udp` unless told.
+    pub role: Option<String>,
+    /// The vhost's protocol that it is bound to.
+    pub protocol: String,
+    /// The connection that it is a child of: when that one closes, it is closed as well, and when it closes, that one's protocol hears
+    /// `ChildClosing`.
+    pub parent: Option<WsiId>,
+}
+
+impl ConnectInfo {
+    /// A raw connection for a protocol of a vhost.
+    pub fn new(vhost: VhostId, target: Target, protocol: &str) -> ConnectInfo {
+        let (role, protocol) = ("raw-skt".to_owned(), protocol.to_owned());
+        ConnectInfo { vhost, target, role, protocol, tls: None, parent: None }
+    }
+
+    /// Sets [`ConnectInfo::role`].
+    #[must_use]
+    pub fn role(mut self, role: &str) -> ConnectInfo {
+        self.role = role.to_owned();
+        self
+    }
+
+    /// Sets [`ConnectInfo::tls`].
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> ConnectInfo {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets [`ConnectInfo::parent`].
+    #[must_use]
+    pub fn parent(mut self, parent: WsiId) -> ConnectInfo {
+        self.parent = Some(parent);
+        self
+    }
+}
+
+impl AdoptInfo {
+    /// A raw connection for a protocol of a vhost.
+    pub fn new(vhost: VhostId, protocol: &str) -> AdoptInfo {
+        AdoptInfo { vhost, role: None, protocol: protocol.to_owned(), parent: None }
+    }
+
+    /// Sets [`AdoptInfo::role`].
+    #[must_use]
+    pub fn role(mut self, role: &str) -> AdoptInfo {
+        self.role = Some(role.to_owned());
+        self
+    }
+
+    /// Sets [`AdoptInfo::parent`].
+    #[must_use]
+    pub fn parent(mut self, parent: WsiId) -> AdoptInfo {
+        self.parent = Some(parent);
+        self
+    }
+}
+
+impl Cx {
+    /// Begins a connection (`lws_client_connect_via_info`). Its protocol hears `RawConnected` or `ClientConnectionError` later, never
+    /// from inside this call.
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::Config`] for a role
+    /// that makes no connections by itself, such as raw-proxy.
+    pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
+        let vhost = self.open_vhost(info.vhost)?;
+        let then = vhost.binding(Medium::Stream, &info.role, &info.protocol)?;
+        if !then.role.takes_client() {
+            let what = format!("role {} has no connections of its own to make", then.role.name());
+            return Err(Error::Config { vhost: vhost.name().to_owned(), what });
+        }
+        let id = self.connect(info.vhost, ConnectPlan { target: info.target, tls: info.tls, then }, None);
+        self.set_parent(id, info.parent);
+        Ok(id)
+    }
+
+    /// Makes a foreign connected socket one of ours (`lws_adopt_socket_vhost`, `lws_adopt_descriptor_vhost`). Its protocol hears
+    /// `RawAdopt` later, never from inside this call.
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::System`] where the
+    /// socket cannot be polled.
+    pub fn adopt_tcp(&mut self, stream: std::net::TcpStream, info: AdoptInfo) -> Result<WsiId> {
+        let prepared = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
+            .and_then(|()| stream.peer_addr());
+        let peer = Peer::tcp(prepared.map_err(Error::system("adopting a TCP socket"))?);
+        self.adopt(Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer, "raw-skt", info)
+    }
+
+    /// The same for a unix socket.
+    ///
+    /// # Errors
+    /// As [`Cx::adopt_tcp`].
+    pub fn adopt_unix(&mut self, stream: std::os::unix::net::UnixStream, info: AdoptInfo) -> Result<WsiId> {
+        stream.set_nonblocking(true).map_err(Error::system("adopting a unix socket"))?;
+        let io = Transport::Unix(Sock::reading_on(UnixStream::from_std(stream)));
+        self.adopt(io, Peer::Unix, "raw-skt", info)
+    }
+
+    /// The same for anything else that read(2) and write(2) work on (`LWS_ADOPT_RAW_FILE_DESC`): a pipe, a terminal, a serial line,
+    /// inotify, a regular file. Its protocol hears `RawAdoptFile`.
+    ///
+    /// It is made non-blocking, for whoever else has a copy of it too. Standard input is therefore better opened anew, as `/dev/stdin`.
+    ///
+    /// # Errors
+    /// As [`Cx::adopt_tcp`].
+    pub fn adopt_file(&mut self, fd: impl Into<OwnedFd>, info: AdoptInfo) -> Result<WsiId> {
+        let io = File::transport(fd.into()).map_err(Error::system("adopting a descriptor"))?;
+        self.adopt(io, Peer::File, "raw-file", info)
+    }
+
+    /// The same for a UDP socket, connected or not (`lws_create_adopt_udp`). Its protocol hears `RawAdopt`, and `RawRx` for each
+    /// datagram.
+    ///
+    /// # Errors
+    /// As [`Cx::adopt_tcp`].
+    pub fn adopt_udp(&mut self, socket: UdpSocket, info: AdoptInfo) -> Result<WsiId> {
+        let io = Datagrams::transport(socket).map_err(Error::system("adopting a UDP socket"))?;
+        let peer = io.sender().map_or(Peer::None, Peer::Udp);
+        self.adopt(io, peer, "raw-udp", info)
+    }
+
+    fn adopt(&mut self, io: Transport, peer: Peer, role: &str, info: AdoptInfo) -> Result<WsiId> {
+        let role = info.role.as_deref().unwrap_or(role);
+        let binding = self.open_vhost(info.vhost)?.binding(io.medium(), role, &info.protocol)?;
+        let inserted = self.insert(info.vhost, io, peer, Origin::Adopted, binding);
+        let id = inserted.map_err(Error::system("adopting a descriptor"))?;
+        self.set_parent(id, info.parent);
+        Ok(id)
+    }
+
+    fn set_parent(&mut self, id: WsiId, parent: Option<WsiId>) {
+        if let (Some(wsi), Some(parent)) = (self.slots.get_mut(id), parent) {
+            wsi.parent = Some(parent);
+            // The parent is probably the connection in hand.
+            self.deferred.push_back(Deferred::Child { parent, child: id });
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Any descriptor that is read and written with read(2) and write(2): a pipe, a terminal or serial line, inotify, a regular file.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use mio::event::Source;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::Errno;
+
+use super::{Sock, Transport};
+
+pub(crate) struct File {
+    fd: OwnedFd,
+    reads: bool,
+    writes: bool,
+    /// Not a regular file, which is always ready, and which epoll therefore refuses.
+    is_polled: bool,
+}
+
+impl File {
+    /// Makes a descriptor non-blocking and ready for the loop.
+    pub(crate) fn transport(fd: OwnedFd) -> io::Result<Transport> {
+        let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
+        if kind == FileType::Directory {
+            return Err(Errno::ISDIR.into());
+        }
+        let flags = fcntl_getfl(&fd)?;
+        fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+        let access = flags & OFlags::ACCMODE;
+        let is_polled = kind != FileType::RegularFile;
+        let file = File { fd, reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY, is_polled };
+        Ok(Transport::File(if is_polled { Sock::reading_on(file) } else { Sock::always_ready(file) }))
+    }
+}
+
+impl Read for &File {
+    /// Of something that is only written: the end. The poll has said that its reader is gone.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.reads {
+            return Ok(0);
+        }
+        match rustix::io::read(&self.fd, buf) {
+            // So a terminal says that nobody has its other end open any more.
+            Err(Errno::IO) => Ok(0),
+            result => Ok(result?),
+        }
+    }
+}
+
+impl Write for &File {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if !self.writes {
+            return Err(Errno::BADF.into());
+        }
+        Ok(rustix::io::write(&self.fd, buf)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Source for File {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        if !self.is_polled {
+            return Ok(());
+        }
+        SourceFd(&self.fd.as_raw_fd()).register(registry, token, interests)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        if !self.is_polled {
+            return Ok(());
+        }
+        SourceFd(&self.fd.as_raw_fd()).reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        if !self.is_polled {
+            return Ok(());
+        }
+        SourceFd(&self.fd.as_raw_fd()).deregister(registry)
+    }
+}

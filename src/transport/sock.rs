@@ -1,0 +1,160 @@
+//! A socket and its readiness.
+//!
+//! mio reports edges: a socket says once that it became readable, and then nothing until it was drained. [`Sock`] keeps
+//! that word, so that a role may stop reading whenever it likes and go on later. A short read or write ends readiness, except
+//! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
+//! stop at its mark), unix sockets (reads stop at a passed descriptor), datagrams (each read brings one).
+//!
+//! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+
+use mio::event::{Event, Source};
+use mio::{Interest, Registry, Token};
+
+use super::{READING, Received};
+
+/// A socket and what the poll last said of it.
+pub(crate) struct Sock<S> {
+    pub(crate) io: S,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Short reads prove nothing: read until nothing comes.
+    read_on: bool,
+    /// It carries datagrams: an empty one is not the end, and an error is not one either.
+    endless: bool,
+    pub(super) dead: bool,
+    pub(super) eof: bool,
+    /// A write has failed; further ones go nowhere.
+    write_failed: bool,
+    armed_for_write: bool,
+}
+
+impl<S: Source> Sock<S> {
+    /// A socket of which nothing is known but that a write may be tried.
+    pub(crate) fn new(io: S) -> Self {
+        Sock {
+            io,
+            readable: false,
+            writable: true,
+            read_on: false,
+            endless: false,
+            dead: false,
+            eof: false,
+            write_failed: false,
+            armed_for_write: false,
+        }
+    }
+
+    /// Of a kind whose short reads prove nothing.
+    pub(crate) fn reading_on(io: S) -> Self {
+        Sock { read_on: true, ..Sock::new(io) }
+    }
+
+    /// Of datagrams.
+    pub(crate) fn endless(io: S) -> Self {
+        Sock { read_on: true, endless: true, ..Sock::new(io) }
+    }
+
+    /// Of something that never has to be waited for, and of which the poll would not hear.
+    pub(crate) fn always_ready(io: S) -> Self {
+        Sock { readable: true, read_on: true, armed_for_write: true, ..Sock::new(io) }
+    }
+
+    pub(super) fn note(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable();
+        self.read_on |= event.is_read_closed() || event.is_priority();
+        self.dead |= event.is_error() && !self.endless;
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.armed_for_write = interest.is_writable();
+        registry.register(&mut self.io, token, interest)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.io)
+    }
+
+    pub(super) fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if self.armed_for_write {
+            return Ok(());
+        }
+        self.armed_for_write = true;
+        registry.reregister(&mut self.io, token, READING | Interest::WRITABLE)
+    }
+}
+
+impl<S> Sock<S>
+where
+    for<'a> &'a S: Read + Write,
+{
+    pub(super) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
+        if self.eof {
+            return Ok(Received::Eof);
+        }
+        match retry(|| (&self.io).read(buf)) {
+            Ok(0) if self.endless => Ok(Received::Bytes(0)),
+            Ok(0) if self.write_failed => Err(ErrorKind::ConnectionReset.into()),
+            Ok(0) => {
+                self.eof = true;
+                Ok(Received::Eof)
+            }
+            Ok(n) => {
+                self.readable = n == buf.len() || self.read_on;
+                Ok(Received::Bytes(n))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(Received::Blocked)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.write_failed {
+            return Ok(bytes.len());
+        }
+        let result = retry(|| (&self.io).write(bytes));
+        self.sent(result, bytes.len())
+    }
+
+    pub(super) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if self.write_failed {
+            return Ok(all);
+        }
+        let result = retry(|| (&self.io).write_vectored(slices));
+        self.sent(result, all)
+    }
+
+    fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
+        match result {
+            Ok(n) => {
+                self.writable = n == wanted;
+                Ok(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(0)
+            }
+            Err(error) => {
+                log::debug!("writing: {error}; reading what is left");
+                (self.write_failed, self.readable, self.read_on) = (true, true, true);
+                Ok(wanted)
+            }
+        }
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => return result,
+        }
+    }
+}
