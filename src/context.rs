@@ -60,6 +60,8 @@ pub struct Context {
     poll: Poll,
     events: Events,
     signals: Option<Signals>,
+    /// Its user has injected the time, and goes on doing so.
+    time_is_injected: bool,
     cx: Cx,
 }
 
@@ -78,7 +80,7 @@ impl Context {
         let inner = Arc::new(inner);
         let waker = Waker { inner: inner.clone(), shared: Arc::default() };
         let cx = Cx::new(registry, waker, inner, info);
-        Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, cx })
+        Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, time_is_injected: false, cx })
     }
 
     /// [`Cx::create_vhost`].
@@ -111,6 +113,7 @@ impl Context {
     /// As [`Context::service`].
     pub fn service_at(&mut self, now: Instant) -> Result<()> {
         self.poll(Some(Duration::ZERO))?;
+        self.time_is_injected = true;
         self.turn(now);
         Ok(())
     }
@@ -146,8 +149,10 @@ impl Context {
 
     /// What callbacks are handed, for use between turns: client connections, adoption, look-ups.
     pub fn cx(&mut self) -> &mut Cx {
-        // The last turn may have been long ago.
-        self.cx.set_now(Instant::now());
+        if !self.time_is_injected {
+            // The last turn may have been long ago.
+            self.cx.set_now(Instant::now());
+        }
         &mut self.cx
     }
 
