@@ -52,10 +52,11 @@ struct Undecided {
 
 impl Role for Undecided {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if !wsi.io.readable() {
-            return Next::Stay;
-        }
-        let received = match wsi.io.recv(&mut cx.buf[..limits::FIRST_READ]) {
+        let received = match wsi.io.readable() {
+            true => wsi.io.recv(&mut cx.buf[..limits::FIRST_READ]),
+            false => Ok(Received::Blocked),
+        };
+        let received = match received {
             Ok(received) => received,
             Err(error) => return Next::Close(CloseReason::Lost(error)),
         };
@@ -64,9 +65,9 @@ impl Role for Undecided {
         }
         let first = wsi.rx.take();
         let next = match received {
-            Received::Bytes(_) => follow(wsi, cx, Moment::Rx(first.as_slice())),
             Received::Eof => follow(wsi, cx, Moment::Eof(first.as_slice())),
-            Received::Blocked => Next::Stay,
+            _ if first.is_empty() => Next::Stay,
+            Received::Bytes(_) | Received::Blocked => follow(wsi, cx, Moment::Rx(first.as_slice())),
         };
         wsi.rx = first;
         next

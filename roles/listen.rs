@@ -7,13 +7,12 @@ use std::io::{self, ErrorKind};
 use std::mem;
 
 use crate::cx::Cx;
-use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
 use crate::protocol::{self, Verdict};
 use crate::reason::VhostReason;
-use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::role::{CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
 use crate::vhost::{ProtocolIndex, Vhost};
 use crate::wsi::{Origin, Peer, Wsi};
@@ -47,7 +46,7 @@ impl Role for Listening {
         if wsi.deadline.is_some() {
             return Next::Stay;
         }
-        let Some(first) = first_binding(wsi, cx) else { return Next::Stay };
+        let Some(first) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         for _ in 0..limits::ACCEPT_BATCH {
             match accept(&mut wsi.io) {
                 Ok(Some((io, peer))) => {
@@ -102,18 +101,6 @@ impl Listening {
             log::warn!("{}: {what}", cx.tag(wsi));
         }
     }
-}
-
-/// What an accepted connection is first, by the options of the socket's first vhost.
-fn first_binding(wsi: &Wsi, cx: &Cx) -> Option<Binding> {
-    let vhost = cx.vhost(wsi.vhost)?;
-    let kind = cx.group(vhost.listener?)?.kind;
-    Some(match decide(kind, vhost.options(), Moment::Accept) {
-        // What it becomes is said when the handshake is done.
-        Decision::ListenAccept if kind == Listener::Tls => Binding { role: cx.role("tls"), protocol: None },
-        Decision::ListenAccept => vhost.listen_accept,
-        _ => Binding { role: cx.role("first-packet"), protocol: None },
-    })
 }
 
 /// `None`: there is no socket (yet).

@@ -48,6 +48,8 @@ pub struct AdoptInfo {
     /// The connection that it is a child of: when that one closes, it is closed as well, and when it closes, that one's protocol hears
     /// `ChildClosing`.
     pub parent: Option<WsiId>,
+    /// What somebody has read from it already (`lws_adopt_socket_vhost_readbuf`); the protocol sees it first.
+    pub readbuf: Vec<u8>,
 }
 
 impl ConnectInfo {
@@ -82,7 +84,7 @@ impl ConnectInfo {
 impl AdoptInfo {
     /// A raw connection for a protocol of a vhost.
     pub fn new(vhost: VhostId, protocol: &str) -> AdoptInfo {
-        AdoptInfo { vhost, role: None, protocol: protocol.to_owned(), parent: None }
+        AdoptInfo { vhost, role: None, protocol: protocol.to_owned(), parent: None, readbuf: Vec::new() }
     }
 
     /// Sets [`AdoptInfo::role`].
@@ -96,6 +98,13 @@ impl AdoptInfo {
     #[must_use]
     pub fn parent(mut self, parent: WsiId) -> AdoptInfo {
         self.parent = Some(parent);
+        self
+    }
+
+    /// Sets [`AdoptInfo::readbuf`].
+    #[must_use]
+    pub fn readbuf(mut self, bytes: Vec<u8>) -> AdoptInfo {
+        self.readbuf = bytes;
         self
     }
 }
@@ -119,6 +128,24 @@ impl Cx {
         Ok(id)
     }
 
+    /// Makes a foreign socket, with what was read from it already, one that the vhost's listen socket might have accepted: it goes through
+    /// TLS, http and the fallback as those do (`lws_adopt_socket_vhost_readbuf`).
+    ///
+    /// # Errors
+    /// [`Error::NoVhost`], [`Error::Config`] for a vhost that does not listen, and [`Error::System`] where the socket cannot be polled.
+    pub fn adopt_accepted(&mut self, stream: std::net::TcpStream, vhost: VhostId, readbuf: &[u8]) -> Result<WsiId> {
+        let name = self.open_vhost(vhost)?.name();
+        let Some(first) = self.first_binding(vhost) else {
+            let what = "it does not listen, so nobody knows what it would make of a connection".to_owned();
+            return Err(Error::Config { vhost: name.to_owned(), what });
+        };
+        let (io, peer) = tcp(stream)?;
+        let inserted = self.insert(vhost, io, peer, Origin::Accepted, first);
+        let id = inserted.map_err(Error::system("adopting a TCP socket"))?;
+        self.set_readbuf(id, readbuf);
+        Ok(id)
+    }
+
     /// Makes a foreign connected socket one of ours (`lws_adopt_socket_vhost`, `lws_adopt_descriptor_vhost`). Its protocol hears
     /// `RawAdopt` later, never from inside this call.
     ///
@@ -126,13 +153,8 @@ impl Cx {
     /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::System`] where the
     /// socket cannot be polled.
     pub fn adopt_tcp(&mut self, stream: std::net::TcpStream, info: AdoptInfo) -> Result<WsiId> {
-        let prepared = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true))
-            .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
-            .and_then(|()| stream.peer_addr());
-        let peer = Peer::tcp(prepared.map_err(Error::system("adopting a TCP socket"))?);
-        self.adopt(Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer, "raw-skt", info)
+        let (io, peer) = tcp(stream)?;
+        self.adopt(io, peer, "raw-skt", info)
     }
 
     /// The same for a unix socket.
@@ -173,8 +195,15 @@ impl Cx {
         let binding = self.open_vhost(info.vhost)?.binding(io.medium(), role, &info.protocol)?;
         let inserted = self.insert(info.vhost, io, peer, Origin::Adopted, binding);
         let id = inserted.map_err(Error::system("adopting a descriptor"))?;
+        self.set_readbuf(id, &info.readbuf);
         self.set_parent(id, info.parent);
         Ok(id)
+    }
+
+    fn set_readbuf(&mut self, id: WsiId, readbuf: &[u8]) {
+        if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.rx.push(readbuf);
+        }
     }
 
     fn set_parent(&mut self, id: WsiId, parent: Option<WsiId>) {
@@ -184,4 +213,15 @@ impl Cx {
             self.deferred.push_back(Deferred::Child { parent, child: id });
         }
     }
+}
+
+/// Prepares a foreign TCP socket as a listener's are.
+fn tcp(stream: std::net::TcpStream) -> Result<(Transport, Peer)> {
+    let prepared = stream
+        .set_nonblocking(true)
+        .and_then(|()| stream.set_nodelay(true))
+        .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
+        .and_then(|()| stream.peer_addr());
+    let peer = Peer::tcp(prepared.map_err(Error::system("adopting a TCP socket"))?);
+    Ok((Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer))
 }

@@ -12,9 +12,9 @@ use crate::wsi::{Peer, Wsi, WsiId};
 #[derive(Default)]
 pub(crate) struct Attached {
     /// When the protocol hears `Timer`.
-    timer: Option<Instant>,
+    pub(crate) timer: Option<Instant>,
     /// When the connection is closed.
-    timeout: Option<Instant>,
+    pub(crate) timeout: Option<Instant>,
     opaque: Option<Rc<dyn Any>>,
     pub(crate) children: Vec<WsiId>,
 }

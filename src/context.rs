@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -102,7 +103,8 @@ impl Context {
     /// # Errors
     /// [`Error::System`] where polling fails, which it does not on a healthy system.
     pub fn service(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.poll(self.patience(timeout))?;
+        let patience = [timeout, self.next_timeout()].into_iter().flatten().min();
+        self.poll(patience)?;
         self.turn(Instant::now());
         Ok(())
     }
@@ -127,6 +129,17 @@ impl Context {
             self.service(None)?;
         }
         Ok(())
+    }
+
+    /// How long it takes at most until there is something to do without an event; `None`: for ever. With [`AsRawFd`], which becomes readable when
+    /// there is an event, another loop can have [`Context::service`] called in time (lws's support for foreign loops).
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let Cx { run, deferred, broadcasts, timers, .. } = &self.cx;
+        if run.is_empty() && deferred.is_empty() && broadcasts.is_empty() {
+            timers.until_next(Instant::now())
+        } else {
+            Some(Duration::ZERO)
+        }
     }
 
     /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process.
@@ -154,15 +167,6 @@ impl Context {
             self.cx.set_now(Instant::now());
         }
         &mut self.cx
-    }
-
-    /// How long the poll may sleep.
-    fn patience(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.cx.run.is_empty() || !self.cx.deferred.is_empty() || !self.cx.broadcasts.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let timer = self.cx.timers.until_next(Instant::now());
-        [timeout, timer].into_iter().flatten().min()
     }
 
     fn poll(&mut self, timeout: Option<Duration>) -> Result<()> {
@@ -204,6 +208,13 @@ fn note(cx: &mut Cx, event: &Event) -> bool {
     let Some(wsi) = cx.slots.get_mut(WsiId::of_token(event.token())) else { return false };
     wsi.io.note(event);
     event.is_readable() && !wsi.flags.queued
+}
+
+/// The poll's descriptor.
+impl AsRawFd for Context {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
 }
 
 impl Drop for Context {

@@ -20,6 +20,7 @@ use crate::deferred::{Broadcast, Deferred};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
+use crate::protocol::Protocol;
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
@@ -30,11 +31,12 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 
 /// The part of a [`Context`](crate::Context) that callbacks are handed.
 ///
-/// - Looking things up: [`now`](Cx::now), [`wsi`](Cx::wsi), [`vhost`](Cx::vhost), [`vhost_by_name`](Cx::vhost_by_name),
-///   [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user).
+/// - Looking things up: [`now`](Cx::now), [`wsi`](Cx::wsi), [`pss`](Cx::pss), [`vhd`](Cx::vhd), [`vhost`](Cx::vhost),
+///   [`vhosts`](Cx::vhosts), [`vhost_by_name`](Cx::vhost_by_name), [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user).
 /// - New connections, at once and without a callback from inside: [`client_connect`](Cx::client_connect),
-///   [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix), [`adopt_file`](Cx::adopt_file), [`adopt_udp`](Cx::adopt_udp).
-/// - Calls at a later time: [`schedule`](Cx::schedule), [`cancel_sul`](Cx::cancel_sul).
+///   [`adopt_accepted`](Cx::adopt_accepted), [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix),
+///   [`adopt_file`](Cx::adopt_file), [`adopt_udp`](Cx::adopt_udp).
+/// - Times: [`schedule`](Cx::schedule), [`cancel_sul`](Cx::cancel_sul), [`set_timer`](Cx::set_timer), [`set_timeout`](Cx::set_timeout).
 /// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
 ///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
 ///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
@@ -130,9 +132,27 @@ impl Cx {
         }
     }
 
+    /// Session data of another connection (lws's callbacks keep pointers to it). `None` for a stale id, for the connection in hand, and where
+    /// another protocol is bound.
+    pub fn pss<P: Protocol>(&mut self, id: WsiId) -> Option<&mut P::Session> {
+        self.slots.get_mut(id).filter(|wsi| wsi.protocol_name == Some(P::NAME))?.pss.as_deref_mut()?.downcast_mut()
+    }
+
+    /// A protocol's data on a vhost (`lws_protocol_vh_priv_get`). `None` where the vhost does not have it, and for what the callback in hand
+    /// was given already.
+    pub fn vhd<P: Protocol>(&mut self, vhost: VhostId) -> Option<&mut P::Vhost> {
+        let index = self.vhost(vhost)?.find_protocol(P::NAME)?;
+        self.enabled_mut(vhost, index)?.vhd.as_deref_mut()?.downcast_mut()
+    }
+
     /// A vhost, while it exists.
     pub fn vhost(&self, id: VhostId) -> Option<&Vhost> {
         self.vhosts.get(id.0 as usize)?.as_ref()
+    }
+
+    /// All vhosts, in order of creation.
+    pub fn vhosts(&self) -> impl Iterator<Item = VhostId> {
+        self.vhosts.iter().enumerate().filter(|(_, vhost)| vhost.is_some()).map(|(index, _)| VhostId(index as u32))
     }
 
     /// The first vhost of that name, case ignored (`lws_get_vhost_by_name`).
@@ -180,6 +200,24 @@ impl Cx {
         let protocol = self.open_vhost(vhost)?.protocol(protocol)?;
         let at = self.later(after).unwrap_or(self.now + limits::LONGEST_WAIT);
         Ok(self.timers.schedule(at, vhost, protocol))
+    }
+
+    /// [`Wsi::set_timer`] of another connection.
+    pub fn set_timer(&mut self, id: WsiId, after: Duration) {
+        let at = self.later(after);
+        if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.attached().timer = at;
+            self.timers.arm(wsi);
+        }
+    }
+
+    /// [`Wsi::set_timeout`] of another connection.
+    pub fn set_timeout(&mut self, id: WsiId, after: Duration) {
+        let at = self.later(after);
+        if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.attached().timeout = at;
+            self.timers.arm(wsi);
+        }
     }
 
     /// Takes a scheduled call back (`lws_sul_cancel`). Whether it was still to come.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cx::Cx;
 use crate::deferred::Deferred;
 use crate::error::{Error, Result};
-use crate::first_packet::Listener;
+use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listening::{self, BoundAddress, ListenError};
 use crate::options::Options;
@@ -83,6 +83,18 @@ impl Cx {
                 self.run_deferred();
             }
         }
+    }
+
+    /// What a connection is first that was accepted for a vhost, by the options of its socket's first one. `None`: it does not listen.
+    pub(crate) fn first_binding(&self, vhost: VhostId) -> Option<Binding> {
+        let group = self.group_of(vhost)?;
+        let first = self.vhost(*group.vhosts.first()?)?;
+        Some(match decide(group.kind, first.options(), Moment::Accept) {
+            // What it becomes is said when the handshake is done.
+            Decision::ListenAccept if group.kind == Listener::Tls => Binding { role: self.role("tls"), protocol: None },
+            Decision::ListenAccept => first.listen_accept,
+            _ => Binding { role: self.role("first-packet"), protocol: None },
+        })
     }
 
     /// The vhost that a connection is served by, of those that share its socket: the one its peer names, else the one whose certificate it
