@@ -92,7 +92,7 @@ pub enum WriteError {
         /// What would have been taken.
         room: usize,
     },
-    /// The connection's role does not carry raw bytes from the protocol.
+    /// The connection's role does not carry raw bytes from the protocol, or its descriptor is only read.
     #[error("a connection in role {role} takes no raw bytes from its protocol")]
     WrongRole {
         /// The role it is in.

@@ -136,7 +136,7 @@ impl Raw {
     ) -> Result<Box<dyn Role>, CloseReason> {
         protocol::attach(wsi, cx, to.unwrap_or_default())?;
         wsi.deadline = None;
-        wsi.flags.raw_tx = true;
+        wsi.flags.raw_tx = wsi.io.takes_writes();
         let mut raw = Raw { words };
         for reason in words.begin {
             if protocol::call(wsi, cx, reason) == Verdict::Close {

@@ -126,6 +126,14 @@ impl Transport {
         on_stream!(self, _sock => true, tls _tls => true, else false)
     }
 
+    /// Whether writing is what it was opened for.
+    pub(crate) fn takes_writes(&self) -> bool {
+        match self {
+            Transport::File(sock) => sock.io.writes(),
+            io => io.is_open(),
+        }
+    }
+
     /// The descriptor beneath.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
