@@ -161,7 +161,7 @@ impl Half {
             log::warn!("{}: protocol {name} did not say where to relay to (connect_onward)", cx.tag(wsi));
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
-        wsi.idle_timeout = onward.idle_timeout;
+        wsi.set_idle_timeout(onward.idle_timeout);
         let plan = ConnectPlan {
             target: onward.target,
             tls: onward.tls,
@@ -176,7 +176,7 @@ impl Half {
         let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).ok_or(CloseReason::PartnerGone)?;
         enqueue(&mut cx.run, client);
         wsi.link = Some(client.id);
-        wsi.idle_timeout = client.idle_timeout;
+        wsi.set_idle_timeout(client.idle_timeout());
         let (client, peer) = (client.id, client.peer.clone());
         log::info!("{}: relays wsi {client} {peer}", cx.tag(wsi));
         Ok(())
@@ -247,7 +247,7 @@ impl Half {
 fn patience(wsi: &Wsi, partner: &Wsi) -> Option<Duration> {
     let half_closed = wsi.io.eof() || partner.io.eof();
     let linger = half_closed.then_some(limits::HALF_CLOSE_LINGER);
-    [wsi.idle_timeout, linger].into_iter().flatten().min()
+    [wsi.idle_timeout(), linger].into_iter().flatten().min()
 }
 
 fn reset() -> CloseReason {

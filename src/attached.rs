@@ -17,6 +17,8 @@ pub(crate) struct Attached {
     pub(crate) timeout: Option<Instant>,
     opaque: Option<Rc<dyn Any>>,
     pub(crate) children: Vec<WsiId>,
+    /// A relayed pair is closed after this long without a byte either way.
+    idle_timeout: Option<Duration>,
 }
 
 /// What a connection waits for; of two at the same time the first here counts.
@@ -88,6 +90,16 @@ impl Wsi {
         self.attached.get_or_insert_default()
     }
 
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.attached.as_ref()?.idle_timeout
+    }
+
+    pub(crate) fn set_idle_timeout(&mut self, after: Option<Duration>) {
+        if after.is_some() {
+            self.attached().idle_timeout = after;
+        }
+    }
+
     /// The first of its times, and what is to happen then.
     pub(crate) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
         let role = self.deadline.map(|at| (at, Alarm::Role));
@@ -97,9 +109,9 @@ impl Wsi {
         [role, timer, timeout].into_iter().flatten().min()
     }
 
-    /// Takes the first of its times out, if it has come.
-    pub(crate) fn take_alarm(&mut self, now: Instant) -> Option<Alarm> {
-        let (_, alarm) = self.next_alarm().filter(|(at, _)| *at <= now)?;
+    /// Takes the first of its times out, if it is no later than `at`.
+    pub(crate) fn take_alarm(&mut self, at: Instant) -> Option<Alarm> {
+        let (_, alarm) = self.next_alarm().filter(|(next, _)| *next <= at)?;
         match alarm {
             Alarm::Role => self.deadline = None,
             Alarm::Timer => self.attached().timer = None,

@@ -95,6 +95,7 @@ impl Context {
     /// Closes a vhost's connections, tells its protocols, and frees it (`lws_vhost_destroy`).
     pub fn destroy_vhost(&mut self, id: VhostId) {
         self.cx.destroy_vhost(id);
+        self.cx.run_deferred();
     }
 
     /// Waits for events, no longer than `timeout` (`None`: for as long as nothing happens), and does what there is to do
@@ -219,8 +220,9 @@ impl AsRawFd for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.cx.going = true;
         for id in 0..self.cx.vhosts.len() {
-            self.cx.destroy_vhost(VhostId(id as u32));
+            self.destroy_vhost(VhostId(id as u32));
         }
     }
 }

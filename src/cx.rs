@@ -52,6 +52,8 @@ pub struct Cx {
     pub(crate) run: VecDeque<WsiId>,
     /// A callback is running.
     pub(crate) calling: bool,
+    /// The context is being dropped.
+    pub(crate) going: bool,
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
     /// Who is to hear `User` in its turn.
@@ -84,6 +86,7 @@ impl Cx {
             listeners: Vec::new(),
             run: VecDeque::new(),
             calling: false,
+            going: false,
             deferred: VecDeque::new(),
             broadcasts: VecDeque::new(),
             timers: Timers::default(),

@@ -66,7 +66,7 @@ impl Cx {
         self.broadcasts.extend((0..protocols).map(|protocol| Broadcast::Vhost(vhost, protocol, n)));
     }
 
-    /// [`Wsi::rx_flow_control`] of another connection.
+    /// [`Wsi::rx_flow_control`](crate::Wsi::rx_flow_control) of another connection.
     pub fn rx_flow_control(&mut self, id: WsiId, on: bool) {
         self.deferred.push_back(Deferred::FlowControl(id, on));
     }

@@ -127,6 +127,9 @@ pub enum Error {
     /// The vhost is not there (any more).
     #[error("there is no such vhost")]
     NoVhost,
+    /// A vhost cannot be made any more.
+    #[error("the context is being dropped")]
+    ContextGoes,
     /// A socket could not be handed to, or used by, the event loop.
     #[error("{what}: {source}")]
     System {

@@ -245,7 +245,14 @@ fn with_vhd<T>(
 fn calling<T>(cx: &mut Cx, call: impl FnOnce(&mut Cx) -> T) -> T {
     debug_assert!(!cx.calling, "callbacks never nest");
     cx.calling = true;
-    let result = call(cx);
-    cx.calling = false;
-    result
+    call(Calling(cx).0)
+}
+
+/// It is over also where user code panics, and whoever catches that drops the context.
+struct Calling<'a>(&'a mut Cx);
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.calling = false;
+    }
 }

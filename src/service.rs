@@ -55,7 +55,7 @@ impl Cx {
     pub(crate) fn service_timers(&mut self) {
         while let Some(due) = self.timers.pop_due(self.now) {
             match due {
-                Due::Wsi(id) => self.alarm(id),
+                Due::Wsi(id, at) => self.alarm(id, at),
                 Due::Sul(sul) => {
                     protocol::tell_vhost(self, sul.vhost(), sul.protocol(), VhostReason::Sul(sul));
                 }
@@ -64,11 +64,11 @@ impl Cx {
         }
     }
 
-    /// The first of a connection's times, if it has not moved on since the entry was made.
-    fn alarm(&mut self, id: WsiId) {
+    /// What a connection waits for at a time. If it has moved on since the entry was made, it comes in its order among the others.
+    fn alarm(&mut self, id: WsiId, at: Instant) {
         let Some(mut wsi) = self.slots.take(id) else { return };
         wsi.armed = None;
-        match wsi.take_alarm(self.now) {
+        match wsi.take_alarm(at) {
             Some(Alarm::Role) => self.turn(wsi, Turn::Timeout),
             Some(Alarm::Timer) => self.turn(wsi, Turn::Hears(Reason::Timer)),
             Some(Alarm::Timeout) => self.settle(wsi, Next::Close(CloseReason::Timeout("its protocol's timeout"))),
@@ -85,13 +85,7 @@ impl Cx {
         }
     }
 
-    /// Closes a connection from outside any callback.
-    pub(crate) fn close_id(&mut self, id: WsiId, reason: CloseReason) {
-        self.close_now(id, reason);
-        self.run_deferred();
-    }
-
-    /// Who is on the way out already stays on it. Who has not begun does so first: its role tells whoever waits for it.
+    /// Closes a connection; not for use in callbacks. Who is on the way out already stays on it. Who has not begun does so first: its role tells whoever waits for it.
     pub(crate) fn close_now(&mut self, id: WsiId, reason: CloseReason) {
         if self.slots.get_mut(id).is_some_and(|wsi| matches!(wsi.doing, Doing::Starting(_)))
             && let Some(wsi) = self.slots.take(id)

@@ -37,7 +37,7 @@ impl SulId {
 /// Whose time has come.
 pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
-    Wsi(WsiId),
+    Wsi(WsiId, Instant),
     Sul(SulId),
 }
 
@@ -93,7 +93,7 @@ impl Timers {
         self.entries.first().filter(|(at, _)| *at <= now)?;
         let (at, entry) = self.entries.pop_first()?;
         Some(match entry {
-            Entry::Wsi(id) => Due::Wsi(id),
+            Entry::Wsi(id) => Due::Wsi(id, at),
             Entry::Sul(call) => Due::Sul(SulId { at, call }),
         })
     }

@@ -24,35 +24,38 @@ impl Cx {
     /// vhost destroyed.
     ///
     /// # Errors
-    /// Whatever is wrong with the configuration, naming the vhost. Nothing is left of it then.
+    /// Whatever is wrong with the configuration, naming the vhost. Nothing is left of it then. [`Error::ContextGoes`] while the context is
+    /// being dropped.
     pub fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
+        if self.going {
+            return Err(Error::ContextGoes);
+        }
         let listen = info.listen.clone();
         let vhost = Vhost::new(info)?;
         let id = VhostId(u32::try_from(self.vhosts.len()).expect("fewer than 2^32 vhosts in a life"));
         self.vhosts.push(Some(vhost));
         if let Err(error) = self.join_listener(id, listen) {
-            self.destroy_vhost(id);
+            self.leave_listener(id);
+            self.vhosts[id.0 as usize] = None;
             return Err(error);
         }
         if self.calling {
             self.deferred.push_back(Deferred::InitProtocols(id));
-        } else {
-            self.init_protocols(id)?;
-            self.run_deferred();
+            return Ok(id);
         }
-        Ok(id)
+        let made = self.init_protocols(id);
+        self.run_deferred();
+        made.map(|()| id)
     }
 
-    /// Closes the vhost's connections, tells its protocols, and lets go of its listen socket.
+    /// Closes the vhost's connections, tells its protocols, and lets go of its listen socket; not for use in callbacks.
     pub(crate) fn destroy_vhost(&mut self, id: VhostId) {
         let Some(vhost) = self.vhost_mut(id).filter(|vhost| !vhost.going) else { return };
         vhost.going = true;
-        let (listener, protocols) = (vhost.listener, vhost.protocols.len());
-        if let Some(listener) = listener {
-            self.leave_listener(listener, id);
-        }
+        let protocols = vhost.protocols.len();
+        self.leave_listener(id);
         for wsi in self.all(|wsi| wsi.vhost == id) {
-            self.close_id(wsi, CloseReason::Refused("its vhost goes".into()));
+            self.close_now(wsi, CloseReason::Refused("its vhost goes".into()));
         }
         // Some are still sending, some were led to another vhost.
         for wsi in self.all(|wsi| wsi.created_on == Some(id)) {
@@ -66,7 +69,6 @@ impl Cx {
         }
         self.timers.cancel_all(id);
         self.vhosts[id.0 as usize] = None;
-        self.run_deferred();
     }
 
     fn all(&self, which: impl Fn(&Wsi) -> bool) -> Vec<WsiId> {
@@ -248,7 +250,8 @@ impl Cx {
     }
 
     /// The last vhost to leave closes the listen sockets; otherwise they go on in the name of the then first one.
-    fn leave_listener(&mut self, listener: ListenerId, id: VhostId) {
+    fn leave_listener(&mut self, id: VhostId) {
+        let Some(listener) = self.vhost_mut(id).and_then(|vhost| vhost.listener.take()) else { return };
         let Some(Some(group)) = self.listeners.get_mut(listener as usize) else { return };
         group.leave(id);
         match group.vhosts.first().copied() {
@@ -269,7 +272,7 @@ impl Cx {
                 }
                 self.listeners[listener as usize] = None;
                 for socket in sockets {
-                    self.close_id(socket, CloseReason::Done);
+                    self.close_now(socket, CloseReason::Done);
                 }
             }
         }

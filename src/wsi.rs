@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::{Registry, Token};
 
@@ -130,8 +130,6 @@ pub struct Wsi {
     pub(crate) deadline: Option<Instant>,
     /// What the timers hold.
     pub(crate) armed: Option<Instant>,
-    /// A relayed pair is closed after this long without a byte either way.
-    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) peer: Peer,
     /// The connection that this one was made for.
     pub(crate) parent: Option<WsiId>,
@@ -218,7 +216,6 @@ impl Wsi {
             sent: 0,
             deadline: None,
             armed: None,
-            idle_timeout: None,
             peer,
             parent: None,
             link: None,

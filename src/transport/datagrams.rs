@@ -60,7 +60,8 @@ impl Datagrams {
         socket.set_nonblocking(true)?;
         let (connected_to, is_ipv6) = (socket.peer_addr().ok(), socket.local_addr()?.is_ipv6());
         let socket = UdpSocket::from_std(socket);
-        Ok(Transport::Udp(Sock::endless(Datagrams { socket, connected_to, is_ipv6, sender: Cell::new(connected_to) })))
+        let sock = Sock::endless(Datagrams { socket, connected_to, is_ipv6, sender: Cell::new(connected_to) });
+        Ok(Transport::Udp(Box::new(sock)))
     }
 
     /// Who sent the datagram that was received last; before the first one, whom the socket is connected to.

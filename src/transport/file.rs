@@ -15,23 +15,19 @@ pub(crate) struct File {
     fd: OwnedFd,
     reads: bool,
     writes: bool,
-    /// Not a regular file, which is always ready, and which epoll therefore refuses.
-    is_polled: bool,
 }
 
 impl File {
     /// Makes a descriptor non-blocking and ready for the loop.
     pub(crate) fn transport(fd: OwnedFd) -> io::Result<Transport> {
-        let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
-        if kind == FileType::Directory {
+        if FileType::from_raw_mode(fstat(&fd)?.st_mode) == FileType::Directory {
             return Err(Errno::ISDIR.into());
         }
         let flags = fcntl_getfl(&fd)?;
         fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
         let access = flags & OFlags::ACCMODE;
-        let is_polled = kind != FileType::RegularFile;
-        let file = File { fd, reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY, is_polled };
-        Ok(Transport::File(if is_polled { Sock::reading_on(file) } else { Sock::always_ready(file) }))
+        let file = File { fd, reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY };
+        Ok(Transport::File(Sock::reading_on(file)))
     }
 
     pub(super) fn writes(&self) -> bool {
@@ -71,23 +67,14 @@ impl AsFd for File {
 
 impl Source for File {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        if !self.is_polled {
-            return Ok(());
-        }
         SourceFd(&self.fd.as_raw_fd()).register(registry, token, interests)
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        if !self.is_polled {
-            return Ok(());
-        }
         SourceFd(&self.fd.as_raw_fd()).reregister(registry, token, interests)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        if !self.is_polled {
-            return Ok(());
-        }
         SourceFd(&self.fd.as_raw_fd()).deregister(registry)
     }
 }

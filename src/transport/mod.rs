@@ -34,7 +34,7 @@ pub(crate) enum Transport {
     Unix(Sock<UnixStream>),
     Tls(Box<Tls>),
     File(Sock<File>),
-    Udp(Sock<Datagrams>),
+    Udp(Box<Sock<Datagrams>>),
 }
 
 /// What kind of thing that is, for roles carry only one.
@@ -86,6 +86,7 @@ impl Transport {
         match self {
             Transport::TcpListener(sock) => sock.register(registry, token, interest),
             Transport::UnixListener(sock) => sock.register(registry, token, interest),
+            Transport::File(sock) => sock.register_or_be_ready(registry, token, interest),
             io => on_stream!(
                 io,
                 sock => sock.register(registry, token, interest),

@@ -56,11 +56,6 @@ impl<S: Source> Sock<S> {
         Sock { read_on: true, endless: true, ..Sock::new(io) }
     }
 
-    /// Of something that never has to be waited for, and of which the poll would not hear.
-    pub(crate) fn always_ready(io: S) -> Self {
-        Sock { readable: true, read_on: true, armed_for_write: true, ..Sock::new(io) }
-    }
-
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable();
@@ -71,6 +66,22 @@ impl<S: Source> Sock<S> {
     pub(super) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         self.armed_for_write = interest.is_writable();
         registry.register(&mut self.io, token, interest)
+    }
+
+    /// The same for what may never have to be waited for, as regular files and /dev/null, and of which epoll(7) says so with EPERM.
+    pub(super) fn register_or_be_ready(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match self.register(registry, token, interest) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                (self.readable, self.read_on, self.armed_for_write) = (true, true, true);
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
