@@ -1,0 +1,209 @@
+//! `READMEs/README.porting.md` and its example: what the page shows is what runs, and its tables name what there is.
+
+mod util;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use util::*;
+
+const PAGE: &str = "READMEs/README.porting.md";
+const EXAMPLE: &str = "minimal-examples/porting/minimal-raw-counter";
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The fenced blocks of a language, in order.
+fn blocks(page: &str, fence: &str) -> Vec<String> {
+    let (mut found, mut block) = (Vec::new(), None::<String>);
+    for line in page.lines() {
+        match &mut block {
+            None if line == format!("```{fence}") => block = Some(String::new()),
+            Some(_) if line == "```" => found.extend(block.take()),
+            Some(text) => *text += &format!("{line}\n"),
+            None => {}
+        }
+    }
+    found
+}
+
+/// What stands between backticks outside of fenced blocks.
+fn code_spans(page: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut text = String::new();
+    for line in page.lines() {
+        fenced ^= line.starts_with("```");
+        if !fenced && !line.starts_with("```") {
+            text += &format!("{line}\n");
+        }
+    }
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c| !is_word(c)).filter(|word| !word.is_empty())
+}
+
+/// The texts of all Rust files below some folders.
+fn sources(folders: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut left: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(fs::read_to_string(path).expect("a text"));
+            }
+        }
+    }
+    found
+}
+
+/// The names that a `pub enum`, a `pub struct` or a `pub trait` declares: variants, fields, constants, methods.
+fn members(source: &str, head: &str) -> Vec<String> {
+    let body = source.split_once(head).unwrap_or_else(|| panic!("there is no {head}")).1;
+    let end = body.find("\n}").or_else(|| body.find("\n    }")).expect("it ends");
+    let is_member = |line: &&str| line.starts_with("    ") && !line.trim_start().starts_with(['/', '#', '}']);
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<&str> = body[..end].lines().filter(is_member).collect();
+    let outermost = lines.iter().map(|line| depth(line)).min().unwrap_or_default();
+    let named = |line: &str| {
+        words(line).find(|word| !["pub", "const", "fn", "type", "crate"].contains(word)).map(str::to_owned)
+    };
+    lines.into_iter().filter(|line| depth(line) == outermost).filter_map(named).collect()
+}
+
+#[test]
+fn the_page_shows_both_programs_word_for_word() {
+    let page = read(PAGE);
+    for (fence, file) in [("c", "main.c"), ("rust", "main.rs")] {
+        let shown = blocks(&page, fence).join("\n");
+        assert!(shown == read(format!("{EXAMPLE}/{file}")), "the ```{fence} blocks of {PAGE} are not {file}");
+    }
+}
+
+#[test]
+fn every_reason_option_and_setting_is_on_the_page() {
+    let named: BTreeSet<String> = code_spans(&read(PAGE)).into_iter().collect();
+    let has = |name: &str| {
+        named.iter().any(|span| span.match_indices(name).any(|(at, _)| !span[at + name.len()..].starts_with(is_word)))
+    };
+    for (file, head, of) in [
+        ("src/reason.rs", "pub enum Reason<'a> {", "Reason"),
+        ("src/reason.rs", "pub enum VhostReason<'a> {", "VhostReason"),
+        ("src/options.rs", "pub struct Options: u32 {", "Options"),
+        ("src/vhost_info.rs", "pub struct VhostInfo {", "VhostInfo"),
+        ("src/context.rs", "pub struct ContextInfo {", "ContextInfo"),
+    ] {
+        let members = members(&read(file), head);
+        assert!(members.len() > 2, "{of}: {members:?}");
+        for member in members {
+            assert!(has(&format!("{of}::{member}")), "{of}::{member} is not in {PAGE}");
+        }
+    }
+}
+
+#[test]
+fn what_the_page_names_exists() {
+    let sources = sources(&["src", "protocols"]);
+    let declares = |source: &str, of: &str| {
+        source.lines().map(str::trim_start).any(|line| {
+            let head =
+                ["impl", "pub struct", "pub enum", "pub trait", "pub mod"].iter().any(|head| line.starts_with(head));
+            head && words(line).any(|word| word == of)
+        })
+    };
+    let has = |source: &str, name: &str| {
+        source.lines().any(|line| {
+            let words: Vec<&str> = words(line).collect();
+            let at = words.iter().position(|word| *word == name);
+            at == Some(0) || at.is_some_and(|at| ["fn", "const", "type", "pub"].contains(&words[at - 1]))
+        })
+    };
+    let (mut checked, mut unknown) = (0, Vec::new());
+    for span in code_spans(&read(PAGE)) {
+        let Some((path, name)) = span.split_once('(').map_or(&*span, |(path, _)| path).rsplit_once("::") else {
+            continue;
+        };
+        let of = words(path).last().unwrap_or_default();
+        if path.starts_with("std") || ["log", "u32"].contains(&of) {
+            continue;
+        }
+        let is_module = of.starts_with(|c: char| c.is_ascii_lowercase());
+        if !sources.iter().any(|source| (is_module || declares(source, of)) && has(source, name)) {
+            unknown.push(span.clone());
+        }
+        checked += 1;
+    }
+    assert!(unknown.is_empty(), "{PAGE} names what there is not: {unknown:?}");
+    assert!(checked > 100, "only {checked} names were found");
+}
+
+#[test]
+fn what_the_sources_call_by_its_name_in_lws_is_on_the_page() {
+    let page = read(PAGE);
+    let named: BTreeSet<&str> = words(&page).collect();
+    let is_lws = |word: &&str| {
+        word.starts_with("lws_") || word.starts_with("LWS_CALLBACK_") || word.starts_with("LWS_SERVER_OPTION_")
+    };
+    let sources = sources(&["src", "protocols"]);
+    let comments =
+        sources.iter().flat_map(|source| source.lines()).map(str::trim_start).filter(|line| line.starts_with("///"));
+    let in_sources: BTreeSet<&str> =
+        comments.flat_map(words).filter(is_lws).filter(|name| !name.ends_with('_')).collect();
+    let missing: Vec<_> = in_sources.difference(&named).collect();
+    assert!(missing.is_empty(), "the sources name these of lws, and {PAGE} does not: {missing:?}");
+}
+
+/// Reads lines until it is that one. The timer may repeat any of them.
+#[track_caller]
+fn wait_for_line(client: &mut impl Read, want: &str) {
+    let mut line = String::new();
+    while line != want {
+        line.clear();
+        while !line.ends_with('\n') {
+            line.push(char::from(read_exactly(client, 1)[0]));
+        }
+        line.pop();
+    }
+}
+
+#[test]
+fn the_example_counts_the_lines_of_each_client_and_of_all() {
+    let program = Program::start("minimal-raw-counter", &["--port", "0"]);
+    let mut one = connect(program.port());
+    wait_for_line(&mut one, "0 of 0 lines");
+    send(&mut one, b"one\ntwo\n");
+    wait_for_line(&mut one, "2 of 2 lines");
+    let mut other = connect(program.port());
+    wait_for_line(&mut other, "0 of 2 lines");
+    // The fifth line is a client's last, and is answered.
+    send(&mut other, b"1\n2\n3\n4\n5\n");
+    wait_for_line(&mut other, "5 of 7 lines");
+    assert_eq!(read_to_end(&mut other), b"");
+    // The timer tells who has nothing to say.
+    wait_for_line(&mut one, "2 of 7 lines");
+    program.wait_for_log("1 clients, 7 lines");
+    program.stop();
+}
+
+#[test]
+fn the_example_tells_its_switches_and_refuses_others() {
+    let example = program::example("minimal-raw-counter");
+    let help = String::from_utf8(succeed(Command::new(&example).arg("--help"))).expect("a text");
+    assert!(help.contains("--port") && help.contains("-d"), "{help}");
+    let refused = finish(Command::new(&example).arg("--no-such-switch"));
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-switch"));
+}
