@@ -96,6 +96,7 @@ pub use pvo::{Pvo, PvoError};
 pub use reason::{HttpRequest, Reason, VhostReason};
 pub use retry::Retry;
 pub use ring::Ring;
+pub use role::CloseReason;
 pub use timers::SulId;
 pub use tls::{ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsError, TlsInfo, TlsSettings};
 pub use vhost::{Vhost, VhostId};

@@ -79,7 +79,8 @@ pub enum Reason<'a> {
     // -- any role that a protocol is bound in
     /// The time that [`Wsi::set_timer`] gave has passed (`LWS_CALLBACK_TIMER`).
     Timer,
-    /// A connection whose parent this one is has closed (`LWS_CALLBACK_CHILD_CLOSING`).
+    /// A connection whose parent this one is has closed (`LWS_CALLBACK_CHILD_CLOSING`). A parent that is still being connected has no
+    /// protocol that could hear it; what is left is in [`Wsi::children`].
     ChildClosing(WsiId),
     /// [`Cx::callback_all_protocol`](crate::Cx::callback_all_protocol) was called with this number (`LWS_CALLBACK_USER` and above).
     User(u32),

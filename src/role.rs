@@ -82,7 +82,8 @@ pub(crate) enum Next {
 
 /// Why a connection ends. It decides how: gently (what is queued is sent first) or at once.
 #[derive(Debug)]
-pub(crate) enum CloseReason {
+#[non_exhaustive]
+pub enum CloseReason {
     /// Everything is said.
     Done,
     /// Everything is handed to the system, and too much for it to be with the peer already.

@@ -103,7 +103,7 @@ impl Cx {
         let next = match mem::replace(&mut wsi.doing, Doing::Lent) {
             Doing::Starting(first) => self.introduce(&mut wsi, first),
             Doing::Role(role) => self.role_turn(&mut wsi, role, turn),
-            Doing::Lent => Next::Stay,
+            Doing::Lent | Doing::Closing(_) => Next::Stay,
         };
         self.settle(wsi, next);
     }
@@ -189,9 +189,14 @@ impl Cx {
 
     /// The role's last words. What becomes of the connection then: `None` is nothing, it can be freed.
     fn end(&mut self, wsi: &mut Wsi, reason: CloseReason) -> Option<Binding> {
-        if let Doing::Role(mut role) = mem::replace(&mut wsi.doing, Doing::Lent) {
+        let was = mem::replace(&mut wsi.doing, Doing::Closing(reason));
+        if let Doing::Role(mut role) = was {
             role.on_close(wsi, self);
         }
+        let reason = match mem::replace(&mut wsi.doing, Doing::Lent) {
+            Doing::Closing(reason) => reason,
+            _ => CloseReason::Done,
+        };
         match reason {
             CloseReason::Drained => {}
             CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),

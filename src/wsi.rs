@@ -17,7 +17,7 @@ use crate::attached::Attached;
 use crate::buf::Buf;
 use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::limits;
-use crate::role::{Binding, Role};
+use crate::role::{Binding, CloseReason, Role};
 use crate::tls::PeerCert;
 use crate::transport::{Medium, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
@@ -98,6 +98,9 @@ pub enum WriteError {
         /// The role it is in.
         role: &'static str,
     },
+    /// [`Wsi::shutdown_write`] was called before.
+    #[error("the end of what is sent was said before")]
+    Finished,
     /// The UDP socket is not connected, and has not received a datagram that this would be the answer to.
     #[error("there is nobody to send the datagram to; name an address with write_to")]
     NoPeer,
@@ -163,6 +166,8 @@ pub(crate) enum Doing {
     Role(Box<dyn Role>),
     /// In use: its connection is being serviced.
     Lent,
+    /// It says its last words.
+    Closing(CloseReason),
 }
 
 /// Requests that wait for a role to come to them.
@@ -294,7 +299,7 @@ impl Wsi {
         if data.len() > limits::DATAGRAM {
             return Err(WriteError::TooLong { len: data.len() });
         }
-        self.check_room(datagrams::HEAD + data.len())?;
+        self.check_room(data.len())?;
         datagrams::queue(&mut self.tx, to, data);
         Ok(())
     }
@@ -304,14 +309,16 @@ impl Wsi {
             return Err(WriteError::WrongRole { role: self.role_name });
         }
         match self.tx_room() {
+            _ if self.flags.fin => Err(WriteError::Finished),
             room if len > room => Err(WriteError::Full { room }),
             _ => Ok(()),
         }
     }
 
-    /// Bytes that [`Wsi::write`] takes now.
+    /// Bytes that [`Wsi::write`] takes now; of a UDP socket, as one datagram, if it is no more than one holds.
     pub fn tx_room(&self) -> usize {
-        limits::TX.saturating_sub(self.tx.len())
+        let head = if self.io.medium() == Medium::Datagrams { datagrams::HEAD } else { 0 };
+        limits::TX.saturating_sub(self.tx.len() + head)
     }
 
     /// Asks for a `RawWriteable` as soon as everything queued has been sent (`lws_callback_on_writable`).
@@ -342,6 +349,27 @@ impl Wsi {
             self.asked = Some(Box::new(asked));
         } else {
             log::warn!("wsi {}: what is asked of role {role} does nothing in role {}", self.id, self.role_name);
+        }
+    }
+
+    /// Sends the end behind everything queued (a FIN, over TLS a close_notify before it), and goes on receiving until the peer ends too. More
+    /// can then not be written. In lws there is only `shutdown` on the socket.
+    ///
+    /// # Errors
+    /// [`WriteError::WrongRole`] outside the raw roles.
+    pub fn shutdown_write(&mut self) -> Result<(), WriteError> {
+        if !self.flags.raw_tx {
+            return Err(WriteError::WrongRole { role: self.role_name });
+        }
+        self.flags.fin = true;
+        Ok(())
+    }
+
+    /// Why the connection ends, in the callbacks that say so (`RawClose` and what follows it); `None` before.
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        match &self.doing {
+            Doing::Closing(reason) => Some(reason),
+            _ => None,
         }
     }
 

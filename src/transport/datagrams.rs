@@ -111,7 +111,12 @@ impl Write for &Datagrams {
     fn write(&mut self, queued: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while let Some((to, data, len)) = first(&queued[taken..]) {
-            match self.send(data, to) {
+            let sent = match self.send(data, to) {
+                // Said of one before, and this one was not sent for it.
+                Err(error) if is_of_one_datagram(&error) => self.send(data, to),
+                result => result,
+            };
+            match sent {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock && taken == 0 => return Err(error),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

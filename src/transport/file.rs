@@ -30,6 +30,10 @@ impl File {
         Ok(Transport::File(Sock::reading_on(file)))
     }
 
+    pub(super) fn reads(&self) -> bool {
+        self.reads
+    }
+
     pub(super) fn writes(&self) -> bool {
         self.writes
     }

@@ -86,7 +86,10 @@ impl Transport {
         match self {
             Transport::TcpListener(sock) => sock.register(registry, token, interest),
             Transport::UnixListener(sock) => sock.register(registry, token, interest),
-            Transport::File(sock) => sock.register_or_be_ready(registry, token, interest),
+            Transport::File(sock) => {
+                let reads = sock.io.reads();
+                sock.register_or_be_ready(registry, token, interest, reads)
+            }
             io => on_stream!(
                 io,
                 sock => sock.register(registry, token, interest),

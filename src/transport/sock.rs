@@ -27,6 +27,8 @@ pub(crate) struct Sock<S> {
     pub(super) eof: bool,
     /// A write has failed; further ones go nowhere.
     write_failed: bool,
+    /// The poll does not know it: a short write is to be followed by another one, which says why.
+    unpolled: bool,
     armed_for_write: bool,
 }
 
@@ -42,6 +44,7 @@ impl<S: Source> Sock<S> {
             dead: false,
             eof: false,
             write_failed: false,
+            unpolled: false,
             armed_for_write: false,
         }
     }
@@ -58,7 +61,7 @@ impl<S: Source> Sock<S> {
 
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.writable |= event.is_writable();
+        self.writable |= event.is_writable() || event.is_error();
         self.read_on |= event.is_read_closed() || event.is_priority();
         self.dead |= event.is_error() && !self.endless;
     }
@@ -74,10 +77,11 @@ impl<S: Source> Sock<S> {
         registry: &Registry,
         token: Token,
         interest: Interest,
+        reads: bool,
     ) -> io::Result<()> {
         match self.register(registry, token, interest) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                (self.readable, self.read_on, self.armed_for_write) = (true, true, true);
+                (self.unpolled, self.readable, self.read_on, self.armed_for_write) = (true, reads, true, true);
                 Ok(())
             }
             result => result,
@@ -144,7 +148,7 @@ where
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
         match result {
             Ok(n) => {
-                self.writable = n == wanted;
+                self.writable = n == wanted || self.unpolled;
                 Ok(n)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
