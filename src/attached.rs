@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cx::Cx;
-use crate::deferred::Deferred;
+use crate::deferred::Broadcast;
 use crate::wsi::{Peer, Wsi, WsiId};
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Wsi {
             _ => None,
         };
         if known.and_then(|ip| cx.peer_names.ask(self.id, ip).ok()).is_none() {
-            cx.deferred.push_back(Deferred::NoPeerName(self.id));
+            cx.broadcasts.push_back(Broadcast::NoPeerName(self.id));
         }
     }
 

@@ -26,15 +26,15 @@ pub(crate) enum Deferred {
         parent: WsiId,
         child: WsiId,
     },
-    /// Its peer has no address whose name could be looked up.
-    NoPeerName(WsiId),
     InitProtocols(VhostId),
     DestroyVhost(VhostId),
 }
 
-/// Who hears `User`, in a step of the loop's turn, so that protocols that keep telling each other starve nobody.
+/// Who hears what, in a step of the loop's turn, so that protocols that keep telling each other starve nobody.
 pub(crate) enum Broadcast {
     Wsi(WsiId, ProtocolIndex, u32),
+    /// Its peer has no address whose name could be looked up.
+    NoPeerName(WsiId),
     Vhost(VhostId, ProtocolIndex, u32),
 }
 
@@ -115,7 +115,6 @@ impl Cx {
             Deferred::Close(id, why) => self.close_now(id, CloseReason::Refused(why.into())),
             Deferred::Child { parent, child } => self.add_child(parent, child),
             Deferred::ChildClosing { parent, child } => self.remove_child(parent, child),
-            Deferred::NoPeerName(id) => self.hear(id, Reason::PeerName(None)),
             Deferred::InitProtocols(id) => self.init_vhost_later(id),
             Deferred::DestroyVhost(id) => self.destroy_vhost(id),
         }
@@ -130,6 +129,7 @@ impl Cx {
                         self.hear(id, Reason::User(n));
                     }
                 }
+                Some(Broadcast::NoPeerName(id)) => self.hear(id, Reason::PeerName(None)),
                 Some(Broadcast::Vhost(vhost, protocol, n)) => {
                     protocol::tell_vhost(self, vhost, protocol, VhostReason::User(n));
                 }
