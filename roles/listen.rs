@@ -44,7 +44,7 @@ struct Listening {
 impl Role for Listening {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         if wsi.deadline.is_some() {
-            return Next::Stay;
+            return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
         }
         let Some(first) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         for _ in 0..limits::ACCEPT_BATCH {
@@ -62,6 +62,7 @@ impl Role for Listening {
                         log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
                     }
                 }
+                Ok(None) if cx.deprecated => return Next::Close(CloseReason::Done),
                 Ok(None) => return Next::Stay,
                 // The one that was next in line has gone already.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}

@@ -14,6 +14,7 @@ use signal_hook_mio::v1_0::Signals;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::listen_sockets::ListenSockets;
 use crate::logger::NOTICE;
 use crate::reason::Reason;
 use crate::vhost::VhostId;
@@ -90,6 +91,13 @@ impl Context {
     /// As there.
     pub fn create_vhost(&mut self, info: VhostInfo) -> Result<VhostId> {
         self.cx().create_vhost(info)
+    }
+
+    /// Hands sockets over to the vhosts that are made from now on and listen on the same.
+    pub fn use_listen_sockets(&mut self, sockets: ListenSockets) {
+        if sockets.fds().next().is_some() {
+            self.cx.handed.push(sockets);
+        }
     }
 
     /// Closes a vhost's connections, tells its protocols, and frees it (`lws_vhost_destroy`).

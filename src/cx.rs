@@ -20,6 +20,7 @@ use crate::deferred::{Broadcast, Deferred};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
+use crate::listen_sockets::ListenSockets;
 use crate::protocol::Protocol;
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
@@ -54,6 +55,10 @@ pub struct Cx {
     pub(crate) calling: bool,
     /// The context is being dropped.
     pub(crate) going: bool,
+    /// It serves no new connections.
+    pub(crate) deprecated: bool,
+    /// Listen sockets for vhosts that are still to be made.
+    pub(crate) handed: Vec<ListenSockets>,
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
     /// Who is to hear `User` in its turn.
@@ -87,6 +92,8 @@ impl Cx {
             run: VecDeque::new(),
             calling: false,
             going: false,
+            deprecated: false,
+            handed: Vec::new(),
             deferred: VecDeque::new(),
             broadcasts: VecDeque::new(),
             timers: Timers::default(),
@@ -177,6 +184,13 @@ impl Cx {
     /// A handle by which other threads reach the loop.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// Serves no new connections and lets those that are there finish: what waits at the listen sockets is still accepted, then they are
+    /// closed; responses end their http connections, idle ones go with their keep-alive time (`lws_context_deprecate`).
+    /// [`wsi_count`](Cx::wsi_count) says how many are left.
+    pub fn deprecate_later(&mut self) {
+        self.deferred.push_back(Deferred::Deprecate);
     }
 
     /// Ends [`Context::run`](crate::Context::run) after this turn (`lws_default_loop_exit`).

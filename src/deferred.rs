@@ -28,6 +28,7 @@ pub(crate) enum Deferred {
     },
     InitProtocols(VhostId),
     DestroyVhost(VhostId),
+    Deprecate,
 }
 
 /// Who hears what, in a step of the loop's turn, so that protocols that keep telling each other starve nobody.
@@ -117,6 +118,7 @@ impl Cx {
             Deferred::ChildClosing { parent, child } => self.remove_child(parent, child),
             Deferred::InitProtocols(id) => self.init_vhost_later(id),
             Deferred::DestroyVhost(id) => self.destroy_vhost(id),
+            Deferred::Deprecate => self.deprecate(),
         }
     }
 

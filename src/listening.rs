@@ -12,6 +12,7 @@ use mio::net::{TcpListener, UnixListener};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::limits;
+use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
 use crate::vhost_info::Listen;
@@ -54,23 +55,49 @@ pub(crate) enum ListenError {
 
 /// Binds every address that `listen` means.
 pub(crate) fn listen(listen: &Listen, options: Options, backlog: u32) -> Result<Vec<Bound>, ListenError> {
+    let sockets = sockets(listen, options, backlog, ReusePort::No)?;
+    let wrap = |(socket, address)| bound(socket).map_err(|source| ListenError::System { address, source });
+    sockets.into_iter().map(wrap).collect()
+}
+
+/// The sockets of every address that `listen` means, each with its name.
+pub(crate) fn sockets(
+    listen: &Listen,
+    options: Options,
+    backlog: u32,
+    reuse_port: ReusePort,
+) -> Result<Vec<(Socket, String)>, ListenError> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     match listen {
         Listen::None => Ok(Vec::new()),
         Listen::Unix { path, mode } => Ok(vec![bind_unix(path, *mode, backlog)?]),
         Listen::Tcp { port, interface } => {
             let addresses = addresses(interface.as_deref(), *port, options)?;
+            let how = TcpHow { all: interface.is_none(), options, backlog, reuse_port };
             // Port 0 is chosen once, and shared by all addresses of the interface.
-            let mut bound: Vec<Bound> = Vec::new();
+            let (mut bound, mut port) = (Vec::new(), *port);
             for mut address in addresses {
-                if let (0, Some(BoundAddress::Tcp(first))) = (*port, bound.first().map(|bound| &bound.address)) {
-                    address.set_port(first.port());
-                }
-                bound.push(bind_tcp(address, interface.is_none(), options, backlog)?);
+                address.set_port(port);
+                let socket = bind_tcp(address, &how)?;
+                port = socket.0.local_addr().ok().and_then(|at| at.as_socket()).map_or(port, |at| at.port());
+                bound.push(socket);
             }
             Ok(bound)
         }
     }
+}
+
+/// Makes a listen socket one for the loop.
+pub(crate) fn bound(socket: Socket) -> io::Result<Bound> {
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    if let Some(address) = address.as_socket() {
+        let io = Transport::TcpListener(Sock::new(TcpListener::from_std(socket.into())));
+        return Ok(Bound { io, address: BoundAddress::Tcp(address) });
+    }
+    let path = address.as_pathname().map(|path| path.display().to_string()).unwrap_or_default();
+    let io = Transport::UnixListener(Sock::new(UnixListener::from_std(socket.into())));
+    Ok(Bound { io, address: BoundAddress::Unix(path) })
 }
 
 fn addresses(interface: Option<&str>, port: u16, options: Options) -> Result<Vec<SocketAddr>, ListenError> {
@@ -112,29 +139,47 @@ fn has_ipv6() -> bool {
     Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
 }
 
-fn bind_tcp(address: SocketAddr, all: bool, options: Options, backlog: i32) -> Result<Bound, ListenError> {
-    let bind = || -> io::Result<Bound> {
+struct TcpHow {
+    /// Every address of the machine.
+    all: bool,
+    options: Options,
+    backlog: i32,
+    reuse_port: ReusePort,
+}
+
+fn bind_tcp(address: SocketAddr, how: &TcpHow) -> Result<(Socket, String), ListenError> {
+    let prepare = || -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
         // A restart need not wait for the connections of its predecessor to leave TIME_WAIT.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            socket.set_only_v6(!all || options.contains(Options::IPV6_V6ONLY))?;
+            socket.set_only_v6(!how.all || how.options.contains(Options::IPV6_V6ONLY))?;
         }
+        Ok(socket)
+    };
+    let bind = || -> io::Result<Socket> {
+        if how.reuse_port == ReusePort::First {
+            // One that may share finds nobody in its way who may share too.
+            prepare()?.bind(&address.into())?;
+        }
+        let socket = prepare()?;
+        socket.set_reuse_port(how.reuse_port != ReusePort::No)?;
+        socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         socket.set_tcp_keepalive(&keepalive())?;
         socket.bind(&address.into())?;
-        socket.listen(backlog)?;
-        let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-        let listener = TcpListener::from_std(socket.into());
-        Ok(Bound { io: Transport::TcpListener(Sock::new(listener)), address: BoundAddress::Tcp(bound) })
+        socket.listen(how.backlog)?;
+        Ok(socket)
     };
-    bind().map_err(|source| listen_error(address.to_string(), source))
+    let name = address.to_string();
+    match bind() {
+        Ok(socket) => Ok((socket, name)),
+        Err(source) => Err(listen_error(name, source)),
+    }
 }
 
-fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<Bound, ListenError> {
-    let name = path.display().to_string();
-    let bind = || -> io::Result<Bound> {
+fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<(Socket, String), ListenError> {
+    let bind = || -> io::Result<Socket> {
         let address = unix_address(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -148,10 +193,13 @@ fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<Bound, List
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         }
         socket.listen(backlog)?;
-        let listener = UnixListener::from_std(socket.into());
-        Ok(Bound { io: Transport::UnixListener(Sock::new(listener)), address: BoundAddress::Unix(name.clone()) })
+        Ok(socket)
     };
-    bind().map_err(|source| listen_error(format!("unix:{name}"), source))
+    let name = format!("unix:{}", path.display());
+    match bind() {
+        Ok(socket) => Ok((socket, name)),
+        Err(source) => Err(listen_error(name, source)),
+    }
 }
 
 /// A socket file that nobody listens on was left behind by a program that was killed.

@@ -220,21 +220,40 @@ impl Cx {
         }
     }
 
-    /// Binds what the group stands for, and gives each socket a connection in role listen.
+    /// Binds what the group stands for, or takes the sockets that were handed over for it, and gives each a connection in role listen.
     pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
         let Some(group) = self.group(listener) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
-        for bound in listening::listen(&group.listen, first.options(), first.backlog)? {
+        let (listen, options, backlog) = (group.listen.clone(), first.options(), first.backlog);
+        let handed = self.handed.iter().position(|sockets| *sockets.listen() == listen);
+        let is_ours = handed.is_none();
+        let bound = match handed.map(|index| self.handed.swap_remove(index)) {
+            None => listening::listen(&listen, options, backlog)?,
+            Some(sockets) => {
+                sockets.into_bound().map_err(|source| ListenError::System { address: listen.to_string(), source })?
+            }
+        };
+        for bound in bound {
             let address = bound.address.to_string();
             self.add_listen_wsi(listener, bound.io)
                 .map_err(|error| ListenError::System { address, source: std::io::Error::other(error) })?;
             let Some(Some(group)) = self.listeners.get_mut(listener as usize) else { continue };
             match bound.address {
                 BoundAddress::Tcp(address) => group.bound.push(address),
-                BoundAddress::Unix(path) => group.unix_file = listening::file_id(Path::new(&path)),
+                // The file of a socket that was handed over is somebody else's to remove.
+                BoundAddress::Unix(path) if is_ours => group.unix_file = listening::file_id(Path::new(&path)),
+                BoundAddress::Unix(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Serves no new connections: listen sockets are closed once nobody waits at them.
+    pub(crate) fn deprecate(&mut self) {
+        self.deprecated = true;
+        for wsi in self.all(|wsi| wsi.origin == Origin::Listening) {
+            self.wake(wsi);
+        }
     }
 
     fn add_listen_wsi(&mut self, listener: ListenerId, io: Transport) -> Result<()> {

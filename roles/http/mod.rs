@@ -197,7 +197,9 @@ impl Connection {
             false => Answer::to(wsi, cx, head),
         };
         let then = match head.body {
-            Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects => Then::NextRequest,
+            Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects && !cx.deprecated => {
+                Then::NextRequest
+            }
             Body::None | Body::Length(0) => Then::Close,
             Body::Length(_) | Body::Chunked => Then::CloseUnread,
         };
