@@ -209,7 +209,7 @@ impl Cx {
     pub fn set_timer(&mut self, id: WsiId, after: Duration) {
         let at = self.later(after);
         if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.attached().timer = at;
+            wsi.set_timer_at(at);
             self.timers.arm(wsi);
         }
     }
@@ -218,7 +218,7 @@ impl Cx {
     pub fn set_timeout(&mut self, id: WsiId, after: Duration) {
         let at = self.later(after);
         if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.attached().timeout = at;
+            wsi.set_timeout_at(at);
             self.timers.arm(wsi);
         }
     }
