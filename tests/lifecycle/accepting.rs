@@ -1,11 +1,13 @@
 //! Roles listen and first-packet: accepted, and not yet bound to a protocol.
 
+use std::net::TcpListener;
+
 use rlws::{Listen, Verdict, VhostInfo};
 
 use super::Scenario;
 use super::stage::*;
 use super::util::http::request;
-use super::util::{half_close, read_until_closed, reset, send};
+use super::util::{connect_to, half_close, read_until_closed, reset, send};
 
 const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
@@ -74,6 +76,16 @@ pub const LISTEN: &[Scenario] = &[
         let play = stage.start();
         let mut peer = play.connect();
         read_until_closed(&mut peer);
+        play.end(peer).with_filter()
+    }),
+    ("`adopt_accepted`, with bytes that somebody has read; then the peer leaves", || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let peer = connect_to(&listener.local_addr().expect("an address").to_string());
+        let (theirs, _) = listener.accept().expect("accept");
+        let play = Stage::of(listening(APPLY)).start();
+        let vhost = play.vhost(0);
+        play.ask(move |context| context.cx().adopt_accepted(theirs, vhost, b"hello").expect("adopt_accepted"));
+        play.hears("RawRx");
         play.end(peer).with_filter()
     }),
     ("`WsiCreate` asks for `destroy_vhost_later`", || {

@@ -54,6 +54,13 @@ pub const RAW_SKT: &[Scenario] = &[
         play.close_later(0);
         play.end(()).each()
     }),
+    ("connected: `shutdown_write`, and behind it comes the answer and the peer's end", || {
+        let onward = Onward::answers_after_eof(b"answer".to_vec());
+        let act = doing(|wsi, _| wsi.shutdown_write().expect("a raw role"));
+        let play = Stage::of(home()).on("RawConnected", act).start();
+        play.client(&onward.target());
+        play.end(()).each()
+    }),
     ("connected: the peer leaves before a byte", || {
         let (onward, play) = (Onward::serve(|_, _| ()), Stage::of(home()).start());
         play.client(&onward.target());

@@ -31,6 +31,16 @@ pub const ACCEPTED: &[Scenario] = &[
         assert_eq!(read_until_closed(&mut peer).0, b"answer");
         play.end(peer).each()
     }),
+    ("`RawRx` calls `shutdown_write`; the peer goes on, then leaves", || {
+        let act = doing(|wsi, _| wsi.shutdown_write().expect("a raw role"));
+        let play = Stage::of(listening(APPLY)).once("RawRx", act).start();
+        let mut peer = play.connect();
+        send(&mut peer, b"hello");
+        assert_eq!(read_until_closed(&mut peer).0, b"");
+        send(&mut peer, b"and more");
+        play.hears_times("RawRx", 2);
+        play.end(peer).each()
+    }),
     ("`callback_on_writable`, then the peer leaves", || {
         let play = Stage::of(listening(APPLY)).on("RawAdopt", doing(|wsi, _| wsi.callback_on_writable())).start();
         let peer = play.connect();
@@ -236,6 +246,14 @@ pub const ADOPTED: &[Scenario] = &[
         play.hears("RawRx");
         play.end(peer).each()
     }),
+    ("adopted with a `readbuf`: its bytes come, then the peer leaves", || {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        let play = Stage::of(home()).start();
+        let info = AdoptInfo::new(play.vhost(0), BOUND).readbuf(b"hello".to_vec());
+        play.ask(move |context| context.cx().adopt_unix(theirs, info).expect("adopt_unix"));
+        play.hears("RawRx");
+        play.end(ours).each()
+    }),
     ("adopted: a unix socket's peer has no name, then it leaves", || {
         let play = Stage::of(home()).on("RawAdopt", doing(|wsi, cx| wsi.ask_peer_name(cx))).start();
         let peer = adopt(&play);
@@ -266,14 +284,14 @@ pub const ADOPTED: &[Scenario] = &[
     }),
     ("adopted: `close_later` before its first turn", || {
         let play = Stage::of(home()).start();
-        let (_ours, theirs) = UnixStream::pair().expect("socketpair");
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
         let info = AdoptInfo::new(play.vhost(0), BOUND);
         play.ask(move |context| {
             let id = context.cx().adopt_unix(theirs, info).expect("adopt_unix");
             context.cx().close_later(id);
         });
         play.hears("RawClose");
-        play.end(_ours).each()
+        play.end(ours).each()
     }),
     ("adopted: its vhost is destroyed before its first turn", || {
         let play = Stage::of(home()).start();

@@ -382,8 +382,12 @@ impl Heard {
         Heard { events, connections }
     }
 
-    /// What was heard of each connection.
+    /// What was heard of each connection. That those who came by a listener were asked about is taken as read.
+    #[track_caller]
     pub fn each(&self) -> Vec<Vec<Step>> {
+        for events in &self.connections {
+            invariants::accepted_after_the_filter(events, &self.events);
+        }
         self.connections.iter().map(|events| steps(events)).collect()
     }
 

@@ -1,8 +1,9 @@
 //! The life of a vhost: what its two protocols hear, in the hands of a scenario that turns the loop itself.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use rlws::{ConnectInfo, Context, SulId, Target, Verdict, VhostId, VhostInfo};
+use rlws::{ConnectInfo, Context, Listen, SulId, Target, Verdict, VhostId, VhostInfo};
 
 use super::Scenario;
 use super::page::Step;
@@ -196,6 +197,23 @@ pub const ROWS: &[Scenario] = &[
             Verdict::Continue
         };
         play(Stage::of(home()).on("ProtocolDestroy", act), |context, vhost| context.destroy_vhost(vhost))
+    }),
+    ("the context ends, and `ProtocolDestroy` makes a vhost, which is refused", || {
+        let act = |hand: &mut Hand<'_>| {
+            hand.cx.create_vhost(named("new")).expect_err("the context goes");
+            Verdict::Continue
+        };
+        play(Stage::of(home()).on("ProtocolDestroy", act), |_, _| ())
+    }),
+    ("a callback makes one whose address is taken, which is an error at once", || {
+        let act = |hand: &mut Hand<'_>| {
+            let taken = TcpListener::bind("127.0.0.1:0").expect("bind");
+            let port = taken.local_addr().expect("an address").port();
+            let info = VhostInfo { listen: Listen::on("127.0.0.1", port), ..named("new") };
+            hand.cx.create_vhost(info).expect_err("it is taken");
+            Verdict::Continue
+        };
+        play(Stage::of(home()).once("EventWaitCancelled", act), |context, _| context.waker().wake())
     }),
 ];
 
