@@ -121,15 +121,15 @@ impl Context {
         Ok(())
     }
 
-    /// Services until [`Waker::stop`], or a signal of [`Context::stop_on_signals`].
+    /// Services until [`Waker::stop`], [`Cx::stop`], or a signal of [`Context::stop_on_signals`].
     ///
     /// # Errors
-    /// As [`Context::service`].
+    /// As [`Context::service`], and [`Error::Stopped`] after [`Cx::stop_with`].
     pub fn run(&mut self) -> Result<()> {
         while !self.cx.waker.shared.stop.swap(false, Ordering::AcqRel) {
             self.service(None)?;
         }
-        Ok(())
+        self.cx.failure.take().map_or(Ok(()), |why| Err(Error::Stopped(why)))
     }
 
     /// How long it takes at most until there is something to do without an event; `None`: for ever. With [`AsRawFd`], which becomes readable when

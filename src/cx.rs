@@ -17,10 +17,10 @@ use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::deferred::{Broadcast, Deferred};
-use crate::error::{Error, Result};
+use crate::error::{Error, InitError, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
@@ -40,7 +40,7 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
 ///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
 ///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
-/// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop).
+/// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop), [`stop_with`](Cx::stop_with).
 pub struct Cx {
     pub(crate) registry: Registry,
     pub(crate) info: ContextInfo,
@@ -62,6 +62,8 @@ pub struct Cx {
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
     user: Option<Rc<dyn Any>>,
+    /// Why the loop ends, where it is not in order.
+    pub(crate) failure: Option<InitError>,
     pub(crate) waker: Waker,
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
@@ -93,6 +95,7 @@ impl Cx {
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
             user: None,
+            failure: None,
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
@@ -182,6 +185,13 @@ impl Cx {
     /// Ends [`Context::run`](crate::Context::run) after this turn (`lws_default_loop_exit`).
     pub fn stop(&self) {
         self.waker.stop();
+    }
+
+    /// The same, and has [`Context::run`](crate::Context::run) return an error. The verdict closes the connection in hand.
+    pub fn stop_with(&mut self, why: impl Into<InitError>) -> Verdict {
+        self.failure.get_or_insert(why.into());
+        self.stop();
+        Verdict::Close
     }
 
     /// What was hung on the context, if it is a `T` (`lws_context_user`).

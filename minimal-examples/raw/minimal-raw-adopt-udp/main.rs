@@ -1,9 +1,5 @@
 //! Binds a UDP socket by itself, has it adopted, and sends each datagram back to who sent it.
 
-#[path = "../hexdump.rs"]
-mod hexdump;
-
-use hexdump::hexdump;
 use lexopt::prelude::*;
 use rlws::{AdoptInfo, Call, Context, ContextInfo, InitError, Protocol, ProtocolTable, Pvo};
 use rlws::{Reason, Verdict, VhostCall, VhostInfo, logger};
@@ -34,7 +30,7 @@ impl Protocol for UdpEcho {
             Reason::RawAdopt => log::info!("RawAdopt"),
             Reason::RawRx(data) => {
                 log::info!("RawRx ({}) from {}", data.len(), wsi.peer());
-                hexdump(data);
+                logger::hexdump(data).for_each(|line| log::info!("{line}"));
                 // No more is received before this is sent, so there is always room for it.
                 if let Err(error) = wsi.write(data) {
                     log::warn!("{}: {error}", wsi.peer());

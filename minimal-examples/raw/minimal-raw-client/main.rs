@@ -31,16 +31,6 @@ struct Client {
     stdin_has_ended: bool,
     /// What was read from stdin, which then rests until this is sent.
     waiting: Vec<u8>,
-    /// Why it comes to nothing, for main to say.
-    failure: Option<String>,
-}
-
-impl Client {
-    fn fail(&mut self, cx: &Cx, why: impl ToString) -> Verdict {
-        self.failure = Some(why.to_string());
-        cx.stop();
-        Verdict::Close
-    }
 }
 
 impl Protocol for RawClient {
@@ -59,28 +49,28 @@ impl Protocol for RawClient {
         let retry = Retry { conceal: pvo.parse("retries")?.unwrap_or(5), ..Default::default() };
         let patience = Duration::from_millis(pvo.parse("patience-ms")?.unwrap_or(1000));
         cx.client_connect(connect.clone())?;
-        Ok(Client { connect, retry, tries: 0, patience, stdin_has_ended: false, waiting: Vec::new(), failure: None })
+        Ok(Client { connect, retry, tries: 0, patience, stdin_has_ended: false, waiting: Vec::new() })
     }
 
     fn callback(Call { wsi, cx, vhd, .. }: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         match reason {
             // -- the server
             Reason::ClientConnectionError(why) => {
-                let Some(wait) = vhd.retry.delay(&mut vhd.tries) else { return vhd.fail(cx, why) };
+                let Some(wait) = vhd.retry.delay(&mut vhd.tries) else { return cx.stop_with(why) };
                 log::info!("trying again in {wait:.1?}");
                 if let Err(error) = cx.schedule(wsi.vhost(), Self::NAME, wait) {
-                    return vhd.fail(cx, error);
+                    return cx.stop_with(error);
                 }
             }
             Reason::RawConnected => {
                 log::info!("connected to {}", wsi.peer());
                 if let Err(error) = adopt_stdin(wsi, cx) {
-                    return vhd.fail(cx, format!("stdin: {error}"));
+                    return cx.stop_with(format!("stdin: {error}"));
                 }
             }
             Reason::RawRx(data) => {
                 if let Err(error) = stdout().write_all(data).and_then(|()| stdout().flush()) {
-                    return vhd.fail(cx, format!("stdout: {error}"));
+                    return cx.stop_with(format!("stdout: {error}"));
                 }
                 if vhd.stdin_has_ended {
                     wsi.set_timer(cx, vhd.patience);
@@ -88,7 +78,7 @@ impl Protocol for RawClient {
             }
             Reason::RawWriteable if !vhd.waiting.is_empty() => {
                 if let Err(error) = wsi.write(&vhd.waiting) {
-                    return vhd.fail(cx, error);
+                    return cx.stop_with(error);
                 }
                 vhd.waiting.clear();
                 wsi.callback_on_writable();
@@ -101,7 +91,7 @@ impl Protocol for RawClient {
             }
             Reason::Timer => return Verdict::Close,
             Reason::RawClose => match wsi.close_reason() {
-                Some(CloseReason::Lost(error)) => return vhd.fail(cx, format!("{}: {error}", wsi.peer())),
+                Some(CloseReason::Lost(error)) => return cx.stop_with(format!("{}: {error}", wsi.peer())),
                 _ => {
                     log::info!("closed");
                     cx.stop();
@@ -123,7 +113,7 @@ impl Protocol for RawClient {
         if let VhostReason::Sul(_) = reason
             && let Err(error) = call.cx.client_connect(vhd.connect.clone())
         {
-            return vhd.fail(call.cx, error);
+            return call.cx.stop_with(error);
         }
         Verdict::Continue
     }
@@ -160,13 +150,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;
-    let vhost = context.create_vhost(VhostInfo {
+    context.create_vhost(VhostInfo {
         protocols: vec![ProtocolTable::of::<RawClient>()],
         pvo: Pvo::default().with(RawClient::NAME, own.with("target", Target::Tcp { host, port }.to_string())),
         ..Default::default()
     })?;
     context.stop_on_signals()?;
-    context.run()?;
-    let failure = context.cx().vhd::<RawClient>(vhost).and_then(|vhd| vhd.failure.take());
-    failure.map_or(Ok(()), |why| Err(why.into()))
+    Ok(context.run()?)
 }

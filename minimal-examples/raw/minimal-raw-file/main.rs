@@ -1,9 +1,5 @@
 //! Shows in the log what comes from a file, a FIFO or a device.
 
-#[path = "../hexdump.rs"]
-mod hexdump;
-
-use hexdump::hexdump;
 use lexopt::prelude::*;
 use rlws::{AdoptInfo, Call, Context, ContextInfo, InitError, Protocol, ProtocolTable, Pvo};
 use rlws::{Reason, Verdict, VhostCall, VhostInfo, logger};
@@ -38,7 +34,7 @@ impl Protocol for RawFile {
             Reason::RawAdoptFile => log::info!("RawAdoptFile"),
             Reason::RawRxFile(data) => {
                 log::info!("RawRxFile ({})", data.len());
-                hexdump(data);
+                logger::hexdump(data).for_each(|line| log::info!("{line}"));
             }
             Reason::RawCloseFile => {
                 log::info!("RawCloseFile");

@@ -1,7 +1,7 @@
 //! Copies stdin to a server, and what the server says to stdout.
 
 use lexopt::prelude::*;
-use rlws::{AdoptInfo, Call, ConnectInfo, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo};
+use rlws::{AdoptInfo, Call, ConnectInfo, Context, ContextInfo, InitError, Protocol, ProtocolTable, Pvo};
 use rlws::{CloseReason, Reason, Target, Verdict, VhostCall, VhostInfo, logger};
 use std::fs::File;
 use std::io::{Write, stdout};
@@ -21,16 +21,6 @@ struct Copying {
     /// What was read from stdin, which then rests until this is sent.
     waiting: Vec<u8>,
     stdin_has_ended: bool,
-    /// Why it comes to nothing, for main to say.
-    failure: Option<String>,
-}
-
-impl Copying {
-    fn fail(&mut self, cx: &Cx, why: impl ToString) -> Verdict {
-        self.failure = Some(why.to_string());
-        cx.stop();
-        Verdict::Close
-    }
 }
 
 impl Protocol for Netcat {
@@ -57,11 +47,11 @@ impl Protocol for Netcat {
             }
 
             // -- the server
-            Reason::ClientConnectionError(why) => return vhd.fail(cx, why),
+            Reason::ClientConnectionError(why) => return cx.stop_with(why),
             Reason::RawConnected => log::info!("connected to {}", wsi.peer()),
             Reason::RawWriteable if !vhd.waiting.is_empty() => {
                 if let Err(error) = wsi.write(&vhd.waiting) {
-                    return vhd.fail(cx, error);
+                    return cx.stop_with(error);
                 }
                 vhd.waiting.clear();
                 wsi.callback_on_writable();
@@ -69,17 +59,17 @@ impl Protocol for Netcat {
             // Everything is sent, and no more comes: so the server is told, which may still answer.
             Reason::RawWriteable if vhd.stdin_has_ended => {
                 if let Err(error) = wsi.shutdown_write() {
-                    return vhd.fail(cx, error);
+                    return cx.stop_with(error);
                 }
             }
             Reason::RawWriteable => wsi.children().iter().for_each(|stdin| cx.rx_flow_control(*stdin, true)),
             Reason::RawRx(data) => {
                 if let Err(error) = stdout().write_all(data).and_then(|()| stdout().flush()) {
-                    return vhd.fail(cx, format!("stdout: {error}"));
+                    return cx.stop_with(format!("stdout: {error}"));
                 }
             }
             Reason::RawClose => match wsi.close_reason() {
-                Some(CloseReason::Lost(error)) => return vhd.fail(cx, format!("{}: {error}", wsi.peer())),
+                Some(CloseReason::Lost(error)) => return cx.stop_with(format!("{}: {error}", wsi.peer())),
                 _ => cx.stop(),
             },
             _ => {}
@@ -113,7 +103,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stdin = File::open("/dev/stdin").map_err(|error| format!("/dev/stdin: {error}"))?;
     context.cx().adopt_file(stdin, AdoptInfo::new(vhost, Netcat::NAME).parent(server))?;
     context.stop_on_signals()?;
-    context.run()?;
-    let failure = context.cx().vhd::<Netcat>(vhost).and_then(|vhd| vhd.failure.take());
-    failure.map_or(Ok(()), |why| Err(why.into()))
+    Ok(context.run()?)
 }

@@ -1,9 +1,5 @@
 //! Talks over a serial line: says a line every two seconds, and shows in the log what comes.
 
-#[path = "../hexdump.rs"]
-mod hexdump;
-
-use hexdump::hexdump;
 use lexopt::prelude::*;
 use rlws::{AdoptInfo, Call, Context, ContextInfo, InitError, Protocol, ProtocolTable, Pvo};
 use rlws::{Reason, Verdict, VhostCall, VhostInfo, logger};
@@ -66,7 +62,7 @@ impl Protocol for RawSerial {
             }
             Reason::RawRxFile(data) => {
                 log::info!("RawRxFile ({})", data.len());
-                hexdump(data);
+                logger::hexdump(data).for_each(|line| log::info!("{line}"));
             }
             Reason::RawCloseFile => {
                 *hung_up = true;
