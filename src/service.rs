@@ -90,10 +90,12 @@ impl Cx {
         if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.draining)
             && let Some(mut wsi) = self.slots.take(id)
         {
-            if let Doing::Starting(first) = wsi.doing
-                && wsi.origin == Origin::Client
-            {
-                connect::came_to_nothing(&mut wsi, self, first.protocol, "closed before it was begun");
+            if let Doing::Starting(first) = wsi.doing {
+                wsi.doing = Doing::Lent;
+                let _is_refused_anyway = self.announce(&mut wsi);
+                if wsi.origin == Origin::Client {
+                    connect::came_to_nothing(&mut wsi, self, first.protocol, "closed before it was begun");
+                }
             }
             self.settle(wsi, Next::Close(reason));
         }
@@ -108,24 +110,29 @@ impl Cx {
         self.settle(wsi, next);
     }
 
-    /// A connection's first turn: the first protocol of its vhost may have something against it.
+    /// A connection's first turn.
     fn introduce(&mut self, wsi: &mut Wsi, first: Binding) -> Next {
-        if wsi.origin == Origin::Listening {
-            return Next::Become(first);
-        }
-        let vhost = wsi.vhost;
-        wsi.created_on = Some(vhost);
-        let mut verdict = protocol::ask_first(self, vhost, VhostReason::WsiCreate(wsi));
-        if verdict != Verdict::Close && wsi.origin == Origin::Accepted {
-            verdict = protocol::ask_first(self, vhost, VhostReason::ServerNewClientInstantiated(wsi));
-        }
-        if verdict != Verdict::Close {
+        if self.announce(wsi) != Verdict::Close {
             return Next::Become(first);
         }
         if wsi.origin == Origin::Client {
             connect::came_to_nothing(wsi, self, first.protocol, "its vhost does not want it");
         }
         Next::Close(CloseReason::by_protocol())
+    }
+
+    /// The first protocol of the vhost may have something against a new connection.
+    fn announce(&mut self, wsi: &mut Wsi) -> Verdict {
+        if wsi.origin == Origin::Listening {
+            return Verdict::Continue;
+        }
+        let vhost = wsi.vhost;
+        wsi.created_on = Some(vhost);
+        let verdict = protocol::ask_first(self, vhost, VhostReason::WsiCreate(wsi));
+        if verdict == Verdict::Close || wsi.origin != Origin::Accepted {
+            return verdict;
+        }
+        protocol::ask_first(self, vhost, VhostReason::ServerNewClientInstantiated(wsi))
     }
 
     fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {

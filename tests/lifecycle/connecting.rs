@@ -155,7 +155,7 @@ pub const RAW_SKT: &[Scenario] = &[
         });
         play.end(()).each()
     }),
-    ("the same, and the target is a unix socket, which connects at once", || {
+    ("the same, and the target is a unix socket, which would connect at once", || {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         super::util::onward::unix_echo(&path);

@@ -290,7 +290,7 @@ pub const ADOPTED: &[Scenario] = &[
             let id = context.cx().adopt_unix(theirs, info).expect("adopt_unix");
             context.cx().close_later(id);
         });
-        play.hears("RawClose");
+        play.hears("WsiDestroy");
         play.end(ours).each()
     }),
     ("adopted: its vhost is destroyed before its first turn", || {
