@@ -184,6 +184,9 @@ impl Context {
     fn turn(&mut self, now: Instant) {
         let Context { events, signals, cx, .. } = self;
         cx.set_now(now);
+        cx.restore();
+        // What was asked for between turns.
+        cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
         cx.handshakes = limits::TLS_HANDSHAKES;
         let waiting = fresh + cx.run.len();
@@ -196,8 +199,6 @@ impl Context {
                 token => cx.service_unless_queued(WsiId::of_token(token)),
             }
         }
-        // What was asked for between turns.
-        cx.run_deferred();
         cx.service_run_queue();
         cx.run_broadcasts();
         cx.service_timers();
@@ -221,6 +222,7 @@ impl AsRawFd for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.cx.going = true;
+        self.cx.restore();
         for id in 0..self.cx.vhosts.len() {
             self.destroy_vhost(VhostId(id as u32));
         }

@@ -111,6 +111,11 @@ impl Cx {
         self.now
     }
 
+    /// A callback that panicked may have taken the read buffer with it.
+    pub(crate) fn restore(&mut self) {
+        self.buf.resize(limits::SERVICE_BUFFER, 0);
+    }
+
     /// The time that much later; `None` for a wait without end.
     pub(crate) fn after(&self, wait: Duration) -> Option<Instant> {
         self.now.checked_add(wait)
