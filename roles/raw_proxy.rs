@@ -33,6 +33,7 @@ use crate::limits;
 use crate::protocol::{self, Interests, Verdict};
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
+use crate::service::last_words;
 use crate::transport::{Medium, Received};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Asked, Origin, Wsi, WsiId};
@@ -61,10 +62,7 @@ impl RoleOps for RawProxy {
         });
         match bound {
             Ok(()) => Ok(Box::new(half)),
-            Err(reason) => {
-                half.on_close(wsi, cx);
-                Err(reason)
-            }
+            Err(reason) => Err(last_words(&mut half, wsi, cx, reason)),
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::wsi::{Peer, Wsi, WsiId};
 #[derive(Default)]
 pub(crate) struct Attached {
     /// When the protocol hears `Timer`.
-    pub(crate) timer: Option<Instant>,
+    timer: Option<Instant>,
     /// When the connection is closed.
-    pub(crate) timeout: Option<Instant>,
+    timeout: Option<Instant>,
+    /// The timeout was set before a protocol was bound, and does not go with one.
+    timeout_stays: bool,
     opaque: Option<Rc<dyn Any>>,
     pub(crate) children: Vec<WsiId>,
     /// A relayed pair is closed after this long without a byte either way.
@@ -36,7 +38,7 @@ impl Wsi {
     /// Has the bound protocol hear `Timer` once, `after` from now (`lws_set_timer_usecs`). Setting it again moves it; it goes with the
     /// protocol.
     pub fn set_timer(&mut self, cx: &Cx, after: Duration) {
-        self.attached().timer = cx.later(after);
+        self.set_timer_at(cx.later(after));
     }
 
     /// Takes the timer back (`lws_set_timer_usecs` with -1).
@@ -44,10 +46,10 @@ impl Wsi {
         self.attached().timer = None;
     }
 
-    /// Has the connection closed `after` from now, queued bytes or not (`lws_set_timeout`). Setting it again moves it; it goes with the
-    /// protocol.
+    /// Has the connection closed `after` from now, queued bytes or not (`lws_set_timeout`). Setting it again moves it. It goes with the
+    /// protocol, unless none was bound yet.
     pub fn set_timeout(&mut self, cx: &Cx, after: Duration) {
-        self.attached().timeout = cx.later(after);
+        self.set_timeout_at(cx.later(after));
     }
 
     /// Takes the timeout back (`lws_set_timeout` with `NO_PENDING_TIMEOUT`).
@@ -86,6 +88,16 @@ impl Wsi {
 
     // -- what the core uses
 
+    pub(crate) fn set_timer_at(&mut self, at: Option<Instant>) {
+        self.attached().timer = at;
+    }
+
+    pub(crate) fn set_timeout_at(&mut self, at: Option<Instant>) {
+        let stays = self.protocol.is_none();
+        let attached = self.attached();
+        (attached.timeout, attached.timeout_stays) = (at, stays);
+    }
+
     pub(crate) fn attached(&mut self) -> &mut Attached {
         self.attached.get_or_insert_default()
     }
@@ -123,7 +135,8 @@ impl Wsi {
     /// The times that a protocol has set go with it.
     pub(crate) fn cancel_alarms(&mut self) {
         if let Some(attached) = &mut self.attached {
-            (attached.timer, attached.timeout) = (None, None);
+            attached.timer = None;
+            attached.timeout = attached.timeout.filter(|_| attached.timeout_stays);
         }
     }
 }

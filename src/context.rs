@@ -129,15 +129,15 @@ impl Context {
         Ok(())
     }
 
-    /// Services until [`Waker::stop`], or a signal of [`Context::stop_on_signals`].
+    /// Services until [`Waker::stop`], [`Cx::stop`], or a signal of [`Context::stop_on_signals`].
     ///
     /// # Errors
-    /// As [`Context::service`].
+    /// As [`Context::service`], and [`Error::Stopped`] after [`Cx::stop_with`].
     pub fn run(&mut self) -> Result<()> {
         while !self.cx.waker.shared.stop.swap(false, Ordering::AcqRel) {
             self.service(None)?;
         }
-        Ok(())
+        self.cx.failure.take().map_or(Ok(()), |why| Err(Error::Stopped(why)))
     }
 
     /// How long it takes at most until there is something to do without an event; `None`: for ever. With [`AsRawFd`], which becomes readable when
@@ -192,6 +192,9 @@ impl Context {
     fn turn(&mut self, now: Instant) {
         let Context { events, signals, cx, .. } = self;
         cx.set_now(now);
+        cx.restore();
+        // What was asked for between turns.
+        cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
         cx.handshakes = limits::TLS_HANDSHAKES;
         let waiting = fresh + cx.run.len();
@@ -204,8 +207,6 @@ impl Context {
                 token => cx.service_unless_queued(WsiId::of_token(token)),
             }
         }
-        // What was asked for between turns.
-        cx.run_deferred();
         cx.service_run_queue();
         cx.run_broadcasts();
         cx.service_timers();
@@ -229,6 +230,7 @@ impl AsRawFd for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.cx.going = true;
+        self.cx.restore();
         for id in 0..self.cx.vhosts.len() {
             self.destroy_vhost(VhostId(id as u32));
         }

@@ -17,11 +17,11 @@ use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::deferred::{Broadcast, Deferred};
-use crate::error::{Error, Result};
+use crate::error::{Error, InitError, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::slots::Slots;
@@ -41,7 +41,7 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
 ///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
 ///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
-/// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop).
+/// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop), [`stop_with`](Cx::stop_with).
 pub struct Cx {
     pub(crate) registry: Registry,
     pub(crate) info: ContextInfo,
@@ -67,6 +67,8 @@ pub struct Cx {
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
     user: Option<Rc<dyn Any>>,
+    /// Why the loop ends, where it is not in order.
+    pub(crate) failure: Option<InitError>,
     pub(crate) waker: Waker,
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
@@ -100,6 +102,7 @@ impl Cx {
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
             user: None,
+            failure: None,
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
@@ -113,6 +116,11 @@ impl Cx {
     /// The time of this turn of the loop.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// A callback that panicked may have taken the read buffer with it.
+    pub(crate) fn restore(&mut self) {
+        self.buf.resize(limits::SERVICE_BUFFER, 0);
     }
 
     /// The time that much later; `None` for a wait without end.
@@ -198,6 +206,13 @@ impl Cx {
         self.waker.stop();
     }
 
+    /// The same, and has [`Context::run`](crate::Context::run) return an error. The verdict closes the connection in hand.
+    pub fn stop_with(&mut self, why: impl Into<InitError>) -> Verdict {
+        self.failure.get_or_insert(why.into());
+        self.stop();
+        Verdict::Close
+    }
+
     /// What was hung on the context, if it is a `T` (`lws_context_user`).
     pub fn user<T: 'static>(&self) -> Option<&T> {
         self.user.as_deref()?.downcast_ref()
@@ -223,7 +238,7 @@ impl Cx {
     pub fn set_timer(&mut self, id: WsiId, after: Duration) {
         let at = self.later(after);
         if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.attached().timer = at;
+            wsi.set_timer_at(at);
             self.timers.arm(wsi);
         }
     }
@@ -232,7 +247,7 @@ impl Cx {
     pub fn set_timeout(&mut self, id: WsiId, after: Duration) {
         let at = self.later(after);
         if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.attached().timeout = at;
+            wsi.set_timeout_at(at);
             self.timers.arm(wsi);
         }
     }

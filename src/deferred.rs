@@ -142,8 +142,8 @@ impl Cx {
     }
 
     fn add_child(&mut self, parent: WsiId, child: WsiId) {
-        if self.slots.get(child).is_none() {
-            return;
+        if self.slots.get(child).is_none_or(|child| child.flags.draining) {
+            return self.hear(parent, Reason::ChildClosing(child));
         }
         match self.slots.get_mut(parent).filter(|parent| !parent.flags.draining) {
             Some(parent) => parent.attached().children.push(child),

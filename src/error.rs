@@ -127,6 +127,9 @@ pub enum Error {
     /// The vhost is not there (any more).
     #[error("there is no such vhost")]
     NoVhost,
+    /// A protocol has ended the loop with [`Cx::stop_with`](crate::Cx::stop_with).
+    #[error("{0}")]
+    Stopped(InitError),
     /// A vhost cannot be made any more.
     #[error("the context is being dropped")]
     ContextGoes,

@@ -55,6 +55,21 @@ pub const DEFAULT: u32 = bits::ERR | bits::WARN | bits::NOTICE | bits::USER;
 /// ```
 pub const NOTICE: &str = "rlws::notice";
 
+/// Bytes for the log, sixteen to a line: offset, hexadecimal, and what is printable (`lwsl_hexdump`).
+///
+/// ```
+/// let lines: Vec<String> = rlws::logger::hexdump(b"hello\n").collect();
+/// assert_eq!(lines, ["0000: 68 65 6C 6C 6F 0A                                  hello."]);
+/// ```
+pub fn hexdump(bytes: &[u8]) -> impl Iterator<Item = String> {
+    bytes.chunks(16).enumerate().map(|(number, line)| {
+        let hex: String = line.iter().map(|byte| format!("{byte:02X} ")).collect();
+        let printable = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
+        let text: String = line.iter().map(printable).collect();
+        format!("{:04X}: {hex:<48}   {text}", number * 16)
+    })
+}
+
 /// Makes stderr the log of this program, at the levels of `level_bits` (`lws_set_log_level`).
 ///
 /// It may be called again to change the levels. In a program that has another logger already it changes nothing.

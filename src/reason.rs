@@ -161,7 +161,7 @@ pub enum VhostReason<'a> {
     /// It is an accepted one (`LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED`). On `Close` it ends.
     ServerNewClientInstantiated(&'a mut Wsi),
     /// A connection is gone (`LWS_CALLBACK_WSI_DESTROY`), and everything else about it has been said. It comes to whoever heard
-    /// `WsiCreate`, wherever a name has led the connection meanwhile.
+    /// `WsiCreate`, wherever a name has led the connection meanwhile; if the vhost goes first, for good as far as that one is concerned.
     WsiDestroy(&'a mut Wsi),
 }
 

@@ -85,16 +85,18 @@ impl Cx {
         }
     }
 
-    /// Closes a connection; not for use in callbacks. Who is on the way out already stays on it. Who has not begun does so first: its role tells whoever waits for it.
+    /// Closes a connection; not for use in callbacks. Who is on the way out already stays on it.
     pub(crate) fn close_now(&mut self, id: WsiId, reason: CloseReason) {
-        if self.slots.get_mut(id).is_some_and(|wsi| matches!(wsi.doing, Doing::Starting(_)))
-            && let Some(wsi) = self.slots.take(id)
-        {
-            self.turn(wsi, Turn::Ready);
-        }
         if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.draining)
-            && let Some(wsi) = self.slots.take(id)
+            && let Some(mut wsi) = self.slots.take(id)
         {
+            if let Doing::Starting(first) = wsi.doing {
+                wsi.doing = Doing::Lent;
+                let _is_refused_anyway = self.announce(&mut wsi);
+                if wsi.origin == Origin::Client {
+                    connect::came_to_nothing(&mut wsi, self, first.protocol, "closed before it was begun");
+                }
+            }
             self.settle(wsi, Next::Close(reason));
         }
     }
@@ -108,24 +110,29 @@ impl Cx {
         self.settle(wsi, next);
     }
 
-    /// A connection's first turn: the first protocol of its vhost may have something against it.
+    /// A connection's first turn.
     fn introduce(&mut self, wsi: &mut Wsi, first: Binding) -> Next {
-        if wsi.origin == Origin::Listening {
-            return Next::Become(first);
-        }
-        let vhost = wsi.vhost;
-        wsi.created_on = Some(vhost);
-        let mut verdict = protocol::ask_first(self, vhost, VhostReason::WsiCreate(wsi));
-        if verdict != Verdict::Close && wsi.origin == Origin::Accepted {
-            verdict = protocol::ask_first(self, vhost, VhostReason::ServerNewClientInstantiated(wsi));
-        }
-        if verdict != Verdict::Close {
+        if self.announce(wsi) != Verdict::Close {
             return Next::Become(first);
         }
         if wsi.origin == Origin::Client {
             connect::came_to_nothing(wsi, self, first.protocol, "its vhost does not want it");
         }
         Next::Close(CloseReason::by_protocol())
+    }
+
+    /// The first protocol of the vhost may have something against a new connection.
+    fn announce(&mut self, wsi: &mut Wsi) -> Verdict {
+        if wsi.origin == Origin::Listening {
+            return Verdict::Continue;
+        }
+        let vhost = wsi.vhost;
+        wsi.created_on = Some(vhost);
+        let verdict = protocol::ask_first(self, vhost, VhostReason::WsiCreate(wsi));
+        if verdict == Verdict::Close || wsi.origin != Origin::Accepted {
+            return verdict;
+        }
+        protocol::ask_first(self, vhost, VhostReason::ServerNewClientInstantiated(wsi))
     }
 
     fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {
@@ -189,13 +196,9 @@ impl Cx {
 
     /// The role's last words. What becomes of the connection then: `None` is nothing, it can be freed.
     fn end(&mut self, wsi: &mut Wsi, reason: CloseReason) -> Option<Binding> {
-        let was = mem::replace(&mut wsi.doing, Doing::Closing(reason));
-        if let Doing::Role(mut role) = was {
-            role.on_close(wsi, self);
-        }
         let reason = match mem::replace(&mut wsi.doing, Doing::Lent) {
-            Doing::Closing(reason) => reason,
-            _ => CloseReason::Done,
+            Doing::Role(mut role) => last_words(&mut *role, wsi, self, reason),
+            _ => reason,
         };
         match reason {
             CloseReason::Drained => {}
@@ -252,5 +255,15 @@ impl Cx {
     pub(crate) fn set_now(&mut self, now: Instant) {
         // Injected times may be in the past of a real one; time still never runs backwards.
         self.now = self.now.max(now);
+    }
+}
+
+/// A role's last call, in which the connection knows why it ends.
+pub(crate) fn last_words(role: &mut dyn Role, wsi: &mut Wsi, cx: &mut Cx, reason: CloseReason) -> CloseReason {
+    wsi.doing = Doing::Closing(reason);
+    role.on_close(wsi, cx);
+    match mem::replace(&mut wsi.doing, Doing::Lent) {
+        Doing::Closing(reason) => reason,
+        _ => CloseReason::Done,
     }
 }

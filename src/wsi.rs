@@ -365,7 +365,8 @@ impl Wsi {
         Ok(())
     }
 
-    /// Why the connection ends, in the callbacks that say so (`RawClose` and what follows it); `None` before.
+    /// Why the connection ends, in the callbacks that say that it does (`RawClose` and its twins, and the drop of the protocol behind it);
+    /// `None` elsewhere.
     pub fn close_reason(&self) -> Option<&CloseReason> {
         match &self.doing {
             Doing::Closing(reason) => Some(reason),

@@ -17,6 +17,7 @@ use crate::cx::Cx;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
 use crate::role::{CloseReason, Next, Role, RoleOps};
+use crate::service::last_words;
 use crate::transport::{Medium, Received};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Origin, Peer, Wsi};
@@ -140,8 +141,7 @@ impl Raw {
         let mut raw = Raw { words };
         for reason in words.begin {
             if protocol::call(wsi, cx, reason) == Verdict::Close {
-                raw.on_close(wsi, cx);
-                return Err(CloseReason::by_protocol());
+                return Err(last_words(&mut raw, wsi, cx, CloseReason::by_protocol()));
             }
         }
         Ok(Box::new(raw))

@@ -227,14 +227,20 @@ pub fn unix_echo(path: &Path) {
 /// A port that is taken and refuses connections: bound, and never listened on.
 pub struct Refusing {
     pub port: u16,
-    _socket: Socket,
+    socket: Socket,
 }
 
 impl Refusing {
     pub fn new() -> Refusing {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
         let (socket, port) = bound(socket);
-        Refusing { port, _socket: socket }
+        Refusing { port, socket }
+    }
+
+    /// Refuses no more.
+    pub fn listen(self) -> TcpListener {
+        self.socket.listen(16).expect("listen");
+        self.socket.into()
     }
 
     pub fn target(&self) -> String {

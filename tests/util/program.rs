@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -40,13 +40,21 @@ impl Program {
     /// Starts any command, and does not wait.
     #[track_caller]
     pub fn spawn(command: &mut Command) -> Program {
+        Program::launch(command.stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    /// The same, to be talked to over its stdin and stdout.
+    #[track_caller]
+    pub fn talk(command: &mut Command) -> (Program, ChildStdin, ChildStdout) {
+        let mut program = Program::launch(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let (stdin, stdout) = (program.child.stdin.take(), program.child.stdout.take());
+        (program, stdin.expect("it is piped"), stdout.expect("it is piped"))
+    }
+
+    #[track_caller]
+    fn launch(command: &mut Command) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = child.stderr.take().expect("it is piped");
         let reader = std::thread::spawn({

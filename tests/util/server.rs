@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
 use rlws::{Context, ContextInfo, VhostInfo, Waker};
 
@@ -106,12 +107,10 @@ impl<T: Send + 'static> Server<T> {
         told.recv_timeout(DEADLINE).expect("the loop does not answer")
     }
 
-    /// Returns after the loop has had at least one whole turn: it has read what was sent to it before.
+    /// Has the loop do one whole turn: it has then read what was sent to it before.
     #[track_caller]
     pub fn turn(&self) {
-        for _ in 0..2 {
-            self.ask(|_| ());
-        }
+        self.ask(|context| context.service(Some(Duration::ZERO)).expect("service"));
     }
 
     #[track_caller]
