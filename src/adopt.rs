@@ -142,7 +142,7 @@ impl Cx {
         let (io, peer) = tcp(stream)?;
         let inserted = self.insert(vhost, io, peer, Origin::Accepted, first);
         let id = inserted.map_err(Error::system("adopting a TCP socket"))?;
-        self.set_readbuf(id, readbuf);
+        self.take_over(id, readbuf);
         Ok(id)
     }
 
@@ -195,13 +195,14 @@ impl Cx {
         let binding = self.open_vhost(info.vhost)?.binding(io.medium(), role, &info.protocol)?;
         let inserted = self.insert(info.vhost, io, peer, Origin::Adopted, binding);
         let id = inserted.map_err(Error::system("adopting a descriptor"))?;
-        self.set_readbuf(id, &info.readbuf);
+        self.take_over(id, &info.readbuf);
         self.set_parent(id, info.parent);
         Ok(id)
     }
 
-    fn set_readbuf(&mut self, id: WsiId, readbuf: &[u8]) {
+    fn take_over(&mut self, id: WsiId, readbuf: &[u8]) {
         if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.flags.foreign = true;
             wsi.rx.push(readbuf);
         }
     }

@@ -237,7 +237,7 @@ impl Cx {
     /// The last words about a connection.
     fn free(&mut self, mut wsi: Box<Wsi>) {
         self.timers.disarm(&mut wsi);
-        if wsi.origin == Origin::Adopted {
+        if wsi.flags.foreign {
             wsi.io.deregister(&self.registry);
         }
         self.call_destroyed(&mut wsi);

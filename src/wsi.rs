@@ -195,6 +195,8 @@ pub(crate) struct Flags {
     pub(crate) fin_sent: bool,
     /// The protocol wants to receive nothing for now.
     pub(crate) rx_paused: bool,
+    /// Its descriptor was made elsewhere, where somebody may hold a copy of it.
+    pub(crate) foreign: bool,
     /// Its parent lists it among its children.
     pub(crate) is_child: bool,
     /// What it relays came to no orderly end.

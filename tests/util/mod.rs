@@ -8,6 +8,7 @@
 //! | `ssh_port` | what ssh, scp, sftp and git do through the port of an example |
 //! | `onward` | what a proxy connects to: echo, sink, source, black hole, .. |
 //! | `recorder` | a protocol that notes its callbacks |
+//! | `script` | a protocol whose callbacks are closures, and a loop that the test turns |
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
 //! | `http` | the least of an http client, for what curl can't do |
 //! | `site` | a folder of pages to serve |
@@ -28,6 +29,7 @@ pub mod net;
 pub mod onward;
 pub mod program;
 pub mod recorder;
+pub mod script;
 pub mod server;
 pub mod site;
 pub mod ssh_port;
