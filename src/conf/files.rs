@@ -18,7 +18,9 @@ pub(super) fn of_folder(dir: &Path, report: &mut Report) -> Vec<PathBuf> {
     let conf_d = dir.join("conf.d");
     let entries = match fs::read_dir(&conf_d) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&conf_d).is_err() => return files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&conf_d).is_err() => {
+            return files;
+        }
         Err(error) => {
             report.push(unreadable(&conf_d, &error));
             return files;

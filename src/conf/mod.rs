@@ -75,6 +75,7 @@ pub use keys::{Key, KeyKind, Section, Status, keys};
 pub use listen::UnixOwner;
 pub use loader::Loader;
 pub use mount::{Cache, Cgi, Guard, MountConf, OriginConf};
+pub use nearest::nearest;
 pub use node::Node;
 pub use protocols::ProtocolConf;
 pub use tls::TlsConf;

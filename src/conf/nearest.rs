@@ -2,7 +2,7 @@
 
 /// The nearest of the known names, where one is near enough to be meant: another case or another hyphen, or a slip of one letter in
 /// four.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let plain = plain(name);
     let candidates = known.into_iter().filter_map(|candidate| {
         let other = self::plain(candidate);

@@ -1,0 +1,114 @@
+//! What the parent and its workers say to each other, over a unix socket that is a worker's stdin.
+//!
+//! ```text
+//!   parent ── sockets N KEY (with N descriptors), .. , serve ──▶ worker
+//!   parent ◀─────────────────────── ready ────────────────────── worker
+//!   parent ── drain | stop SECONDS | reopen ───────────────────▶ worker
+//! ```
+//!
+//! Lines of text. A worker that loses its parent drains and ends; a parent that loses a worker learns why from its exit status.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rlws::ListenSockets;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+
+pub(crate) const SERVE: &str = "serve";
+pub(crate) const READY: &str = "ready";
+pub(crate) const DRAIN: &str = "drain";
+pub(crate) const REOPEN: &str = "reopen";
+/// Followed by seconds.
+pub(crate) const STOP: &str = "stop";
+
+/// Descriptors in one message; Linux takes 253.
+const AT_ONCE: usize = 64;
+
+/// Hands listen sockets over.
+pub(crate) fn send_sockets(to: &UnixStream, sockets: &[ListenSockets]) -> io::Result<()> {
+    for sockets in sockets {
+        let fds: Vec<BorrowedFd<'_>> = sockets.fds().collect();
+        for fds in fds.chunks(AT_ONCE) {
+            send_with(to, &format!("sockets {} {}\n", fds.len(), sockets.listen()), fds)?;
+        }
+    }
+    send_with(to, &format!("{SERVE}\n"), &[])
+}
+
+fn send_with(to: &UnixStream, line: &str, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    let sent = sendmsg(to, &[IoSlice::new(line.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
+    // The descriptors have gone with the first byte; the rest is text.
+    io::Write::write_all(&mut &*to, &line.as_bytes()[sent..])
+}
+
+/// Sockets as they were handed over, under the text of what they listen on.
+pub(crate) type Handed = Vec<(String, Vec<OwnedFd>)>;
+
+/// Takes what the parent hands over, until it says that this was all.
+pub(crate) fn receive_sockets(from: &UnixStream) -> io::Result<Handed> {
+    let (mut text, mut fds, mut handed) = (Vec::new(), Vec::new(), Handed::new());
+    loop {
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            if line == SERVE {
+                return Ok(handed);
+            }
+            let (count, key) = sockets_of(&line).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, line.clone()))?;
+            if count > fds.len() {
+                return Err(io::Error::new(ErrorKind::InvalidData, "fewer descriptors than announced"));
+            }
+            handed.push((key.to_owned(), fds.drain(..count).collect()));
+        }
+        receive(from, &mut text, &mut fds)?;
+    }
+}
+
+fn sockets_of(line: &str) -> Option<(usize, &str)> {
+    let (count, key) = line.strip_prefix("sockets ")?.split_once(' ')?;
+    Some((count.parse().ok()?, key))
+}
+
+fn receive(from: &UnixStream, text: &mut Vec<u8>, fds: &mut Vec<OwnedFd>) -> io::Result<()> {
+    let mut bytes = [0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(from, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(handed) = message {
+            fds.extend(handed);
+        }
+    }
+    match received.bytes {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        n => {
+            text.extend_from_slice(&bytes[..n]);
+            Ok(())
+        }
+    }
+}
+
+/// Bytes that come in pieces, as the lines they are.
+#[derive(Default)]
+pub(crate) struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Vec<String> {
+        self.begun.extend_from_slice(bytes);
+        let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let whole: Vec<u8> = self.begun.drain(..=end).collect();
+        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
+    }
+}
