@@ -26,7 +26,7 @@ use crate::options::Options;
 
 /// What a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listener {
+pub enum Listener {
     /// A listen socket without TLS.
     Plain,
     /// A listen socket of vhosts with certificates.
@@ -37,7 +37,7 @@ pub(crate) enum Listener {
 
 /// When the table is asked, with all bytes received so far.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Moment<'a> {
+pub enum Moment<'a> {
     /// The connection was just accepted; nothing is looked at.
     Accept,
     /// Bytes came, and more may follow.
@@ -52,7 +52,7 @@ pub(crate) enum Moment<'a> {
 
 /// What to do with the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Nothing yet: ask again at the next moment.
     Wait,
     /// Serve http, over what the bytes came by: plain, or the established TLS.
@@ -71,7 +71,7 @@ pub(crate) enum Decision {
 }
 
 /// Says what to do with a connection that came in by `listener`, under the vhost's `options`.
-pub(crate) fn decide(listener: Listener, options: Options, moment: Moment<'_>) -> Decision {
+pub fn decide(listener: Listener, options: Options, moment: Moment<'_>) -> Decision {
     let packet = Packet::at(moment);
     let mut rows = TABLE.iter();
     // Some row always fits, as the tests show. Were they wrong, to drop would be the safe answer.

@@ -46,6 +46,7 @@
 
 pub mod classify;
 pub mod conf;
+pub mod first_packet;
 pub mod lejp;
 pub mod limits;
 pub mod logger;
@@ -64,7 +65,7 @@ mod cx;
 mod date;
 mod deferred;
 mod error;
-mod first_packet;
+
 mod listen_group;
 mod listen_sockets;
 mod listening;
