@@ -1,10 +1,130 @@
-//! Prints a configuration as it was understood.
+//! Prints a configuration as it was understood: JSON again, with the defaults filled in and the secrets left out.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use rlws::conf::{Global, MountConf, OriginConf, VhostConf};
+use rlws::{Listen, Options, Pvo};
+use serde_json::{Map, Value, json};
 
 use crate::args::Args;
 use crate::setup::Loaded;
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let loaded = Loaded::from(&args.dir)?;
-    println!("{:#?}", loaded.conf.global);
+    let conf = Loaded::from(&args.dir)?.conf;
+    let vhosts: Vec<Value> = conf.vhosts.iter().map(vhost).collect();
+    let all = json!({ "global": global(&conf.global), "vhosts": vhosts });
+    println!("{}", serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?);
     Ok(())
+}
+
+fn global(global: &Global) -> Value {
+    object([
+        ("username", global.username.as_ref().map(text)),
+        ("groupname", global.groupname.as_ref().map(text)),
+        ("uid", global.uid.map(text)),
+        ("gid", global.gid.map(text)),
+        ("count-threads", Some(text(global.count_threads))),
+        ("server-string", Some(text(&global.server_string))),
+        ("timeout-secs", Some(text(global.timeout.as_secs()))),
+        ("rlimit-nofile", global.rlimit_nofile.map(text)),
+        ("default-alpn", global.default_alpn.as_ref().map(|names| text(names.join(",")))),
+    ])
+}
+
+fn vhost(vhost: &VhostConf) -> Value {
+    let (port, interface, socket) = match &vhost.listen {
+        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text), None),
+        Listen::Unix { path, .. } => (text("0"), None, Some(file(path))),
+        _ => (text("-1"), None, None),
+    };
+    let protocols: Vec<Value> = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): pvo(&it.pvo) })).collect();
+    let mounts: Vec<Value> = vhost.mounts.iter().map(mount).collect();
+    let tls = vhost.tls.as_ref();
+    let mut all = object([
+        ("name", Some(text(&vhost.name))),
+        ("port", Some(port)),
+        ("interface", interface),
+        ("unix-socket", socket),
+        ("host-ssl-cert", tls.map(|tls| file(&tls.cert))),
+        ("host-ssl-key", tls.map(|tls| file(&tls.key))),
+        ("host-ssl-ca", tls.and_then(|tls| tls.ca.as_deref()).map(file)),
+        ("client-cert-required", tls.map(|tls| text(u8::from(tls.client_cert_required)))),
+        ("alpn", vhost.alpn.as_ref().map(|names| text(names.join(",")))),
+        ("ws-protocols", Some(protocols.into())),
+        ("mounts", Some(mounts.into())),
+        ("listen-accept-role", Some(text(vhost.listen_accept_role.as_deref().unwrap_or("raw-skt")))),
+        ("listen-accept-protocol", vhost.listen_accept_protocol.as_ref().map(text)),
+        ("fallback-silence-ms", vhost.fallback_silence.map(|after| text(after.as_millis()))),
+        ("keepalive_timeout", Some(text(vhost.keepalive_timeout.as_secs()))),
+        ("error-document-404", vhost.error_document_404.as_ref().map(text)),
+        ("headers", Some(pairs(&vhost.headers))),
+        ("sts", Some(text(u8::from(vhost.sts)))),
+        ("access-log", vhost.access_log.as_deref().map(file)),
+    ]);
+    for (key, option) in SWITCHES {
+        all[*key] = text(u8::from(vhost.options.contains(*option)));
+    }
+    all
+}
+
+const SWITCHES: &[(&str, Options)] = &[
+    ("apply-listen-accept", Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG),
+    ("fallback-listen-accept", Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG),
+    ("redirect-http", Options::REDIRECT_HTTP_TO_HTTPS),
+    ("allow-http-on-https", Options::ALLOW_HTTP_ON_HTTPS_LISTENER),
+    ("allow-non-tls", Options::ALLOW_NON_SSL_ON_SSL_PORT),
+    ("noipv6", Options::DISABLE_IPV6),
+    ("ipv6only", Options::IPV6_V6ONLY),
+];
+
+fn mount(mount: &MountConf) -> Value {
+    let origin = match &mount.origin {
+        OriginConf::File(path) => format!("file://{}", path.display()),
+        OriginConf::Callback(protocol) => format!("callback://{protocol}"),
+        OriginConf::Redirect { url, .. } => format!(">{url}"),
+        other => format!("{other:?}"),
+    };
+    object([
+        ("mountpoint", Some(text(&mount.mountpoint))),
+        ("origin", Some(text(origin))),
+        ("default", Some(text(&mount.default))),
+        ("headers", Some(pairs(&mount.headers))),
+        ("extra-mimetypes", Some(pairs(&mount.extra_mimetypes))),
+        ("basic-auth", mount.guard.basic_auth.as_deref().map(file)),
+    ])
+}
+
+/// A protocol's options. What is named like a secret is one.
+fn pvo(pvo: &Pvo) -> Value {
+    let is_secret = |name: &str| ["secret", "password", "token"].iter().any(|word| name.contains(word));
+    let child = |child: &Pvo| {
+        let value = if !child.children().is_empty() {
+            self::pvo(child)
+        } else if is_secret(child.name()) {
+            text("(left out)")
+        } else {
+            text(child.value())
+        };
+        (child.name().to_owned(), value)
+    };
+    Value::Object(pvo.children().iter().map(child).collect())
+}
+
+fn pairs(pairs: &[(String, String)]) -> Value {
+    pairs.iter().map(|(name, value)| json!({ name.as_str(): value })).collect()
+}
+
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+/// lws's values are strings.
+fn text(value: impl Display) -> Value {
+    Value::String(value.to_string())
+}
+
+fn file(path: &Path) -> Value {
+    text(path.display())
 }
