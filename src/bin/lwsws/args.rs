@@ -13,6 +13,7 @@ usage: lwsws [OPTIONS]
   -t, --check      read and check everything, bind nothing; exit 0 or 1
   --dump           print the configuration as it was understood, defaults filled in
   --classify       read a first packet from stdin, and say who would get it on each listen socket
+  --demo           serve a small site over http and https on port 7681 of this machine, and echo the rest
   --daemonize      go to the background once everything is served
   --pidfile FILE   write the process id there
   --version
@@ -30,6 +31,7 @@ pub(crate) enum Task {
     Check,
     Dump,
     Classify,
+    Demo,
     Help,
     Version,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Args {
     pub(crate) pidfile: Option<PathBuf>,
 }
 
-const LONG: &[&str] = &["check", "classify", "daemonize", "dump", "help", "pidfile", "version"];
+const LONG: &[&str] = &["check", "classify", "daemonize", "demo", "dump", "help", "pidfile", "version"];
 
 impl Args {
     pub(crate) fn from_env() -> Result<Args, lexopt::Error> {
@@ -65,6 +67,7 @@ impl Args {
                 Short('t') | Long("check") => args.task = Task::Check,
                 Long("dump") => args.task = Task::Dump,
                 Long("classify") => args.task = Task::Classify,
+                Long("demo") => args.task = Task::Demo,
                 Short('D') | Long("daemonize") => args.daemonize = true,
                 Long("daemon") => args.daemon = true,
                 Long("pidfile") => args.pidfile = Some(parser.value()?.into()),

@@ -11,6 +11,7 @@
 mod args;
 mod classify;
 mod control;
+mod demo;
 mod dump;
 mod notify;
 mod parent;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Task::Check => check(&args),
         Task::Dump => dump::run(&args),
         Task::Classify => classify::run(&args),
+        Task::Demo => demo::run(args),
         Task::Help => {
             print!("{USAGE}");
             Ok(())
