@@ -65,6 +65,8 @@
 //!
 //! - The callbacks depend on the bytes alone, never on how they were cut; each comes with the byte that decides it.
 //! - Memory is bounded by [`Limits`], whatever the document.
+//! - So is time: the table is searched once for each name and each `[`, at any depth, and for nothing else; there a pattern takes at
+//!   most one pass through the path. At worst, a byte costs a pass through [`Limits::path`] for each pattern.
 //! - Every start is followed by its end, unless [`Reason::Failed`] comes, once, as the last callback.
 //!
 //! # Differences from lejp

@@ -112,10 +112,8 @@ impl<U> Parser<U> {
             ErrorKind::Rejected(_) => self.token,
             _ => self.input.position,
         };
-        match self.state {
-            State::Name(_) => self.place.leave_value(),
-            State::Between(Next::Colon) => self.place.end_name(),
-            _ => {}
+        if let State::Name(_) = self.state {
+            self.place.leave_value();
         }
         let error = Error { line: at.line, column: at.column, path: self.place.path().to_owned(), kind };
         // It has failed already: no second reason is of use.
@@ -142,7 +140,10 @@ impl<U> Parser<U> {
                 _ => self.token(user, next, c)?,
             },
             State::Name(mut quoted) => match quoted.take(c)? {
-                Piece::End => self.state = State::Between(Next::Colon),
+                Piece::End => {
+                    self.place.end_name();
+                    self.state = State::Between(Next::Colon);
+                }
                 piece => {
                     self.state = State::Name(quoted);
                     if let Piece::Char(c) = piece {
@@ -195,7 +196,6 @@ impl<U> Parser<U> {
                 self.state = State::Name(Quoted::Plain);
             }
             (Next::Colon, ':') => {
-                self.place.end_name();
                 self.tell(user, Reason::PairName(self.place.name()))?;
                 self.state = State::Between(Next::Value);
             }

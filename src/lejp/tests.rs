@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod cost;
 mod limits;
 mod mistakes;
 mod random;
@@ -120,6 +121,8 @@ fn elements_that_no_pattern_matches_have_the_match_of_their_array() {
     assert_eq!(matches_of(&["x", "a"], json), ["a[] 1 []", "a[][] 1 []", "a[][].b - []", "c - []"]);
     assert_eq!(matches_of(&["a", "a[][]"], json), ["a[] 0 []", "a[][] 1 []", "a[][].b - []", "c - []"]);
     assert_eq!(matches_of(&["*"], r#"{"a": [1]}"#), [r#"a[] 0 ["a[]"]"#]);
+    assert_eq!(matches_of(&["*.b"], r#"{"a": {"b": [[1], 2]}}"#), [r#"a.b[][] 0 ["a"]"#, r#"a.b[] 0 ["a"]"#]);
+    assert_eq!(matches_of(&["a"], r#"{"a[]": 1}"#), ["a[] - []"], "brackets in a name are no array");
 }
 
 #[test]
