@@ -43,13 +43,6 @@ pub(super) enum Next {
     End,
 }
 
-/// Whether a character was used up, or only ended what was before it.
-#[derive(PartialEq, Eq)]
-enum Step {
-    Taken,
-    Again,
-}
-
 type Outcome<T = ()> = Result<T, ErrorKind>;
 
 impl<U> Parser<U> {
@@ -66,19 +59,19 @@ impl<U> Parser<U> {
             self.start(user)?;
         }
         for (taken, &byte) in bytes.iter().enumerate() {
+            // Before the byte is decoded: what is behind a document need not be text.
+            if let State::Number(number) = self.state
+                && number.ends_before(byte)
+            {
+                self.number(user)?;
+            }
             if one && self.is_complete() {
                 return Ok(taken);
             }
-            let Some(c) = self.input.take(byte)? else {
-                continue;
-            };
-            while self.step(user, c)? == Step::Again {
-                // Of a longer character, the first bytes may have been taken before: nothing can follow that starts so.
-                if one && self.is_complete() && c.is_ascii() {
-                    return Ok(taken);
-                }
+            if let Some(c) = self.input.take(byte)? {
+                self.step(user, c)?;
+                self.input.advance(c);
             }
-            self.input.advance(c);
         }
         Ok(bytes.len())
     }
@@ -131,7 +124,7 @@ impl<U> Parser<U> {
         (self.callback)(user, &ctx, reason).map_err(|reject| ErrorKind::Rejected(reject.into()))
     }
 
-    fn step(&mut self, user: &mut U, c: char) -> Outcome<Step> {
+    fn step(&mut self, user: &mut U, c: char) -> Outcome {
         match self.state {
             State::Between(_) if self.comment => self.comment = c != '\n',
             State::Between(next) => match c {
@@ -163,19 +156,14 @@ impl<U> Parser<U> {
                     }
                 }
             },
-            State::Number(number) => match number.take(c)? {
-                Some(number) => {
-                    self.push_number(c)?;
-                    self.state = State::Number(number);
-                }
-                None => {
-                    self.number(user)?;
-                    return Ok(Step::Again);
-                }
-            },
+            State::Number(number) => {
+                let number = number.take(c)?;
+                self.push_number(c)?;
+                self.state = State::Number(number);
+            }
             State::Word(word, have) => self.word(user, word, have, c)?,
         }
-        Ok(Step::Taken)
+        Ok(())
     }
 
     /// The first character of a token.
@@ -262,7 +250,7 @@ impl<U> Parser<U> {
         Ok(())
     }
 
-    /// A number has ended before the character in hand.
+    /// A number has ended.
     fn number(&mut self, user: &mut U) -> Outcome {
         let is_float = self.text.contains(['.', 'e', 'E']);
         let reason = if is_float { Reason::ValNumFloat(&self.text) } else { Reason::ValNumInt(&self.text) };
