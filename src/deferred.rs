@@ -154,7 +154,8 @@ impl Cx {
         match deferred {
             Deferred::Writable(id) => self.change(id, |wsi| wsi.callback_on_writable()),
             Deferred::WritableAll(vhost, protocol) => {
-                self.deferred.extend(bound(&self.slots, vhost, protocol).map(Deferred::Writable));
+                let all: Vec<WsiId> = bound(&self.slots, vhost, protocol).collect();
+                all.into_iter().for_each(|id| self.change(id, |wsi| wsi.callback_on_writable()));
             }
             Deferred::FlowControl(id, on) => self.change(id, |wsi| wsi.rx_flow_control(on)),
             Deferred::Timer(id, at) => self.change(id, |wsi| wsi.set_timer_at(at)),
