@@ -61,6 +61,8 @@ pub struct Context {
     poll: Poll,
     events: Events,
     signals: Option<Signals>,
+    /// Nobody listens to them any more, so they do to the process what they always did.
+    gone: Arc<AtomicBool>,
     /// Its user has injected the time, and goes on doing so.
     time_is_injected: bool,
     cx: Cx,
@@ -81,7 +83,14 @@ impl Context {
         let inner = Arc::new(inner);
         let waker = Waker { inner: inner.clone(), shared: Arc::default() };
         let cx = Cx::new(registry, waker, inner, info);
-        Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, time_is_injected: false, cx })
+        Ok(Context {
+            poll,
+            events: Events::with_capacity(limits::EVENTS),
+            signals: None,
+            gone: Arc::default(),
+            time_is_injected: false,
+            cx,
+        })
     }
 
     /// [`Cx::create_vhost`].
@@ -155,14 +164,18 @@ impl Context {
         }
     }
 
-    /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process.
+    /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process, for as long as there is a context.
     ///
     /// # Errors
     /// [`Error::System`] where the handlers cannot be installed.
     pub fn stop_on_signals(&mut self) -> Result<()> {
         let what = "installing signal handlers";
-        let mut signals =
-            Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]).map_err(Error::system(what))?;
+        let both = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        let mut signals = Signals::new(both).map_err(Error::system(what))?;
+        for signal in both {
+            let default = signal_hook::flag::register_conditional_default(signal, self.gone.clone());
+            default.map_err(Error::system(what))?;
+        }
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::system(what))?;
         self.signals = Some(signals);
         Ok(())
@@ -232,6 +245,7 @@ impl AsRawFd for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.gone.store(true, Ordering::Release);
         self.cx.going = true;
         self.cx.restore();
         let all: Vec<VhostId> = self.cx.vhosts().collect();
