@@ -46,7 +46,7 @@ impl Role for Listening {
         if wsi.deadline.is_some() {
             return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
         }
-        let Some(first) = cx.first_binding(wsi.vhost) else { return Next::Stay };
+        let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         for _ in 0..limits::ACCEPT_BATCH {
             match accept(&mut wsi.io) {
                 Ok(Some((io, peer))) => {
@@ -54,11 +54,11 @@ impl Role for Listening {
                         log::warn!("{}: accepting again", cx.tag(wsi));
                     }
                     let filter = VhostReason::FilterNetworkConnection(&peer);
-                    if protocol::ask_first(cx, wsi.vhost, filter) == Verdict::Close {
+                    if protocol::ask_first(cx, vhost, filter) == Verdict::Close {
                         log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(wsi));
                         continue;
                     }
-                    if let Err(error) = cx.insert(wsi.vhost, io, peer, Origin::Accepted, first) {
+                    if let Err(error) = cx.insert(vhost, io, peer, Origin::Accepted, first) {
                         log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
                     }
                 }

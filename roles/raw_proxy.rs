@@ -27,6 +27,7 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
+use crate::buf::Buf;
 use crate::connect::ConnectPlan;
 use crate::cx::{Cx, enqueue};
 use crate::limits;
@@ -182,18 +183,18 @@ impl Half {
 
     /// Moves one slice from our socket to the partner's.
     fn pump(&mut self, wsi: &mut Wsi, partner: WsiId, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
-        let first = wsi.rx.take();
+        let partner_takes = cx.slots.get(partner).is_some_and(Wsi::is_flushed) && !wsi.flags.rx_paused;
+        let first = if partner_takes { wsi.rx.take() } else { Buf::default() };
         if !first.is_empty() {
             self.forward(wsi, partner, cx, first.as_slice())?;
         }
-        let partner_takes = cx.slots.get_mut(partner).is_some_and(|partner| partner.is_flushed());
+        let partner_takes = partner_takes && cx.slots.get(partner).is_some_and(Wsi::is_flushed);
         if wsi.io.dead() && (wsi.io.eof() || !partner_takes) {
             // It has vanished, and reading will not tell: it had ended before, or what it sent last has nowhere to go.
             return Err(reset());
         }
         let mut moved = mem::replace(&mut self.sent, wsi.sent) != wsi.sent || !first.is_empty();
         if partner_takes
-            && !wsi.flags.rx_paused
             && wsi.io.readable()
             && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
         {

@@ -135,7 +135,7 @@ impl Cx {
     /// [`Error::NoVhost`], [`Error::Config`] for a vhost that does not listen, and [`Error::System`] where the socket cannot be polled.
     pub fn adopt_accepted(&mut self, stream: std::net::TcpStream, vhost: VhostId, readbuf: &[u8]) -> Result<WsiId> {
         let name = self.open_vhost(vhost)?.name();
-        let Some(first) = self.first_binding(vhost) else {
+        let Some((vhost, first)) = self.first_binding(vhost) else {
             let what = "it does not listen, so nobody knows what it would make of a connection".to_owned();
             return Err(Error::Config { vhost: name.to_owned(), what });
         };
@@ -153,8 +153,7 @@ impl Cx {
     /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::System`] where the
     /// socket cannot be polled.
     pub fn adopt_tcp(&mut self, stream: std::net::TcpStream, info: AdoptInfo) -> Result<WsiId> {
-        let (io, peer) = tcp(stream)?;
-        self.adopt(io, peer, "raw-skt", info)
+        self.adopt(Medium::Stream, "raw-skt", info, || tcp(stream))
     }
 
     /// The same for a unix socket.
@@ -162,21 +161,25 @@ impl Cx {
     /// # Errors
     /// As [`Cx::adopt_tcp`].
     pub fn adopt_unix(&mut self, stream: std::os::unix::net::UnixStream, info: AdoptInfo) -> Result<WsiId> {
-        stream.set_nonblocking(true).map_err(Error::system("adopting a unix socket"))?;
-        let io = Transport::Unix(Sock::reading_on(UnixStream::from_std(stream)));
-        self.adopt(io, Peer::Unix, "raw-skt", info)
+        self.adopt(Medium::Stream, "raw-skt", info, || {
+            stream.set_nonblocking(true).map_err(Error::system("adopting a unix socket"))?;
+            Ok((Transport::Unix(Sock::reading_on(UnixStream::from_std(stream))), Peer::Unix))
+        })
     }
 
     /// The same for anything else that read(2) and write(2) work on (`LWS_ADOPT_RAW_FILE_DESC`): a pipe, a terminal, a serial line,
     /// inotify, a regular file. Its protocol hears `RawAdoptFile`.
     ///
-    /// It is made non-blocking, for whoever else has a copy of it too. Standard input is therefore better opened anew, as `/dev/stdin`.
+    /// While it is ours it is non-blocking, for whoever else has a copy of it too. Standard input is therefore better opened anew, as
+    /// `/dev/stdin`. A regular file is always ready, so reading it may make the loop wait for the disk.
     ///
     /// # Errors
     /// As [`Cx::adopt_tcp`].
     pub fn adopt_file(&mut self, fd: impl Into<OwnedFd>, info: AdoptInfo) -> Result<WsiId> {
-        let io = File::transport(fd.into()).map_err(Error::system("adopting a descriptor"))?;
-        self.adopt(io, Peer::File, "raw-file", info)
+        self.adopt(Medium::File, "raw-file", info, || {
+            let io = File::transport(fd.into()).map_err(Error::system("adopting a descriptor"))?;
+            Ok((io, Peer::File))
+        })
     }
 
     /// The same for a UDP socket, connected or not (`lws_create_adopt_udp`). Its protocol hears `RawAdopt`, and `RawRx` for each
@@ -185,14 +188,24 @@ impl Cx {
     /// # Errors
     /// As [`Cx::adopt_tcp`].
     pub fn adopt_udp(&mut self, socket: UdpSocket, info: AdoptInfo) -> Result<WsiId> {
-        let io = Datagrams::transport(socket).map_err(Error::system("adopting a UDP socket"))?;
-        let peer = io.sender().map_or(Peer::None, Peer::Udp);
-        self.adopt(io, peer, "raw-udp", info)
+        self.adopt(Medium::Datagrams, "raw-udp", info, || {
+            let io = Datagrams::transport(socket).map_err(Error::system("adopting a UDP socket"))?;
+            let peer = io.sender().map_or(Peer::None, Peer::Udp);
+            Ok((io, peer))
+        })
     }
 
-    fn adopt(&mut self, io: Transport, peer: Peer, role: &str, info: AdoptInfo) -> Result<WsiId> {
+    /// `prepare` changes the descriptor, so it comes when nothing else can be wrong.
+    fn adopt(
+        &mut self,
+        medium: Medium,
+        role: &str,
+        info: AdoptInfo,
+        prepare: impl FnOnce() -> Result<(Transport, Peer)>,
+    ) -> Result<WsiId> {
         let role = info.role.as_deref().unwrap_or(role);
-        let binding = self.open_vhost(info.vhost)?.binding(io.medium(), role, &info.protocol)?;
+        let binding = self.open_vhost(info.vhost)?.binding(medium, role, &info.protocol)?;
+        let (io, peer) = prepare()?;
         let inserted = self.insert(info.vhost, io, peer, Origin::Adopted, binding);
         let id = inserted.map_err(Error::system("adopting a descriptor"))?;
         self.take_over(id, &info.readbuf);

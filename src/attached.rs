@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::cx::Cx;
-use crate::deferred::Broadcast;
+use crate::deferred::Deferred;
 use crate::wsi::{Peer, Wsi, WsiId};
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Wsi {
 
     /// Takes the timer back (`lws_set_timer_usecs` with -1).
     pub fn cancel_timer(&mut self) {
-        self.attached().timer = None;
+        self.set_timer_at(None);
     }
 
     /// Has the connection closed `after` from now, queued bytes or not (`lws_set_timeout`). Setting it again moves it. It goes with the
@@ -54,7 +54,7 @@ impl Wsi {
 
     /// Takes the timeout back (`lws_set_timeout` with `NO_PENDING_TIMEOUT`).
     pub fn cancel_timeout(&mut self) {
-        self.attached().timeout = None;
+        self.set_timeout_at(None);
     }
 
     /// What was hung on the connection, if it is a `T` (`lws_get_opaque_user_data`). Unlike session data it outlives a change of role or
@@ -82,17 +82,22 @@ impl Wsi {
             _ => None,
         };
         if known.and_then(|ip| cx.peer_names.ask(self.id, ip).ok()).is_none() {
-            cx.broadcasts.push_back(Broadcast::NoPeerName(self.id));
+            cx.deferred.push_back(Deferred::NoPeerName(self.id));
         }
     }
 
     // -- what the core uses
 
     pub(crate) fn set_timer_at(&mut self, at: Option<Instant>) {
-        self.attached().timer = at;
+        if at.is_some() || self.attached.is_some() {
+            self.attached().timer = at;
+        }
     }
 
     pub(crate) fn set_timeout_at(&mut self, at: Option<Instant>) {
+        if at.is_none() && self.attached.is_none() {
+            return;
+        }
         let stays = self.protocol.is_none();
         let attached = self.attached();
         (attached.timeout, attached.timeout_stays) = (at, stays);

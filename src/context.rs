@@ -62,6 +62,8 @@ pub struct Context {
     poll: Poll,
     events: Events,
     signals: Option<Signals>,
+    /// Nobody listens to them any more, so they do to the process what they always did.
+    gone: Arc<AtomicBool>,
     /// Its user has injected the time, and goes on doing so.
     time_is_injected: bool,
     cx: Cx,
@@ -82,7 +84,14 @@ impl Context {
         let inner = Arc::new(inner);
         let waker = Waker { inner: inner.clone(), shared: Arc::default() };
         let cx = Cx::new(registry, waker, inner, info);
-        Ok(Context { poll, events: Events::with_capacity(limits::EVENTS), signals: None, time_is_injected: false, cx })
+        Ok(Context {
+            poll,
+            events: Events::with_capacity(limits::EVENTS),
+            signals: None,
+            gone: Arc::default(),
+            time_is_injected: false,
+            cx,
+        })
     }
 
     /// [`Cx::create_vhost`].
@@ -133,32 +142,48 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::service`], and [`Error::Stopped`] after [`Cx::stop_with`].
+    ///
+    /// # Panics
+    /// Where a callback panics. The connection and the vhost's data that it had in hand go with it; a context that survives that should be
+    /// dropped, which still tells the others.
     pub fn run(&mut self) -> Result<()> {
-        while !self.cx.waker.shared.stop.swap(false, Ordering::AcqRel) {
+        loop {
+            if let Some(end) = self.stopped() {
+                return end;
+            }
             self.service(None)?;
         }
-        self.cx.failure.take().map_or(Ok(()), |why| Err(Error::Stopped(why)))
+    }
+
+    /// Whether [`Context::run`] would end now, and how; for loops of one's own. Says so once.
+    pub fn stopped(&mut self) -> Option<Result<()>> {
+        let stopped = self.cx.waker.shared.stop.swap(false, Ordering::AcqRel);
+        stopped.then(|| self.cx.failure.take().map_or(Ok(()), |why| Err(Error::Stopped(why))))
     }
 
     /// How long it takes at most until there is something to do without an event; `None`: for ever. With [`AsRawFd`], which becomes readable when
     /// there is an event, another loop can have [`Context::service`] called in time (lws's support for foreign loops).
     pub fn next_timeout(&self) -> Option<Duration> {
-        let Cx { run, deferred, broadcasts, timers, .. } = &self.cx;
-        if run.is_empty() && deferred.is_empty() && broadcasts.is_empty() {
-            timers.until_next(Instant::now())
+        let Cx { run, deferred, timers, now, .. } = &self.cx;
+        if run.is_empty() && deferred.is_empty() {
+            timers.until_next(if self.time_is_injected { *now } else { Instant::now() })
         } else {
             Some(Duration::ZERO)
         }
     }
 
-    /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process.
+    /// Makes SIGINT and SIGTERM end [`Context::run`], instead of the process, for as long as there is a context.
     ///
     /// # Errors
     /// [`Error::System`] where the handlers cannot be installed.
     pub fn stop_on_signals(&mut self) -> Result<()> {
         let what = "installing signal handlers";
-        let mut signals =
-            Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]).map_err(Error::system(what))?;
+        let both = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        let mut signals = Signals::new(both).map_err(Error::system(what))?;
+        for signal in both {
+            let default = signal_hook::flag::register_conditional_default(signal, self.gone.clone());
+            default.map_err(Error::system(what))?;
+        }
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::system(what))?;
         self.signals = Some(signals);
         Ok(())
@@ -208,7 +233,6 @@ impl Context {
             }
         }
         cx.service_run_queue();
-        cx.run_broadcasts();
         cx.service_timers();
     }
 }
@@ -229,16 +253,18 @@ impl AsRawFd for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.gone.store(true, Ordering::Release);
         self.cx.going = true;
         self.cx.restore();
-        for id in 0..self.cx.vhosts.len() {
-            self.destroy_vhost(VhostId(id as u32));
+        let all: Vec<VhostId> = self.cx.vhosts().collect();
+        for id in all {
+            self.destroy_vhost(id);
         }
     }
 }
 
 fn woken(cx: &mut Cx) {
-    while let Some((waiting, found)) = cx.resolver.answer() {
+    while let Some((waiting, found)) = cx.resolver.answer(|id| cx.slots.get(id).is_some()) {
         for id in waiting {
             if let Some(wsi) = cx.slots.get_mut(id) {
                 wsi.asked = Some(Box::new(Asked::Resolved(found.clone())));
@@ -246,7 +272,7 @@ fn woken(cx: &mut Cx) {
             }
         }
     }
-    while let Some((waiting, name)) = cx.peer_names.answer() {
+    while let Some((waiting, name)) = cx.peer_names.answer(|id| cx.slots.get(id).is_some()) {
         for id in waiting {
             cx.hear(id, Reason::PeerName(name.as_deref()));
             cx.run_deferred();
@@ -282,8 +308,10 @@ impl Waker {
     /// Has every protocol of every vhost called with `EventWaitCancelled` (`lws_cancel_service`). Calls that come faster than the
     /// loop turns are merged.
     pub fn wake(&self) {
-        self.shared.wake.store(true, Ordering::Release);
-        self.ring();
+        // Who set it before has rung already.
+        if !self.shared.wake.swap(true, Ordering::AcqRel) {
+            self.ring();
+        }
     }
 
     /// Ends [`Context::run`], now or when it is next called.

@@ -3,7 +3,7 @@
 //! The connection being serviced is never in here; it was taken out of its slot and is lent to the callback beside the [`Cx`].
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use mio::Registry;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
-use crate::deferred::{Broadcast, Deferred};
+use crate::deferred::Deferred;
 use crate::error::{Error, InitError, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
@@ -46,8 +46,9 @@ pub struct Cx {
     pub(crate) registry: Registry,
     pub(crate) info: ContextInfo,
     pub(crate) slots: Slots,
-    /// Never reused, so that a stale id finds nothing.
-    pub(crate) vhosts: Vec<Option<Vhost>>,
+    pub(crate) vhosts: BTreeMap<VhostId, Vhost>,
+    /// An id is never used twice, so that a stale one finds nothing.
+    pub(crate) next_vhost: u32,
     pub(crate) listeners: Vec<Option<ListenGroup>>,
     /// Connections that have something to do without waiting for an event.
     pub(crate) run: VecDeque<WsiId>,
@@ -61,8 +62,6 @@ pub struct Cx {
     pub(crate) handed: Vec<ListenSockets>,
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
-    /// Who is to hear `User` in its turn.
-    pub(crate) broadcasts: VecDeque<Broadcast>,
     pub(crate) timers: Timers,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
@@ -89,7 +88,8 @@ impl Cx {
             registry,
             info,
             slots: Slots::default(),
-            vhosts: Vec::new(),
+            vhosts: BTreeMap::new(),
+            next_vhost: 0,
             listeners: Vec::new(),
             run: VecDeque::new(),
             calling: false,
@@ -97,7 +97,6 @@ impl Cx {
             deprecated: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
-            broadcasts: VecDeque::new(),
             timers: Timers::default(),
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
@@ -143,13 +142,6 @@ impl Cx {
         self.slots.get(id)
     }
 
-    /// [`Wsi::set_opaque_user_data`] of another connection, such as one that was just begun.
-    pub fn set_opaque_user_data(&mut self, id: WsiId, data: Rc<dyn Any>) {
-        if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.set_opaque_user_data(data);
-        }
-    }
-
     /// Session data of another connection (lws's callbacks keep pointers to it). `None` for a stale id, for the connection in hand, and where
     /// another protocol is bound.
     pub fn pss<P: Protocol>(&mut self, id: WsiId) -> Option<&mut P::Session> {
@@ -165,18 +157,17 @@ impl Cx {
 
     /// A vhost, while it exists.
     pub fn vhost(&self, id: VhostId) -> Option<&Vhost> {
-        self.vhosts.get(id.0 as usize)?.as_ref()
+        self.vhosts.get(&id)
     }
 
     /// All vhosts, in order of creation.
     pub fn vhosts(&self) -> impl Iterator<Item = VhostId> {
-        self.vhosts.iter().enumerate().filter(|(_, vhost)| vhost.is_some()).map(|(index, _)| VhostId(index as u32))
+        self.vhosts.keys().copied()
     }
 
     /// The first vhost of that name, case ignored (`lws_get_vhost_by_name`).
     pub fn vhost_by_name(&self, name: &str) -> Option<VhostId> {
-        let found = |vhost: &Option<Vhost>| vhost.as_ref().is_some_and(|vhost| vhost.name().eq_ignore_ascii_case(name));
-        self.vhosts.iter().position(found).map(|index| VhostId(index as u32))
+        self.vhosts.iter().find(|(_, vhost)| vhost.name().eq_ignore_ascii_case(name)).map(|(id, _)| *id)
     }
 
     /// The TCP port that a vhost really listens on (`lws_get_vhost_listen_port`).
@@ -232,24 +223,6 @@ impl Cx {
         let protocol = self.open_vhost(vhost)?.protocol(protocol)?;
         let at = self.later(after).unwrap_or(self.now + limits::LONGEST_WAIT);
         Ok(self.timers.schedule(at, vhost, protocol))
-    }
-
-    /// [`Wsi::set_timer`] of another connection.
-    pub fn set_timer(&mut self, id: WsiId, after: Duration) {
-        let at = self.later(after);
-        if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.set_timer_at(at);
-            self.timers.arm(wsi);
-        }
-    }
-
-    /// [`Wsi::set_timeout`] of another connection.
-    pub fn set_timeout(&mut self, id: WsiId, after: Duration) {
-        let at = self.later(after);
-        if let Some(wsi) = self.slots.get_mut(id) {
-            wsi.set_timeout_at(at);
-            self.timers.arm(wsi);
-        }
     }
 
     /// Takes a scheduled call back (`lws_sul_cancel`). Whether it was still to come.
@@ -323,7 +296,7 @@ impl Cx {
     }
 
     pub(crate) fn vhost_mut(&mut self, id: VhostId) -> Option<&mut Vhost> {
-        self.vhosts.get_mut(id.0 as usize)?.as_mut()
+        self.vhosts.get_mut(&id)
     }
 
     pub(crate) fn enabled(&self, vhost: VhostId, protocol: ProtocolIndex) -> Option<&Enabled> {

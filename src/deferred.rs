@@ -1,5 +1,12 @@
 //! What callbacks ask of other connections and of vhosts. It is done once they have returned, so that no callback ever runs inside of
 //! another one.
+//!
+//! It is done in rounds: what is asked for meanwhile is for the next one, which comes after another connection had its turn. So
+//! protocols that keep telling each other things starve nobody.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use crate::cx::{Cx, enqueue};
 use crate::protocol;
@@ -7,14 +14,23 @@ use crate::reason::{Reason, VhostReason};
 use crate::role::CloseReason;
 use crate::slots::Slots;
 use crate::vhost::{ProtocolIndex, VhostId};
-use crate::wsi::WsiId;
+use crate::wsi::{Wsi, WsiId};
 
 /// What is done as soon as no callback runs.
 pub(crate) enum Deferred {
     Writable(WsiId),
     WritableAll(VhostId, ProtocolIndex),
     FlowControl(WsiId, bool),
-    User(VhostId, ProtocolIndex, u32),
+    /// For the connection that is in hand; others have theirs set at once.
+    Timer(WsiId, Option<Instant>),
+    Timeout(WsiId, Option<Instant>),
+    Opaque(WsiId, Rc<dyn Any>),
+    /// Everybody who is bound to the protocol hears `User`.
+    UserAll(VhostId, ProtocolIndex, u32),
+    User(WsiId, ProtocolIndex, u32),
+    /// Every protocol of the vhost does.
+    VhostUserAll(VhostId, u32),
+    VhostUser(VhostId, ProtocolIndex, u32),
     Close(WsiId, &'static str),
     /// A connection was begun with a parent.
     Child {
@@ -26,17 +42,11 @@ pub(crate) enum Deferred {
         parent: WsiId,
         child: WsiId,
     },
-    InitProtocols(VhostId),
-    DestroyVhost(VhostId),
     Deprecate,
-}
-
-/// Who hears what, in a step of the loop's turn, so that protocols that keep telling each other starve nobody.
-pub(crate) enum Broadcast {
-    Wsi(WsiId, ProtocolIndex, u32),
     /// Its peer has no address whose name could be looked up.
     NoPeerName(WsiId),
-    Vhost(VhostId, ProtocolIndex, u32),
+    InitProtocols(VhostId),
+    DestroyVhost(VhostId),
 }
 
 impl Cx {
@@ -57,17 +67,45 @@ impl Cx {
     /// (`lws_callback_all_protocol_vhost`).
     pub fn callback_all_protocol(&mut self, vhost: VhostId, protocol: &str, n: u32) {
         if let Some(index) = self.vhost(vhost).and_then(|vhost| vhost.find_protocol(protocol)) {
-            self.deferred.push_back(Deferred::User(vhost, index, n));
+            self.deferred.push_back(Deferred::UserAll(vhost, index, n));
         }
     }
 
     /// Has every protocol of a vhost hear [`VhostReason::User`], the one that asks too (`lws_callback_vhost_protocols_vhost`).
     pub fn callback_vhost_protocols(&mut self, vhost: VhostId, n: u32) {
-        let protocols = self.vhost(vhost).map_or(0, |vhost| vhost.protocols.len()) as ProtocolIndex;
-        self.broadcasts.extend((0..protocols).map(|protocol| Broadcast::Vhost(vhost, protocol, n)));
+        self.deferred.push_back(Deferred::VhostUserAll(vhost, n));
     }
 
-    /// [`Wsi::rx_flow_control`](crate::Wsi::rx_flow_control) of another connection.
+    /// [`Wsi::set_timer`] of another connection.
+    pub fn set_timer(&mut self, id: WsiId, after: Duration) {
+        self.set_timer_at(id, self.later(after));
+    }
+
+    /// [`Wsi::cancel_timer`] of another connection.
+    pub fn cancel_timer(&mut self, id: WsiId) {
+        self.set_timer_at(id, None);
+    }
+
+    /// [`Wsi::set_timeout`] of another connection. One that is still being made has no protocol yet that the timeout could go with: it
+    /// stays until it is cancelled.
+    pub fn set_timeout(&mut self, id: WsiId, after: Duration) {
+        self.set_timeout_at(id, self.later(after));
+    }
+
+    /// [`Wsi::cancel_timeout`] of another connection.
+    pub fn cancel_timeout(&mut self, id: WsiId) {
+        self.set_timeout_at(id, None);
+    }
+
+    /// [`Wsi::set_opaque_user_data`] of another connection, such as one that was just begun.
+    pub fn set_opaque_user_data(&mut self, id: WsiId, data: Rc<dyn Any>) {
+        match self.slots.get_mut(id) {
+            Some(wsi) => wsi.set_opaque_user_data(data),
+            None => self.deferred.push_back(Deferred::Opaque(id, data)),
+        }
+    }
+
+    /// [`Wsi::rx_flow_control`] of another connection.
     pub fn rx_flow_control(&mut self, id: WsiId, on: bool) {
         self.deferred.push_back(Deferred::FlowControl(id, on));
     }
@@ -85,59 +123,76 @@ impl Cx {
 
     // -- what the core uses
 
-    /// Does what was asked for, until nothing is left to do.
+    fn set_timer_at(&mut self, id: WsiId, at: Option<Instant>) {
+        match self.slots.get_mut(id) {
+            Some(wsi) => {
+                wsi.set_timer_at(at);
+                self.timers.arm(wsi);
+            }
+            None => self.deferred.push_back(Deferred::Timer(id, at)),
+        }
+    }
+
+    fn set_timeout_at(&mut self, id: WsiId, at: Option<Instant>) {
+        match self.slots.get_mut(id) {
+            Some(wsi) => {
+                wsi.set_timeout_at(at);
+                self.timers.arm(wsi);
+            }
+            None => self.deferred.push_back(Deferred::Timeout(id, at)),
+        }
+    }
+
+    /// One round.
     pub(crate) fn run_deferred(&mut self) {
-        while let Some(deferred) = self.deferred.pop_front() {
+        for _ in 0..self.deferred.len() {
+            let Some(deferred) = self.deferred.pop_front() else { return };
             self.run_one(deferred);
         }
     }
 
     fn run_one(&mut self, deferred: Deferred) {
         match deferred {
-            Deferred::Writable(id) => {
-                if let Some(wsi) = self.slots.get_mut(id) {
-                    wsi.flags.want_writeable = true;
-                    enqueue(&mut self.run, wsi);
-                }
-            }
+            Deferred::Writable(id) => self.change(id, |wsi| wsi.callback_on_writable()),
             Deferred::WritableAll(vhost, protocol) => {
-                self.deferred.extend(bound(&self.slots, vhost, protocol).map(Deferred::Writable));
+                let all: Vec<WsiId> = bound(&self.slots, vhost, protocol).collect();
+                all.into_iter().for_each(|id| self.change(id, |wsi| wsi.callback_on_writable()));
             }
-            Deferred::User(vhost, protocol, n) => {
-                let hears = |id| Broadcast::Wsi(id, protocol, n);
-                self.broadcasts.extend(bound(&self.slots, vhost, protocol).map(hears));
+            Deferred::FlowControl(id, on) => self.change(id, |wsi| wsi.rx_flow_control(on)),
+            Deferred::Timer(id, at) => self.change(id, |wsi| wsi.set_timer_at(at)),
+            Deferred::Timeout(id, at) => self.change(id, |wsi| wsi.set_timeout_at(at)),
+            Deferred::Opaque(id, data) => self.change(id, |wsi| wsi.set_opaque_user_data(data)),
+            Deferred::UserAll(vhost, protocol, n) => {
+                self.deferred.extend(bound(&self.slots, vhost, protocol).map(|id| Deferred::User(id, protocol, n)));
             }
-            Deferred::FlowControl(id, on) => {
-                if let Some(wsi) = self.slots.get_mut(id) {
-                    wsi.rx_flow_control(on);
-                    enqueue(&mut self.run, wsi);
+            Deferred::User(id, protocol, n) => {
+                if self.slots.get(id).is_some_and(|wsi| wsi.protocol == Some(protocol)) {
+                    self.hear(id, Reason::User(n));
                 }
+            }
+            Deferred::VhostUserAll(vhost, n) => {
+                let protocols = self.vhost(vhost).map_or(0, |vhost| vhost.protocols.len()) as ProtocolIndex;
+                self.deferred.extend((0..protocols).map(|protocol| Deferred::VhostUser(vhost, protocol, n)));
+            }
+            Deferred::VhostUser(vhost, protocol, n) => {
+                protocol::tell_vhost(self, vhost, protocol, VhostReason::User(n))
             }
             Deferred::Close(id, why) => self.close_now(id, CloseReason::Refused(why.into())),
             Deferred::Child { parent, child } => self.add_child(parent, child),
-            Deferred::ChildClosing { parent, child } => self.remove_child(parent, child),
+            Deferred::ChildClosing { parent, child } => self.hear(parent, Reason::ChildClosing(child)),
+            Deferred::NoPeerName(id) => self.hear(id, Reason::PeerName(None)),
             Deferred::InitProtocols(id) => self.init_vhost_later(id),
             Deferred::DestroyVhost(id) => self.destroy_vhost(id),
             Deferred::Deprecate => self.deprecate(),
         }
     }
 
-    /// Those who were told something before this turn's broadcasts began.
-    pub(crate) fn run_broadcasts(&mut self) {
-        for _ in 0..self.broadcasts.len() {
-            match self.broadcasts.pop_front() {
-                Some(Broadcast::Wsi(id, protocol, n)) => {
-                    if self.slots.get(id).is_some_and(|wsi| wsi.protocol == Some(protocol)) {
-                        self.hear(id, Reason::User(n));
-                    }
-                }
-                Some(Broadcast::NoPeerName(id)) => self.hear(id, Reason::PeerName(None)),
-                Some(Broadcast::Vhost(vhost, protocol, n)) => {
-                    protocol::tell_vhost(self, vhost, protocol, VhostReason::User(n));
-                }
-                None => return,
-            }
-            self.run_deferred();
+    /// Changes a connection, if it is still there, and has its role look at it.
+    fn change(&mut self, id: WsiId, change: impl FnOnce(&mut Wsi)) {
+        if let Some(wsi) = self.slots.get_mut(id) {
+            change(wsi);
+            self.timers.arm(wsi);
+            enqueue(&mut self.run, wsi);
         }
     }
 
@@ -152,13 +207,6 @@ impl Cx {
         if let Some(child) = self.slots.get_mut(child) {
             child.flags.is_child = true;
         }
-    }
-
-    fn remove_child(&mut self, parent: WsiId, child: WsiId) {
-        if let Some(parent) = self.slots.get_mut(parent) {
-            parent.attached().children.retain(|id| *id != child);
-        }
-        self.hear(parent, Reason::ChildClosing(child));
     }
 }
 

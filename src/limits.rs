@@ -29,6 +29,12 @@ pub const TX: usize = 2 * SERVICE_BUFFER;
 /// Bytes of a UDP datagram: 65535 less the headers of UDP and IPv4.
 pub const DATAGRAM: usize = 65_507;
 
+/// Datagrams that one turn of a UDP socket takes.
+pub const DATAGRAM_BATCH: usize = 32;
+
+/// Errors in a row that the network may have answered to datagrams, before the socket counts as broken.
+pub const DATAGRAM_ERRORS: usize = 1024;
+
 /// Plaintext bytes that a TLS connection encrypts before it looks whether the socket takes them.
 pub const TLS_SEND: usize = 64 * 1024;
 
@@ -77,7 +83,10 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Bytes that a closing connection's peer may still send before it is cut off.
 pub const DRAIN_BYTES: usize = 1024 * 1024;
 
-/// Host names that wait for the resolver, and as many addresses that wait for their names.
+/// Threads that look up host names, and as many that look up the names of addresses.
+pub const RESOLVER_THREADS: usize = 4;
+
+/// Host names that wait for the resolver, and as many addresses that wait for their names; also connections that wait for one of them.
 pub const RESOLVER_QUEUE: usize = 1024;
 
 /// What a wait counts as that is too long to be told from one without end: ten years.

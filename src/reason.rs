@@ -31,8 +31,11 @@ pub enum Reason<'a> {
     RawRx(&'a [u8]),
     /// Everything queued has been sent, as asked for by `callback_on_writable` (`LWS_CALLBACK_RAW_WRITEABLE`).
     RawWriteable,
-    /// The connection is closing; what was queued is still sent (`LWS_CALLBACK_RAW_CLOSE`).
+    /// The connection is closing (`LWS_CALLBACK_RAW_CLOSE`). What is queued is still sent, within [`limits::DRAIN_TIME`](crate::limits::DRAIN_TIME), unless the
+    /// connection failed or timed out.
     RawClose,
+    /// The peer sends no more, and may still read; where [`Wsi::allow_half_close`] was called. Not in lws.
+    RawEof,
     /// Our own connection to a peer could not be made, and why (`LWS_CALLBACK_CLIENT_CONNECTION_ERROR`).
     ClientConnectionError(&'a str),
 
@@ -100,6 +103,7 @@ impl fmt::Debug for Reason<'_> {
             Reason::RawRx(data) => write!(f, "RawRx({} bytes)", data.len()),
             Reason::RawWriteable => f.write_str("RawWriteable"),
             Reason::RawClose => f.write_str("RawClose"),
+            Reason::RawEof => f.write_str("RawEof"),
             Reason::ClientConnectionError(why) => write!(f, "ClientConnectionError({why})"),
             Reason::RawFileBindProtocol => f.write_str("RawFileBindProtocol"),
             Reason::RawFileDropProtocol => f.write_str("RawFileDropProtocol"),

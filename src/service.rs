@@ -56,9 +56,7 @@ impl Cx {
         while let Some(due) = self.timers.pop_due(self.now) {
             match due {
                 Due::Wsi(id, at) => self.alarm(id, at),
-                Due::Sul(sul) => {
-                    protocol::tell_vhost(self, sul.vhost(), sul.protocol(), VhostReason::Sul(sul));
-                }
+                Due::Sul(sul, vhost, protocol) => protocol::tell_vhost(self, vhost, protocol, VhostReason::Sul(sul)),
             }
             self.run_deferred();
         }
@@ -210,7 +208,7 @@ impl Cx {
         let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
-        if !wsi.flags.draining && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
+        if !wsi.flags.draining && wsi.tx.is_empty() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
         }
         wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })
@@ -220,6 +218,9 @@ impl Cx {
     fn tell_relatives(&mut self, wsi: &mut Wsi, reason: &CloseReason) {
         let parent = wsi.parent.take();
         if let Some(parent) = parent.filter(|_| mem::take(&mut wsi.flags.is_child)) {
+            if let Some(parent) = self.slots.get_mut(parent) {
+                parent.attached().children.retain(|child| *child != wsi.id);
+            }
             self.deferred.push_back(Deferred::ChildClosing { parent, child: wsi.id });
         }
         let me = wsi.id;

@@ -1,6 +1,6 @@
 //! The slab of connections.
 //!
-//! A [`WsiId`] carries a generation that is never used twice, and so does the token given to the poll: an id or an event
+//! A [`WsiId`] carries a generation that comes again only after 2^32 others, and so does the token given to the poll: an id or an event
 //! that outlived its connection finds nothing, even where the slot has a new tenant.
 //!
 //! A connection being serviced is taken out and put back afterwards. So whoever services it has it, and all the others, to itself.

@@ -3,103 +3,87 @@
 //! A connection's times (its role's deadline, its protocol's timer and timeout) are plain fields that are moved as often as one likes;
 //! the entry here is only moved when it would come too late. So the keep-alive timeout of a busy connection costs a store per request.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::vhost::{ProtocolIndex, VhostId};
 use crate::wsi::{Wsi, WsiId};
 
+/// A time, and a number that puts those who wait for the same time into the order in which they came.
+pub(crate) type At = (Instant, u32);
+
 /// A call that was scheduled with [`Cx::schedule`](crate::Cx::schedule) (lws's `lws_sorted_usec_list_t`). Never used twice.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct SulId {
-    at: Instant,
-    call: Call,
-}
-
-/// Whom to call. The number tells two of the same time apart, and puts them into the order in which they were asked for.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-struct Call {
-    number: u32,
-    vhost: VhostId,
-    protocol: ProtocolIndex,
-}
-
-impl SulId {
-    pub(crate) fn vhost(self) -> VhostId {
-        self.call.vhost
-    }
-
-    pub(crate) fn protocol(self) -> ProtocolIndex {
-        self.call.protocol
-    }
-}
+pub struct SulId(At);
 
 /// Whose time has come.
 pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
     Wsi(WsiId, Instant),
-    Sul(SulId),
+    Sul(SulId, VhostId, ProtocolIndex),
 }
 
 #[derive(Default)]
 pub(crate) struct Timers {
-    entries: BTreeSet<(Instant, Entry)>,
+    entries: BTreeMap<At, Entry>,
     last_number: u32,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Entry {
     Wsi(WsiId),
-    Sul(Call),
+    Sul(VhostId, ProtocolIndex),
 }
 
 impl Timers {
     /// Makes sure that `wsi` is looked at no later than at the first of its times.
     pub(crate) fn arm(&mut self, wsi: &mut Wsi) {
         let Some((next, _)) = wsi.next_alarm() else { return };
-        if wsi.armed.is_some_and(|armed| armed <= next) {
+        if wsi.armed.is_some_and(|(armed, _)| armed <= next) {
             return;
         }
         self.disarm(wsi);
-        self.entries.insert((next, Entry::Wsi(wsi.id)));
-        wsi.armed = Some(next);
+        wsi.armed = Some(self.insert(next, Entry::Wsi(wsi.id)));
     }
 
     pub(crate) fn disarm(&mut self, wsi: &mut Wsi) {
         if let Some(armed) = wsi.armed.take() {
-            self.entries.remove(&(armed, Entry::Wsi(wsi.id)));
+            self.entries.remove(&armed);
         }
     }
 
     pub(crate) fn schedule(&mut self, at: Instant, vhost: VhostId, protocol: ProtocolIndex) -> SulId {
+        SulId(self.insert(at, Entry::Sul(vhost, protocol)))
+    }
+
+    fn insert(&mut self, at: Instant, entry: Entry) -> At {
         self.last_number = self.last_number.wrapping_add(1);
-        let call = Call { number: self.last_number, vhost, protocol };
-        self.entries.insert((at, Entry::Sul(call)));
-        SulId { at, call }
+        let at = (at, self.last_number);
+        self.entries.insert(at, entry);
+        at
     }
 
     /// Whether it was still to come.
     pub(crate) fn cancel(&mut self, sul: SulId) -> bool {
-        self.entries.remove(&(sul.at, Entry::Sul(sul.call)))
+        self.entries.remove(&sul.0).is_some()
     }
 
     /// Drops what was scheduled for a vhost's protocols.
-    pub(crate) fn cancel_all(&mut self, vhost: VhostId) {
-        self.entries.retain(|(_, entry)| !matches!(entry, Entry::Sul(call) if call.vhost == vhost));
+    pub(crate) fn cancel_all(&mut self, gone: VhostId) {
+        self.entries.retain(|_, entry| !matches!(entry, Entry::Sul(vhost, _) if *vhost == gone));
     }
 
     /// Takes out the first entry that is due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Due> {
-        self.entries.first().filter(|(at, _)| *at <= now)?;
-        let (at, entry) = self.entries.pop_first()?;
+        let first = self.entries.first_entry().filter(|first| first.key().0 <= now)?;
+        let (at, entry) = first.remove_entry();
         Some(match entry {
-            Entry::Wsi(id) => Due::Wsi(id, at),
-            Entry::Sul(call) => Due::Sul(SulId { at, call }),
+            Entry::Wsi(id) => Due::Wsi(id, at.0),
+            Entry::Sul(vhost, protocol) => Due::Sul(SulId(at), vhost, protocol),
         })
     }
 
     /// How long the loop may sleep.
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
-        self.entries.first().map(|(at, _)| at.saturating_duration_since(now))
+        self.entries.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now))
     }
 }

@@ -32,11 +32,12 @@ impl Cx {
         }
         let listen = info.listen.clone();
         let vhost = Vhost::new(info)?;
-        let id = VhostId(u32::try_from(self.vhosts.len()).expect("fewer than 2^32 vhosts in a life"));
-        self.vhosts.push(Some(vhost));
+        let id = VhostId(self.next_vhost);
+        self.next_vhost = id.0.checked_add(1).expect("fewer than 2^32 vhosts in a life");
+        self.vhosts.insert(id, vhost);
         if let Err(error) = self.join_listener(id, listen) {
             self.leave_listener(id);
-            self.vhosts[id.0 as usize] = None;
+            self.vhosts.remove(&id);
             return Err(error);
         }
         if self.calling {
@@ -68,7 +69,7 @@ impl Cx {
             protocol::tell_vhost(self, id, protocol as ProtocolIndex, VhostReason::ProtocolDestroy);
         }
         self.timers.cancel_all(id);
-        self.vhosts[id.0 as usize] = None;
+        self.vhosts.remove(&id);
     }
 
     fn all(&self, which: impl Fn(&Wsi) -> bool) -> Vec<WsiId> {
@@ -77,26 +78,28 @@ impl Cx {
 
     /// Tells every protocol of every vhost.
     pub(crate) fn event_wait_cancelled(&mut self) {
-        for id in 0..self.vhosts.len() {
-            let protocols = self.vhosts[id].as_ref().map_or(0, |vhost| vhost.protocols.len());
+        let all: Vec<VhostId> = self.vhosts().collect();
+        for vhost in all {
+            let protocols = self.vhost(vhost).map_or(0, |vhost| vhost.protocols.len());
             for protocol in 0..protocols {
-                let vhost = VhostId(id as u32);
                 protocol::tell_vhost(self, vhost, protocol as ProtocolIndex, VhostReason::EventWaitCancelled);
                 self.run_deferred();
             }
         }
     }
 
-    /// What a connection is first that was accepted for a vhost, by the options of its socket's first one. `None`: it does not listen.
-    pub(crate) fn first_binding(&self, vhost: VhostId) -> Option<Binding> {
+    /// What a connection is first that was accepted for a vhost, and whose: the first vhost of a socket decides. `None`: it does not listen.
+    pub(crate) fn first_binding(&self, vhost: VhostId) -> Option<(VhostId, Binding)> {
         let group = self.group_of(vhost)?;
-        let first = self.vhost(*group.vhosts.first()?)?;
-        Some(match decide(group.kind, first.options(), Moment::Accept) {
+        let id = *group.vhosts.first()?;
+        let first = self.vhost(id)?;
+        let binding = match decide(group.kind, first.options(), Moment::Accept) {
             // What it becomes is said when the handshake is done.
             Decision::ListenAccept if group.kind == Listener::Tls => Binding { role: self.role("tls"), protocol: None },
             Decision::ListenAccept => first.listen_accept,
             _ => Binding { role: self.role("first-packet"), protocol: None },
-        })
+        };
+        Some((id, binding))
     }
 
     /// The vhost that a connection is served by, of those that share its socket: the one its peer names, else the one whose certificate it
@@ -173,7 +176,7 @@ impl Cx {
         if !joined {
             return Err(Error::DuplicateVhost { vhost: name, address: listen.to_string() });
         }
-        if let Some(vhost) = self.vhosts[id.0 as usize].as_mut() {
+        if let Some(vhost) = self.vhost_mut(id) {
             vhost.listener = Some(listener as ListenerId);
         }
         match existing {

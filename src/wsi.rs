@@ -18,6 +18,7 @@ use crate::buf::Buf;
 use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::limits;
 use crate::role::{Binding, CloseReason, Role};
+use crate::timers::At;
 use crate::tls::PeerCert;
 use crate::transport::{Medium, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
@@ -101,6 +102,9 @@ pub enum WriteError {
     /// [`Wsi::shutdown_write`] was called before.
     #[error("the end of what is sent was said before")]
     Finished,
+    /// The connection has failed or timed out, so nothing more is sent.
+    #[error("the connection is being closed without sending what is queued")]
+    Lost,
     /// The UDP socket is not connected, and has not received a datagram that this would be the answer to.
     #[error("there is nobody to send the datagram to; name an address with write_to")]
     NoPeer,
@@ -132,7 +136,7 @@ pub struct Wsi {
     /// When the role wants its `on_timeout`.
     pub(crate) deadline: Option<Instant>,
     /// What the timers hold.
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Option<At>,
     pub(crate) peer: Peer,
     /// The connection that this one was made for.
     pub(crate) parent: Option<WsiId>,
@@ -193,6 +197,8 @@ pub(crate) struct Flags {
     /// FIN goes out behind the last queued byte.
     pub(crate) fin: bool,
     pub(crate) fin_sent: bool,
+    /// The peer's end is not the connection's.
+    pub(crate) half_close: bool,
     /// The protocol wants to receive nothing for now.
     pub(crate) rx_paused: bool,
     /// Its descriptor was made elsewhere, where somebody may hold a copy of it.
@@ -277,7 +283,8 @@ impl Wsi {
     /// datagram to [`Wsi::peer`].
     ///
     /// # Errors
-    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles; in role raw-udp as
+    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles; [`WriteError::Finished`]
+    /// after [`Wsi::shutdown_write`]; [`WriteError::Lost`] from the last callbacks of a connection that failed; in role raw-udp as
     /// [`Wsi::write_to`], and [`WriteError::NoPeer`].
     pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
         if self.io.medium() == Medium::Datagrams {
@@ -312,6 +319,7 @@ impl Wsi {
         }
         match self.tx_room() {
             _ if self.flags.fin => Err(WriteError::Finished),
+            _ if self.close_reason().is_some_and(|reason| !reason.is_gentle()) => Err(WriteError::Lost),
             room if len > room => Err(WriteError::Full { room }),
             _ => Ok(()),
         }
@@ -358,13 +366,19 @@ impl Wsi {
     /// can then not be written. In lws there is only `shutdown` on the socket.
     ///
     /// # Errors
-    /// [`WriteError::WrongRole`] outside the raw roles.
+    /// [`WriteError::WrongRole`] outside role raw-skt: of a pipe only closing it is the end.
     pub fn shutdown_write(&mut self) -> Result<(), WriteError> {
-        if !self.flags.raw_tx {
+        if !self.flags.raw_tx || !self.io.is_stream() {
             return Err(WriteError::WrongRole { role: self.role_name });
         }
         self.flags.fin = true;
         Ok(())
+    }
+
+    /// Has the protocol hear `RawEof` when the peer ends its side, in role raw-skt. The connection then goes on until the protocol closes it, or
+    /// [ends its own side](Wsi::shutdown_write) too. Otherwise the peer's end is the connection's, as in lws.
+    pub fn allow_half_close(&mut self) {
+        self.flags.half_close = true;
     }
 
     /// Why the connection ends, in the callbacks that say that it does (`RawClose` and its twins, and the drop of the protocol behind it);
@@ -438,8 +452,8 @@ impl Wsi {
         }
     }
 
-    /// Whether everything that was accepted for the peer has reached the system.
-    pub(crate) fn is_flushed(&self) -> bool {
+    /// Whether everything that was accepted for the peer has reached the system (the contrary of `lws_partial_buffered`).
+    pub fn is_flushed(&self) -> bool {
         self.tx.is_empty() && !self.io.pending()
     }
 

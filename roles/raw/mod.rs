@@ -7,6 +7,9 @@
 //! | asked for, and everything queued is sent | `RawWriteable` | `RawWriteableFile` |
 //! | the end | `RawClose`, `RawSktDropProtocol` | `RawCloseFile`, `RawFileDropProtocol` |
 //!
+//! A protocol that has allowed half-close hears `RawEof` when a stream's peer has ended, and the connection ends when it has ended its own
+//! side too.
+//!
 //! They differ in what they carry and in the words they use for it. Nothing more is read while output waits for the peer, so what a
 //! connection holds is bounded by what one `RawRx` makes the protocol write. In lws: `roles/raw-skt`, `roles/raw-file`.
 
@@ -14,6 +17,7 @@ use std::io;
 use std::mem;
 
 use crate::cx::Cx;
+use crate::limits;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
 use crate::role::{CloseReason, Next, Role, RoleOps};
@@ -104,12 +108,14 @@ static FILE: Words = Words {
 
 struct Raw {
     words: &'static Words,
+    /// The peer has ended, and the protocol goes on by itself.
+    eof_told: bool,
 }
 
 impl Role for Raw {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         match self.turn(wsi, cx) {
-            Ok(()) if wsi.writeable_due() || may_receive(wsi) => Next::Again,
+            Ok(()) if wsi.writeable_due() || self.may_receive(wsi) => Next::Again,
             Ok(()) => Next::Stay,
             Err(reason) => Next::Close(reason),
         }
@@ -138,7 +144,7 @@ impl Raw {
         protocol::attach(wsi, cx, to.unwrap_or_default())?;
         wsi.deadline = None;
         wsi.flags.raw_tx = wsi.io.takes_writes();
-        let mut raw = Raw { words };
+        let mut raw = Raw { words, eof_told: false };
         for reason in words.begin {
             if protocol::call(wsi, cx, reason) == Verdict::Close {
                 return Err(last_words(&mut raw, wsi, cx, CloseReason::by_protocol()));
@@ -147,33 +153,61 @@ impl Raw {
         Ok(Box::new(raw))
     }
 
-    fn turn(&self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+    fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         if wsi.writeable_due() {
             wsi.flags.want_writeable = false;
             tell(wsi, cx, self.words.writeable)?;
         }
-        if wsi.flags.rx_paused {
-            // Nobody reads that it has failed.
-            return if wsi.io.dead() { Err(io::Error::from(io::ErrorKind::ConnectionReset).into()) } else { Ok(()) };
+        if self.eof_told && wsi.flags.fin_sent {
+            return Err(CloseReason::Done);
+        }
+        if wsi.flags.rx_paused || self.eof_told {
+            return self.has_failed(wsi);
         }
         if !wsi.rx.is_empty() {
             let first = wsi.rx.take();
             return tell(wsi, cx, (self.words.rx)(first.as_slice()));
         }
-        if !may_receive(wsi) {
-            return Ok(());
+        // A stream brings in one read what datagrams take many for.
+        let reads = if wsi.io.medium() == Medium::Datagrams { limits::DATAGRAM_BATCH } else { 1 };
+        for _ in 0..reads {
+            if !self.may_receive(wsi) {
+                break;
+            }
+            self.receive(wsi, cx)?;
         }
+        Ok(())
+    }
+
+    /// Where nobody reads, no read says so.
+    fn has_failed(&self, wsi: &Wsi) -> Result<(), CloseReason> {
+        match wsi.io.failure() {
+            Some(error) => Err(error.into()),
+            None if wsi.io.dead() => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         let slice = cx.slice;
         let mut buf = mem::take(&mut cx.buf);
         let received = wsi.io.recv(&mut buf[..slice]);
         let told = match received {
             Ok(Received::Bytes(n)) => self.received(wsi, cx, &buf[..n]),
             Ok(Received::Blocked) => Ok(()),
+            Ok(Received::Eof) if wsi.flags.half_close => {
+                self.eof_told = true;
+                tell(wsi, cx, Reason::RawEof)
+            }
             Ok(Received::Eof) => Err(CloseReason::PeerClosed),
             Err(error) => Err(CloseReason::Lost(error)),
         };
         cx.buf = buf;
         told
+    }
+
+    fn may_receive(&self, wsi: &Wsi) -> bool {
+        !self.eof_told && !wsi.flags.rx_paused && wsi.is_flushed() && (wsi.io.readable() || !wsi.rx.is_empty())
     }
 
     fn received(&self, wsi: &mut Wsi, cx: &mut Cx, bytes: &[u8]) -> Result<(), CloseReason> {
@@ -182,10 +216,6 @@ impl Raw {
         }
         tell(wsi, cx, (self.words.rx)(bytes))
     }
-}
-
-fn may_receive(wsi: &Wsi) -> bool {
-    !wsi.flags.rx_paused && wsi.is_flushed() && (wsi.io.readable() || !wsi.rx.is_empty())
 }
 
 /// Calls back, and sends what the protocol wrote.

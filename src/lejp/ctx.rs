@@ -24,7 +24,7 @@ impl<'a> Ctx<'a> {
     /// The first pattern of the table that matches the path, counted from 0 (`ctx->path_match - 1`).
     ///
     /// An element of an array that no pattern matches has the match of the array itself: `"names"` hears every string of
-    /// `{"names": ["a", "b"]}`, at the path `names[]`.
+    /// `{"names": ["a", "b"]}`, at the path `names[]`. A name that merely ends in brackets is no array, and has no second choice.
     pub fn path_match(&self) -> Option<usize> {
         self.place.path_match()
     }

@@ -65,6 +65,8 @@
 //!
 //! - The callbacks depend on the bytes alone, never on how they were cut; each comes with the byte that decides it.
 //! - Memory is bounded by [`Limits`], whatever the document.
+//! - So is time: the table is searched once for each name and each `[`, at any depth, and for nothing else; there a pattern takes at
+//!   most one pass through the path. At worst, a byte costs a pass through [`Limits::path`] for each pattern.
 //! - Every start is followed by its end, unless [`Reason::Failed`] comes, once, as the last callback.
 //!
 //! # Differences from lejp
@@ -156,12 +158,13 @@ impl Default for Limits {
     }
 }
 
-/// How far [`Parser::feed`] has come.
+/// What the bytes of a [`Parser::feed`] have brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// The document goes on (`LEJP_CONTINUE`).
+    /// Nothing to act on: the document goes on (`LEJP_CONTINUE`), or only spaces and comments came behind it.
     Continue,
-    /// Its value is complete: only spaces and comments may follow.
+    /// The document's value became complete, with these bytes: once in a document, as [`Reason::Complete`]. Only spaces and comments
+    /// may follow.
     Complete,
 }
 
@@ -193,19 +196,23 @@ impl<U> Parser<U> {
 
     /// Takes the next bytes of the document, however few (`lejp_parse()`).
     ///
+    /// A document that is a number is complete with the byte behind it, or with [`finish`](Self::finish).
+    ///
     /// # Errors
     ///
     /// The document is wrong, or too deep or long, or the callback refuses it; or something else than spaces and comments follows
     /// it. An error is final: from then on every call returns it again, and the callback hears nothing more.
     pub fn feed(&mut self, user: &mut U, bytes: &[u8]) -> Result<Progress, Error> {
+        let was_complete = self.is_complete();
         self.take_all(user, bytes, false)?;
-        Ok(if self.is_complete() { Progress::Complete } else { Progress::Continue })
+        Ok(if self.is_complete() && !was_complete { Progress::Complete } else { Progress::Continue })
     }
 
     /// Takes the next bytes of a document that other things may follow: `Some` with the bytes behind it once it is complete, `None`
     /// until then.
     ///
-    /// An object, array, string or word is complete with its last byte, a number with the byte behind it.
+    /// An object, array, string or word is complete with its last byte, a number with the byte behind it. What is behind is not looked
+    /// at, and need not be text. Until [`restart`](Self::restart), all that comes later is given back too.
     ///
     /// ```
     /// # use rlws::lejp::Parser;

@@ -1,6 +1,13 @@
 //! Where in the document the parser is: the open objects and arrays, the path, and its match in the table.
 //!
-//! Invariants: nothing here outgrows the limits; whenever a callback is called, the match is that of the path.
+//! ```text
+//!   name, [            search the table ──▶ Found
+//!   { or [ opens       Found is kept in the new level
+//!   a value has ended  Found of the level it is in, or of the document: no search
+//! ```
+//!
+//! Invariants: nothing here outgrows the limits; whenever a callback is called, the match is that of the path; the table is searched
+//! once for each name and each `[`, and for nothing else.
 
 use std::ops::Range;
 
@@ -14,11 +21,21 @@ pub(super) enum Container {
     Array,
 }
 
+/// What the table has for a path.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    pattern: Option<usize>,
+    /// Which of [`Place::wildcards`] are its own: from the one until the other.
+    wildcards: (usize, usize),
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Level {
     container: Container,
     /// The length of the path within it, without the names of its members.
     path: usize,
+    /// What was found for that path.
+    found: Found,
 }
 
 #[derive(Debug)]
@@ -29,9 +46,14 @@ pub(super) struct Place {
     indexes: Vec<usize>,
     /// Where the last name of the path begins, while it is read.
     name: usize,
-    path_match: Option<usize>,
-    /// Which parts of the path the wildcards stand for.
+    /// Of the path, once it is complete.
+    found: Found,
+    /// Of the empty path.
+    outside: Found,
+    /// Which parts of the path the wildcards stand for: those of the levels, and behind them those of the path.
     wildcards: Vec<Range<usize>>,
+    #[cfg(test)]
+    pub(super) look_ups: usize,
 }
 
 /// What callbacks see of it.
@@ -41,11 +63,12 @@ impl Place {
     }
 
     pub(super) fn path_match(&self) -> Option<usize> {
-        self.path_match
+        self.found.pattern
     }
 
     pub(super) fn wildcard(&self, n: usize) -> Option<&str> {
-        self.wildcards.get(n).and_then(|range| self.path.get(range.clone()))
+        let (start, end) = self.found.wildcards;
+        self.wildcards[start..end].get(n).map(|range| &self.path[range.clone()])
     }
 
     pub(super) fn indexes(&self) -> &[usize] {
@@ -62,10 +85,14 @@ impl Place {
             levels: Vec::new(),
             indexes: Vec::new(),
             name: 0,
-            path_match: None,
+            found: Found::default(),
+            outside: Found::default(),
             wildcards: Vec::new(),
+            #[cfg(test)]
+            look_ups: 0,
         };
-        place.look_up();
+        place.outside = place.look_up();
+        place.found = place.outside;
         place
     }
 
@@ -87,9 +114,13 @@ impl Place {
         }
         if container == Container::Array {
             self.push("[]", limits)?;
-            self.look_up();
+            let found = self.look_up();
+            // What no pattern with `[]` matches keeps the match of the array's own name.
+            if found.pattern.is_some() {
+                self.found = found;
+            }
         }
-        self.levels.push(Level { container, path: self.path.len() });
+        self.levels.push(Level { container, path: self.path.len(), found: self.found });
         Ok(())
     }
 
@@ -121,11 +152,10 @@ impl Place {
 
     /// Goes back from a value, or from an incomplete name, to the container that it is in.
     pub(super) fn leave_value(&mut self) {
-        let length = self.levels.last().map_or(0, |level| level.path);
-        if self.path.len() > length {
-            self.path.truncate(length);
-            self.look_up();
-        }
+        let (path, found) = self.levels.last().map_or((0, self.outside), |level| (level.path, level.found));
+        self.path.truncate(path);
+        self.wildcards.truncate(found.wildcards.1);
+        self.found = found;
     }
 }
 
@@ -148,7 +178,7 @@ impl Place {
     }
 
     pub(super) fn end_name(&mut self) {
-        self.look_up();
+        self.found = self.look_up();
     }
 
     pub(super) fn name(&self) -> &str {
@@ -163,13 +193,15 @@ impl Place {
         Ok(())
     }
 
-    fn look_up(&mut self) {
-        let mut path = Some(self.path.as_str());
-        self.path_match = None;
-        while let (None, Some(candidate)) = (self.path_match, path) {
-            let wildcards = &mut self.wildcards;
-            self.path_match = self.table.iter().position(|pattern| pattern::matches(pattern, candidate, wildcards));
-            path = candidate.strip_suffix("[]");
+    /// The first pattern that matches the path, and its wildcards behind those that are kept.
+    fn look_up(&mut self) -> Found {
+        #[cfg(test)]
+        {
+            self.look_ups += 1;
         }
+        let (path, wildcards) = (&self.path, &mut self.wildcards);
+        let start = wildcards.len();
+        let pattern = self.table.iter().position(|pattern| pattern::matches(pattern, path, wildcards));
+        Found { pattern, wildcards: (start, wildcards.len()) }
     }
 }

@@ -129,9 +129,19 @@ impl Number {
         }
     }
 
-    /// The number with one more character, or `None` where it ended before that one.
-    pub(super) fn take(self, c: char) -> Result<Option<Number>, ErrorKind> {
-        let next = match (self, c) {
+    /// Whether it is complete, and this byte neither a part of it nor a mistake in it.
+    pub(super) fn ends_before(self, byte: u8) -> bool {
+        let is_after_zero = self == Number::Zero && byte.is_ascii_digit();
+        self.is_complete() && self.next(char::from(byte)).is_none() && !is_after_zero
+    }
+
+    /// The number with one more character.
+    pub(super) fn take(self, c: char) -> Result<Number, ErrorKind> {
+        self.next(c).ok_or_else(|| ErrorKind::unexpected(c, self.expected()))
+    }
+
+    fn next(self, c: char) -> Option<Number> {
+        match (self, c) {
             (Number::Minus, _) => Number::start(c).filter(|&next| next != Number::Minus),
             (Number::Int, '0'..='9') => Some(Number::Int),
             (Number::Zero | Number::Int, '.') => Some(Number::Point),
@@ -139,13 +149,8 @@ impl Number {
             (Number::Zero | Number::Int | Number::Fraction, 'e' | 'E') => Some(Number::Exponent),
             (Number::Exponent, '+' | '-') => Some(Number::ExponentSign),
             (Number::Exponent | Number::ExponentSign | Number::ExponentDigit, '0'..='9') => Some(Number::ExponentDigit),
-            (Number::Zero, '0'..='9') => return Err(ErrorKind::unexpected(c, "no digit after a leading 0")),
             _ => None,
-        };
-        if next.is_none() && !self.is_complete() {
-            return Err(ErrorKind::unexpected(c, self.expected()));
         }
-        Ok(next)
     }
 
     pub(super) fn is_complete(self) -> bool {
@@ -155,6 +160,7 @@ impl Number {
     /// What must come next, for messages.
     pub(super) fn expected(self) -> &'static str {
         match self {
+            Number::Zero => "no digit after a leading 0",
             Number::Point => "a digit after the decimal point",
             Number::Exponent => "a digit or a sign in the exponent",
             Number::ExponentSign => "a digit in the exponent",

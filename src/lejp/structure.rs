@@ -43,13 +43,6 @@ pub(super) enum Next {
     End,
 }
 
-/// Whether a character was used up, or only ended what was before it.
-#[derive(PartialEq, Eq)]
-enum Step {
-    Taken,
-    Again,
-}
-
 type Outcome<T = ()> = Result<T, ErrorKind>;
 
 impl<U> Parser<U> {
@@ -66,19 +59,19 @@ impl<U> Parser<U> {
             self.start(user)?;
         }
         for (taken, &byte) in bytes.iter().enumerate() {
+            // Before the byte is decoded: what is behind a document need not be text.
+            if let State::Number(number) = self.state
+                && number.ends_before(byte)
+            {
+                self.number(user)?;
+            }
             if one && self.is_complete() {
                 return Ok(taken);
             }
-            let Some(c) = self.input.take(byte)? else {
-                continue;
-            };
-            while self.step(user, c)? == Step::Again {
-                // Of a longer character, the first bytes may have been taken before: nothing can follow that starts so.
-                if one && self.is_complete() && c.is_ascii() {
-                    return Ok(taken);
-                }
+            if let Some(c) = self.input.take(byte)? {
+                self.step(user, c)?;
+                self.input.advance(c);
             }
-            self.input.advance(c);
         }
         Ok(bytes.len())
     }
@@ -112,10 +105,8 @@ impl<U> Parser<U> {
             ErrorKind::Rejected(_) => self.token,
             _ => self.input.position,
         };
-        match self.state {
-            State::Name(_) => self.place.leave_value(),
-            State::Between(Next::Colon) => self.place.end_name(),
-            _ => {}
+        if let State::Name(_) = self.state {
+            self.place.leave_value();
         }
         let error = Error { line: at.line, column: at.column, path: self.place.path().to_owned(), kind };
         // It has failed already: no second reason is of use.
@@ -133,7 +124,7 @@ impl<U> Parser<U> {
         (self.callback)(user, &ctx, reason).map_err(|reject| ErrorKind::Rejected(reject.into()))
     }
 
-    fn step(&mut self, user: &mut U, c: char) -> Outcome<Step> {
+    fn step(&mut self, user: &mut U, c: char) -> Outcome {
         match self.state {
             State::Between(_) if self.comment => self.comment = c != '\n',
             State::Between(next) => match c {
@@ -142,7 +133,10 @@ impl<U> Parser<U> {
                 _ => self.token(user, next, c)?,
             },
             State::Name(mut quoted) => match quoted.take(c)? {
-                Piece::End => self.state = State::Between(Next::Colon),
+                Piece::End => {
+                    self.place.end_name();
+                    self.state = State::Between(Next::Colon);
+                }
                 piece => {
                     self.state = State::Name(quoted);
                     if let Piece::Char(c) = piece {
@@ -162,19 +156,14 @@ impl<U> Parser<U> {
                     }
                 }
             },
-            State::Number(number) => match number.take(c)? {
-                Some(number) => {
-                    self.push_number(c)?;
-                    self.state = State::Number(number);
-                }
-                None => {
-                    self.number(user)?;
-                    return Ok(Step::Again);
-                }
-            },
+            State::Number(number) => {
+                let number = number.take(c)?;
+                self.push_number(c)?;
+                self.state = State::Number(number);
+            }
             State::Word(word, have) => self.word(user, word, have, c)?,
         }
-        Ok(Step::Taken)
+        Ok(())
     }
 
     /// The first character of a token.
@@ -195,7 +184,6 @@ impl<U> Parser<U> {
                 self.state = State::Name(Quoted::Plain);
             }
             (Next::Colon, ':') => {
-                self.place.end_name();
                 self.tell(user, Reason::PairName(self.place.name()))?;
                 self.state = State::Between(Next::Value);
             }
@@ -262,7 +250,7 @@ impl<U> Parser<U> {
         Ok(())
     }
 
-    /// A number has ended before the character in hand.
+    /// A number has ended.
     fn number(&mut self, user: &mut U) -> Outcome {
         let is_float = self.text.contains(['.', 'e', 'E']);
         let reason = if is_float { Reason::ValNumFloat(&self.text) } else { Reason::ValNumInt(&self.text) };

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod cost;
 mod limits;
 mod mistakes;
 mod random;
@@ -120,6 +121,8 @@ fn elements_that_no_pattern_matches_have_the_match_of_their_array() {
     assert_eq!(matches_of(&["x", "a"], json), ["a[] 1 []", "a[][] 1 []", "a[][].b - []", "c - []"]);
     assert_eq!(matches_of(&["a", "a[][]"], json), ["a[] 0 []", "a[][] 1 []", "a[][].b - []", "c - []"]);
     assert_eq!(matches_of(&["*"], r#"{"a": [1]}"#), [r#"a[] 0 ["a[]"]"#]);
+    assert_eq!(matches_of(&["*.b"], r#"{"a": {"b": [[1], 2]}}"#), [r#"a.b[][] 0 ["a"]"#, r#"a.b[] 0 ["a"]"#]);
+    assert_eq!(matches_of(&["a"], r#"{"a[]": 1}"#), ["a[] - []"], "brackets in a name are no array");
 }
 
 #[test]
@@ -207,9 +210,39 @@ fn each_callback_comes_with_the_byte_that_decides_it() {
     assert_eq!(parser.feed(&mut heard, b"true]").expect("it is right"), Progress::Continue);
     assert_eq!(parser.feed(&mut heard, b"}").expect("it is right"), Progress::Complete);
     assert_eq!(heard.len(), 9, "{heard:?}");
-    assert_eq!(parser.feed(&mut heard, b" # the end").expect("it is right"), Progress::Complete);
+    assert_eq!(parser.feed(&mut heard, b" # the end").expect("it is right"), Progress::Continue);
     parser.finish(&mut heard).expect("it is right");
     assert_eq!(heard.len(), 9, "{heard:?}");
+}
+
+#[test]
+fn a_document_is_complete_once_however_many_spaces_come_behind_it() {
+    for document in ["{}", "1"] {
+        let mut parser = Parser::new(&[], hear);
+        let mut heard = Vec::new();
+        let progress = [document, "\r", "\n", "", " # the end"].map(|bytes| parser.feed(&mut heard, bytes.as_bytes()));
+        let complete =
+            progress.into_iter().map(|fed| fed.expect("it is right")).filter(|&fed| fed == Progress::Complete);
+        assert_eq!(complete.count(), 1, "{document}");
+        assert_eq!(heard.iter().filter(|line| line.ends_with("Complete")).count(), 1, "{heard:?}");
+    }
+}
+
+/// What README.lejp shows for a protocol.
+#[test]
+fn a_protocol_answers_each_document_once_however_it_is_cut() {
+    let requests = "{\"a\": 1}\r\n[2]\r\n\r\n3\n{}\r\n".as_bytes();
+    for size in 1..=requests.len() {
+        let (mut parser, mut heard, mut answers) = (Parser::new(&[], hear), Vec::new(), Vec::new());
+        for mut bytes in requests.chunks(size) {
+            while let Some(behind) = parser.feed_document(&mut heard, bytes).expect("it is right") {
+                answers.push(std::mem::take(&mut heard).len());
+                parser.restart();
+                bytes = behind;
+            }
+        }
+        assert_eq!(answers, [6, 5, 3, 4], "in pieces of {size}");
+    }
 }
 
 #[test]
@@ -234,9 +267,23 @@ fn a_number_ends_before_what_is_no_part_of_it() {
     let mut parser = Parser::new(&[], hear);
     assert_eq!(parser.feed_document(&mut Vec::new(), b"12").expect("it is right"), None);
     assert_eq!(parser.feed_document(&mut Vec::new(), b"3[").expect("it is right"), Some(b"[".as_slice()));
-    parser.restart();
-    parser.feed_document(&mut Vec::new(), b"1\xc3").expect("it could still be right");
-    parser.feed_document(&mut Vec::new(), b"\xa9").expect_err("no document starts so");
+}
+
+#[test]
+fn anything_may_follow_a_document_whatever_it_is() {
+    for document in ["{}", "[]", "\"a\"", "true", "0", "-12", "1.5", "1e5"] {
+        for behind in [b"\xff\x00".as_slice(), "é".as_bytes(), "\u{feff}".as_bytes(), b"\0", b"x", b"{"] {
+            let mut parser = Parser::new(&[], hear);
+            let bytes = [document.as_bytes(), behind].concat();
+            let rest = parser.feed_document(&mut Vec::new(), &bytes).expect("what follows is not looked at");
+            assert_eq!(rest, Some(behind), "{document}");
+        }
+    }
+    for no_document in ["-\u{e9}", "1.\u{e9}", "1e\u{e9}", "[1\u{e9}"] {
+        let mut parser = Parser::new(&[], hear);
+        let error = parser.feed_document(&mut Vec::new(), no_document.as_bytes()).expect_err("it is not complete");
+        assert!(error.to_string().contains("found `é`"), "{error}");
+    }
 }
 
 #[test]

@@ -10,9 +10,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 
 use super::{Sock, Transport};
 use crate::buf::Buf;
+use crate::limits;
 
 /// Bytes of a head: length, port, scope and IPv6 address; an IPv4 one is mapped.
 pub(crate) const HEAD: usize = 2 + 2 + 4 + 16;
@@ -86,24 +88,28 @@ impl Datagrams {
 
 impl Read for &Datagrams {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut errors = 0;
         loop {
             match self.socket.recv_from(buf) {
                 Ok((n, from)) => {
                     self.sender.set(Some(from));
                     return Ok(n);
                 }
-                // One that was sent came back: nobody was there to take it.
-                Err(error) if is_of_one_datagram(&error) => log::debug!("receiving a datagram: {error}"),
+                Err(error) if is_of_one_datagram(&error) && errors < limits::DATAGRAM_ERRORS => {
+                    log::debug!("receiving a datagram: {error}");
+                    errors += 1;
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// ICMP's answers to what was sent; each is told once.
+/// What the network answers to one that was sent (by ICMP) is told once each, and anybody may have made it up. Only what says that there
+/// is no socket is about more than a datagram.
 fn is_of_one_datagram(error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
+    let fatal = [Errno::BADF, Errno::NOTSOCK].map(Errno::raw_os_error);
+    error.kind() != ErrorKind::WouldBlock && !error.raw_os_error().is_some_and(|errno| fatal.contains(&errno))
 }
 
 impl Write for &Datagrams {

@@ -15,6 +15,8 @@ pub(crate) struct File {
     fd: OwnedFd,
     reads: bool,
     writes: bool,
+    /// How it was, for whoever else has a copy of it.
+    flags: OFlags,
 }
 
 impl File {
@@ -26,7 +28,7 @@ impl File {
         let flags = fcntl_getfl(&fd)?;
         fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
         let access = flags & OFlags::ACCMODE;
-        let file = File { fd, reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY };
+        let file = File { fd, reads: access != OFlags::WRONLY, writes: access != OFlags::RDONLY, flags };
         Ok(Transport::File(Sock::reading_on(file)))
     }
 
@@ -36,6 +38,12 @@ impl File {
 
     pub(super) fn writes(&self) -> bool {
         self.writes
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _nobody_can_help_it = fcntl_setfl(&self.fd, self.flags);
     }
 }
 

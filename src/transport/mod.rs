@@ -175,6 +175,11 @@ impl Transport {
         on_stream!(self, sock => sock.dead, tls tls => tls.under.dead(), else false)
     }
 
+    /// Why what was sent last went nowhere. Reading says so too, once it has nothing else to say.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        on_stream!(self, sock => sock.failure(), tls tls => tls.under.failure(), else None)
+    }
+
     /// Reads up to `buf.len()` bytes.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
         on_stream!(self, sock => sock.recv(buf), tls tls => tls.recv(buf), else Ok(Received::Blocked))

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 
 use super::{READING, Received};
 
@@ -25,8 +26,8 @@ pub(crate) struct Sock<S> {
     endless: bool,
     pub(super) dead: bool,
     pub(super) eof: bool,
-    /// A write has failed; further ones go nowhere.
-    write_failed: bool,
+    /// The errno of a write that failed; further ones go nowhere.
+    write_failed: Option<i32>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
     armed_for_write: bool,
@@ -43,7 +44,7 @@ impl<S: Source> Sock<S> {
             endless: false,
             dead: false,
             eof: false,
-            write_failed: false,
+            write_failed: None,
             unpolled: false,
             armed_for_write: false,
         }
@@ -111,7 +112,7 @@ where
         }
         match retry(|| (&self.io).read(buf)) {
             Ok(0) if self.endless => Ok(Received::Bytes(0)),
-            Ok(0) if self.write_failed => Err(ErrorKind::ConnectionReset.into()),
+            Ok(0) if self.write_failed.is_some() => Err(self.failure().unwrap_or(ErrorKind::ConnectionReset.into())),
             Ok(0) => {
                 self.eof = true;
                 Ok(Received::Eof)
@@ -128,8 +129,13 @@ where
         }
     }
 
+    /// Why what was sent last went nowhere.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        self.write_failed.map(io::Error::from_raw_os_error)
+    }
+
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.write_failed {
+        if self.write_failed.is_some() {
             return Ok(bytes.len());
         }
         let result = retry(|| (&self.io).write(bytes));
@@ -138,7 +144,7 @@ where
 
     pub(super) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let all = slices.iter().map(|slice| slice.len()).sum();
-        if self.write_failed {
+        if self.write_failed.is_some() {
             return Ok(all);
         }
         let result = retry(|| (&self.io).write_vectored(slices));
@@ -157,7 +163,8 @@ where
             }
             Err(error) => {
                 log::debug!("writing: {error}; reading what is left");
-                (self.write_failed, self.readable, self.read_on) = (true, true, true);
+                let errno = error.raw_os_error().unwrap_or(Errno::PIPE.raw_os_error());
+                (self.write_failed, self.readable, self.read_on) = (Some(errno), true, true);
                 Ok(wanted)
             }
         }

@@ -46,6 +46,7 @@ pub fn act(world: &mut World, cx: &mut Cx, mut wsi: Option<&mut Wsi>, vhost: Vho
                 let by = world.below(2);
                 cx.callback_on_writable_all_protocol(vhost, NAMES[by]);
                 world.lives.values_mut().for_each(|life| life.wants_writeable += 1);
+                world.all_asked = true;
             }
             _ => {}
         }

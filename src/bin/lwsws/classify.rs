@@ -34,10 +34,14 @@ fn fate(sharing: &[&VhostInfo], packet: &[u8]) -> String {
     let vhost = sharing[0];
     let listener = if vhost.tls.is_some() { Listener::Tls } else { Listener::Plain };
     let at_once = decide(listener, vhost.options, Moment::Accept);
-    let decision = if at_once == Decision::Wait { decide(listener, vhost.options, Moment::Rx(packet)) } else { at_once };
+    let decision =
+        if at_once == Decision::Wait { decide(listener, vhost.options, Moment::Rx(packet)) } else { at_once };
     let name = |by: Option<String>| chosen(sharing, by.as_deref()).name.as_str();
     match decision {
-        Decision::Wait => format!("more is waited for, {:?} at the end of the input", decide(listener, vhost.options, Moment::Eof(packet))),
+        Decision::Wait => format!(
+            "more is waited for, {:?} at the end of the input",
+            decide(listener, vhost.options, Moment::Eof(packet))
+        ),
         Decision::Http => format!("vhost {}, role http", name(host(packet))),
         Decision::TlsHandshake => {
             let chosen = chosen(sharing, server_name(packet).as_deref());
@@ -67,9 +71,11 @@ fn chosen<'v>(sharing: &[&'v VhostInfo], name: Option<&str>) -> &'v VhostInfo {
 /// The host that a request names.
 fn host(request: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(request);
-    let line = head.lines().skip(1).take_while(|line| !line.is_empty()).find(|line| {
-        line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("host:"))
-    })?;
+    let line = head
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .find(|line| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("host:")))?;
     let authority = line[5..].trim();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     Some(host.to_owned())

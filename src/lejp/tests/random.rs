@@ -190,6 +190,21 @@ fn mutate(bytes: &mut Vec<u8>, mutations: &[(u8, Index, Index)]) {
     }
 }
 
+/// Compares the match with that of a search from scratch, and counts the names and arrays.
+fn compare_match(count: &mut usize, ctx: &Ctx<'_>, reason: Reason<'_>) -> Result<(), Reject> {
+    let (mut path, mut matched, mut wildcards) = (Some(ctx.path()), None, Vec::new());
+    while let (None, Some(candidate)) = (matched, path) {
+        matched = PATHS.iter().position(|pattern| pattern::matches(pattern, candidate, &mut wildcards));
+        path = candidate.strip_suffix("[]");
+    }
+    let want = wildcards.into_iter().map(|range| &ctx.path()[range]);
+    if ctx.path_match() != matched || !want.eq((0..).map_while(|n| ctx.wildcard(n))) {
+        return Err(format!("{reason:?} comes with another match than {matched:?}").into());
+    }
+    *count += usize::from(matches!(reason, Reason::PairName(_) | Reason::ArrayStart));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -204,6 +219,15 @@ proptest! {
         want.push(" [] Complete".to_owned());
         let heard: Vec<String> = heard.iter().map(|line| line.replacen(" - [] ", " ", 1)).collect();
         prop_assert_eq!(heard, want);
+    }
+
+    #[test]
+    fn every_match_is_that_of_the_path_or_of_the_array_around(json in json(), choices: [u8; 32]) {
+        let mut parser = Parser::new(&PATHS, compare_match);
+        let mut count = 0;
+        let fed = parser.feed(&mut count, written(&json, &choices, true).as_bytes());
+        prop_assert_eq!(fed.map(drop).map_err(|error| error.to_string()), Ok(()));
+        prop_assert_eq!(parser.place.look_ups, 1 + count);
     }
 
     #[test]
