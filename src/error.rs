@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::conf::ConfError;
 use crate::tls::TlsError;
 
 /// What a protocol's [`init`](crate::Protocol::init) may fail with: any error, or a plain text by `.into()`.
@@ -124,6 +125,9 @@ pub enum Error {
         /// What is wrong, and what would be right.
         what: String,
     },
+    /// Files of a configuration that cannot be used.
+    #[error(transparent)]
+    Conf(#[from] ConfError),
     /// The vhost is not there (any more).
     #[error("there is no such vhost")]
     NoVhost,

@@ -21,6 +21,7 @@
 //! - [`TlsInfo`]: a vhost's certificate and key; [`TlsClient`]: TLS of connections to other servers.
 //! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
 //! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
+//! - [`conf`]: the same from JSON files, as lwsws reads them.
 //! - [`lejp`]: a stream parser for JSON that calls back with path, match and value.
 //! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
 //!
@@ -44,6 +45,7 @@
 //! ```
 
 pub mod classify;
+pub mod conf;
 pub mod lejp;
 pub mod limits;
 pub mod logger;

@@ -4,7 +4,7 @@ use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
 
-use super::TlsError;
+use super::{TlsError, backend};
 
 /// What a handshake may agree on. Everything that is empty means: whatever this build holds for good.
 ///
@@ -27,6 +27,26 @@ impl TlsSettings {
         let group_name = |group: &&'static dyn rustls::crypto::SupportedKxGroup| format!("{:?}", group.name());
         select(&self.cipher_suites, &mut provider.cipher_suites, "cipher suite", suite_name)?;
         select(&self.groups, &mut provider.kx_groups, "group", group_name)
+    }
+
+    /// The cipher suites of this build for TLS 1.2, and for TLS 1.3, best first.
+    pub(crate) fn known_suites() -> [Vec<String>; 2] {
+        let suites = backend::default_provider().cipher_suites;
+        let named = |version| {
+            let of_version = suites.iter().filter(|suite| suite.version().version == version);
+            of_version.map(|suite| format!("{:?}", suite.suite())).collect()
+        };
+        [named(rustls::ProtocolVersion::TLSv1_2), named(rustls::ProtocolVersion::TLSv1_3)]
+    }
+
+    /// The key exchange groups of this build, best first.
+    pub(crate) fn known_groups() -> Vec<String> {
+        backend::default_provider().kx_groups.iter().map(|group| format!("{:?}", group.name())).collect()
+    }
+
+    /// The one of the known names that is meant by another spelling.
+    pub(crate) fn meant<'k>(name: &str, known: &'k [String]) -> Option<&'k String> {
+        known.iter().find(|known| normal(known) == normal(name))
     }
 
     /// The versions to offer.
@@ -78,7 +98,7 @@ fn normal(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::{backend, provider};
+    use crate::tls::provider;
 
     fn named(cipher_suites: &[&str], groups: &[&str], versions: &[&str]) -> TlsSettings {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

@@ -1,0 +1,156 @@
+//! From a configuration to what a context and its vhosts are made with.
+//!
+//! [`vhost_info`] is the one place where a key that the core learns to do is handed to it.
+
+use super::Conf;
+use super::diagnostic::{ConfError, Diagnostic, Problem, Report};
+use super::global::Global;
+use super::mount::{MountConf, OriginConf};
+use super::nearest::nearest;
+use super::node::Node;
+use super::vhost::VhostConf;
+use crate::context::ContextInfo;
+use crate::mount::Mount;
+use crate::options::Options;
+use crate::protocol::ProtocolTable;
+use crate::pvo::Pvo;
+use crate::role::same_name;
+use crate::vhost_info::{Listen, VhostInfo};
+
+/// The vhosts of a configuration, ready to be made.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct VhostInfos {
+    /// One for each of [`Conf::vhosts`], in their order.
+    pub infos: Vec<VhostInfo>,
+    /// What the operator should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Conf {
+    /// What the context is made with.
+    pub fn context_info(&self) -> ContextInfo {
+        ContextInfo {
+            timeout: self.global.timeout,
+            server_string: self.global.server_string.clone(),
+            ..ContextInfo::default()
+        }
+    }
+
+    /// What the vhosts are made with, where the program has these protocols.
+    ///
+    /// A vhost has the protocols of its `ws-protocols`, in that order, and behind them those that its mounts or its
+    /// `listen-accept-protocol` name. One of `ws-protocols` that the program has not is left out, with a warning.
+    ///
+    /// # Errors
+    /// A mount or `listen-accept-protocol` names a protocol that the program has not, or that does not work there; all of them at once.
+    pub fn vhost_infos(&self, protocols: &[ProtocolTable]) -> Result<VhostInfos, ConfError> {
+        let mut report = Report::default();
+        let infos = self.vhosts.iter().map(|vhost| vhost_info(vhost, &self.global, protocols, &mut report)).collect();
+        let warnings = report.finish(self.file_names())?;
+        Ok(VhostInfos { infos, warnings })
+    }
+}
+
+/// One vhost.
+fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], report: &mut Report) -> VhostInfo {
+    let mut own = Own { known, enabled: Vec::new() };
+    let mut pvo = Pvo::default();
+    for protocol in &vhost.protocols {
+        match own.enable(&protocol.name) {
+            Some(_) => pvo.push(&protocol.name, protocol.pvo.clone()),
+            None => {
+                let node = protocol.at.node();
+                let warning = Diagnostic::warning(Problem::UnknownName, node.place(), node.path());
+                let warning = warning.note("there is no such protocol; it is left out");
+                report.push(warning.nearest(nearest(&protocol.name, known.iter().map(ProtocolTable::name))));
+            }
+        }
+    }
+    let role = vhost.listen_accept_role.as_deref().unwrap_or("raw-skt");
+    if let (Some(name), Some(node)) = (&vhost.listen_accept_protocol, vhost.node().find("listen-accept-protocol")) {
+        own.need(name, role, node, report);
+    }
+    let mounts = vhost.mounts.iter().filter_map(|conf| mount(conf, &mut own, report)).collect();
+    let mut listen = vhost.listen.clone();
+    let mut tls = vhost.tls.as_ref();
+    if vhost.ignore_missing_cert
+        && let Some(missing) = tls.and_then(|tls| tls.missing_file())
+    {
+        let node = vhost.node();
+        let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
+        report.push(warning.note(format!("{} is missing; this vhost does not listen", missing.display())));
+        (listen, tls) = (Listen::None, None);
+    }
+    // Where nothing looks at what comes, there is nothing to agree on unless it is said.
+    let looks = !vhost.options.contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
+    let default_alpn = global.default_alpn.as_ref().filter(|_| looks);
+    VhostInfo {
+        name: vhost.name.clone(),
+        listen,
+        protocols: own.enabled,
+        pvo,
+        mounts,
+        tls: tls.map(|tls| tls.tls_info()),
+        alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
+        options: vhost.options,
+        listen_accept_role: vhost.listen_accept_role.clone(),
+        listen_accept_protocol: vhost.listen_accept_protocol.clone(),
+        fallback_silence: vhost.fallback_silence,
+        keepalive_timeout: vhost.keepalive_timeout,
+        error_document_404: vhost.error_document_404.clone(),
+        ..VhostInfo::default()
+    }
+}
+
+/// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
+fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mount> {
+    if !conf.is_open() {
+        return None;
+    }
+    let mut mount = match &conf.origin {
+        OriginConf::File(path) => Mount::files(&conf.mountpoint, path),
+        OriginConf::Callback(protocol) => {
+            if let Some(node) = conf.node().find("origin") {
+                own.need(protocol, "http", node, report);
+            }
+            Mount::callback(&conf.mountpoint, protocol)
+        }
+        OriginConf::Redirect { .. } | OriginConf::Proxy(_) | OriginConf::Cgi(_) | OriginConf::Gzip(_) => return None,
+    };
+    mount.default.clone_from(&conf.default);
+    Some(mount)
+}
+
+/// The protocols of one vhost, of those that the program has.
+struct Own<'k> {
+    known: &'k [ProtocolTable],
+    enabled: Vec<ProtocolTable>,
+}
+
+impl Own<'_> {
+    fn enable(&mut self, name: &str) -> Option<ProtocolTable> {
+        let table = self.known.iter().find(|table| same_name(table.name(), name)).copied()?;
+        if !self.enabled.iter().any(|enabled| same_name(enabled.name(), name)) {
+            self.enabled.push(table);
+        }
+        Some(table)
+    }
+
+    /// A protocol that has to be there, and to work in a role.
+    fn need(&mut self, name: &str, role: &str, node: Node<'_>, report: &mut Report) {
+        let names: Vec<&str> = self.known.iter().map(ProtocolTable::name).collect();
+        let error = || Diagnostic::error(Problem::UnknownName, node.place(), node.path()).found(node.shown());
+        match self.enable(name) {
+            None => {
+                let error = error().expected(format!("a protocol: {}", names.join(", ")));
+                report.push(error.nearest(nearest(name, names.iter().copied())));
+            }
+            Some(table) if !table.roles.is_empty() && !table.roles.iter().any(|fits| same_name(fits, role)) => {
+                let fits = table.roles.join(", ");
+                report.push(error().expected(format!("a protocol for role {role}; this one works in {fits}")));
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The keys of `global`.
+
+use super::KeyKind::{Any, Bool, Names, Number, Pairs, Paths, Seconds, Text};
+use super::Status::{Done, NoEffect, NotYet, Program};
+use super::{Key, Section, key};
+
+const fn g(name: &'static str) -> (Section, &'static str) {
+    (Section::Global, name)
+}
+
+/// The highest id; the one above it means "as it is" in system calls.
+const ID: super::KeyKind = Number { min: 0, max: 4_294_967_294 };
+const IP_LIMIT: super::KeyKind = Number { min: 0, max: 65535 };
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key(g("uid"), ID, Program, ("as started", r#""48""#), "user id that serves, once listening"),
+    key(g("gid"), ID, Program, ("as started", r#""48""#), "group id that serves"),
+    key(g("username"), Text, Program, ("as started", r#""www-data""#), "user that serves; goes before `uid`"),
+    key(g("groupname"), Text, Program, ("as started", r#""www-data""#), "group that serves; goes before `gid`"),
+    key(g("count-threads"), Number { min: 1, max: 1024 }, Program, ("1", r#""4""#), "workers that share the ports, one core each"),
+    key(g("init-ssl"), Bool, NoEffect, ("on", r#""yes""#), "TLS needs no switch here"),
+    key(g("server-string"), Text, Done, ("rlws", r#""my server""#), "what http answers call the server"),
+    key(g("plugin-dir"), Paths, NotYet, ("none", r#""/usr/local/share/plugins""#), "folders with protocols to load; may be repeated"),
+    key(g("ws-pingpong-secs"), Seconds, NoEffect, ("", r#""200""#), "lws does nothing for it either (any more)"),
+    key(g("timeout-secs"), Seconds, Done, ("5", r#""10""#), "how long a peer may take to say what it is, and to send a request's head"),
+    key(g("reject-service-keywords"), Pairs, NotYet, ("none", r#"[{"scumbot": "404 Not Found"}]"#), "answers for clients whose user agent has a word in it"),
+    key(g("default-alpn"), Names, Done, ("http/1.1,http/1.0", r#""http/1.1""#), "`alpn` of vhosts that have none"),
+    key(g("ip-limit-ah"), IP_LIMIT, NotYet, ("0: no limit", r#""24""#), "requests at a time from one address"),
+    key(g("ip-limit-wsi"), IP_LIMIT, NotYet, ("0: no limit", r#""105""#), "connections at a time from one address"),
+    key(g("rlimit-nofile"), Number { min: 0, max: 1 << 30 }, Program, ("0: as started", r#""20000""#), "descriptors that a process may have open"),
+    key(g("count-async-threads"), Number { min: 0, max: 1024 }, NotYet, ("0", r#""2""#), "threads for what would block the loop"),
+    key(g("quic-*"), Any, NotYet, ("", r#""1""#), "http/3"),
+    key(g("cpd-bypass"), Any, NotYet, ("", r#""1""#), "leave out the detection of captive portals"),
+    key(g("allow-early-data"), Bool, NotYet, ("off", r#""1""#), "TLS 1.3 early data, which can be replayed"),
+];

@@ -1,0 +1,37 @@
+//! The keys of `vhosts[].mounts[]`.
+
+use super::KeyKind::{Bool, Number, Pairs, Path, Seconds, Text};
+use super::Status::{Done, NotYet};
+use super::{Key, Section, key};
+
+const fn m(name: &'static str) -> (Section, &'static str) {
+    (Section::Mount, name)
+}
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key(m("mountpoint"), Text, Done, ("required", r#""/docs""#), "the URL path it begins at; the longest that fits wins"),
+    key(m("origin"), Text, Done, ("required", r#""file:///srv/www""#), "what serves it: see below"),
+    key(m("default"), Text, Done, ("index.html", r#""start.html""#), "the file served for a folder"),
+    key(m("protocol"), Text, NotYet, ("none", r#""my-protocol""#), "protocol to bind requests to"),
+    key(m("auth-mask"), Number { min: 0, max: 4_294_967_295 }, NotYet, ("0", r#""0""#), "rights that a session needs; a mount that asks for some is left out"),
+    key(m("basic-auth"), Path, NotYet, ("open to all", r#""/etc/lwsws/passwords""#), "file of `user:password` lines; a mount that has it is left out"),
+    key(m("interceptor-path"), Text, NotYet, ("none", r#""/sso""#), "where clients without a session are sent; a mount that has it is left out"),
+    key(m("cache-max-age"), Seconds, NotYet, ("0", r#""60""#), "how long clients may keep a file"),
+    key(m("cache-reuse"), Bool, NotYet, ("off", r#""1""#), "they may use it again at all"),
+    key(m("cache-revalidate"), Bool, NotYet, ("off", r#""1""#), "they have to ask whether it is still good"),
+    key(m("cache-no"), Bool, NotYet, ("off", r#""1""#), "they have to ask each time"),
+    key(m("cache-intermediaries"), Bool, NotYet, ("off", r#""1""#), "proxies may keep it too"),
+    key(m("exact-match"), Bool, NotYet, ("off", r#""1""#), "serve the mountpoint itself, and nothing below it"),
+    key(m("append-path"), Bool, NotYet, ("off", r#""1""#), "redirects keep the rest of the path"),
+    key(m("no-ws-upgrades"), Bool, NotYet, ("off", r#""1""#), "refuse WebSocket upgrades"),
+    key(m("extra-mimetypes"), Pairs, NotYet, ("none", r#"{".zip": "application/zip"}"#), "types of files by suffix"),
+    key(m("interpret"), Pairs, NotYet, ("none", r#"{".html": "my-protocol"}"#), "protocols that answer for files by suffix"),
+    key(m("headers"), Pairs, NotYet, ("none", r#"[{"x-frame-options": "DENY"}]"#), "headers to send with every answer"),
+    key(m("keepalive-timeout"), Seconds, NotYet, ("the vhost's", r#""10""#), "as the vhost's `keepalive_timeout`"),
+    key(m("pmo"), Pairs, NotYet, ("none", r#"[{"name": "value"}]"#), "options for the mount's protocol"),
+    key(m("cgi-timeout"), Seconds, NotYet, ("", r#""30""#), "how long a cgi may take"),
+    key(m("cgi-env"), Pairs, NotYet, ("none", r#"[{"LANG": "C"}]"#), "environment of a cgi"),
+    key(m("cgi-chroot"), Path, NotYet, ("none", r#""/srv/jail""#), "root folder of a cgi"),
+    key(m("cgi-chdir"), Path, NotYet, ("none", r#""/srv""#), "current folder of a cgi"),
+];

@@ -1,0 +1,83 @@
+//! Where a vhost listens, from its keys `port`, `interface`, `unix-socket` and `unix-socket-perms`.
+
+use super::diagnostic::{Diagnostic, Problem, Report};
+use super::fields::Fields;
+use super::keys::KeyKind;
+use crate::vhost_info::Listen;
+
+/// Who owns a unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnixOwner {
+    /// User name.
+    pub user: String,
+    /// Group name.
+    pub group: String,
+}
+
+/// `None`: a mistake was noted.
+pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<(Listen, Option<UnixOwner>)> {
+    let unix = fields.flag("unix-socket", report).unwrap_or_default();
+    let perms = perms(fields, report);
+    if unix {
+        // lws reads the port of such a vhost and needs it not.
+        let _ = fields.node("port").and_then(|_| port(fields, report));
+        let Some(path) = fields.path("interface", report) else {
+            if fields.node("interface").is_none() {
+                report.push(fields.missing("interface").expected("the path of the unix socket"));
+            }
+            return None;
+        };
+        let (mode, owner) = perms.unwrap_or_default();
+        return Some((Listen::Unix { path, mode }, owner));
+    }
+    if let Some(node) = fields.node("unix-socket-perms") {
+        let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
+        report.push(warning.note("does nothing without unix-socket"));
+    }
+    let interface = fields.some_text("interface", report).map(str::to_owned);
+    if fields.node("port").is_none() {
+        report.push(fields.missing("port").expected(format!("{}, or -1 for none", KeyKind::Port)));
+        return None;
+    }
+    let listen = match port(fields, report)? {
+        Some(port) => Listen::Tcp { port, interface },
+        None => Listen::None,
+    };
+    Some((listen, None))
+}
+
+/// `Some(None)`: -1.
+fn port(fields: &Fields<'_>, report: &mut Report) -> Option<Option<u16>> {
+    let node = fields.node("port")?;
+    let text = node.text().unwrap_or_default().trim();
+    if text == "-1" {
+        return Some(None);
+    }
+    // Digits are asked for, because parse() takes a sign as well.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = digits.then(|| text.parse().ok()).flatten();
+    report.take(port.ok_or_else(|| node.wrong(KeyKind::Port.to_string()))).map(Some)
+}
+
+/// Mode bits in octal, or `USER:GROUP`.
+fn perms(fields: &Fields<'_>, report: &mut Report) -> Option<(Option<u32>, Option<UnixOwner>)> {
+    let text = fields.text("unix-socket-perms", report)?;
+    let node = fields.node("unix-socket-perms")?;
+    let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..b'8').contains(&byte));
+    let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o777);
+    let owner = text.split_once(':').filter(|(user, group)| !user.is_empty() && !group.is_empty());
+    match (mode, owner) {
+        (Some(mode), _) => Some((Some(mode), None)),
+        (None, Some((user, group))) => {
+            let warning = Diagnostic::warning(Problem::NotDoneYet, node.place(), node.path());
+            report.push(warning.note("user and group of a unix socket are not done yet; its owner alone may connect"));
+            // Tighter than asked for, until it can be done.
+            Some((Some(0o600), Some(UnixOwner { user: user.to_owned(), group: group.to_owned() })))
+        }
+        (None, None) => {
+            report.push(node.wrong("mode bits such as 0660, or USER:GROUP"));
+            None
+        }
+    }
+}
