@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Place, Problem, Report};
+use super::diagnostic::{Diagnostic, Found, Place, Problem, Report};
 
 /// Bytes of one file.
 pub const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -18,7 +18,9 @@ pub(super) fn of_folder(dir: &Path, report: &mut Report) -> Vec<PathBuf> {
     let conf_d = dir.join("conf.d");
     let entries = match fs::read_dir(&conf_d) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&conf_d).is_err() => return files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&conf_d).is_err() => {
+            return files;
+        }
         Err(error) => {
             report.push(unreadable(&conf_d, &error));
             return files;
@@ -52,13 +54,13 @@ pub(super) fn of_folder(dir: &Path, report: &mut Report) -> Vec<PathBuf> {
 }
 
 /// A file's bytes.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn read(path: &Path) -> Found<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_FILE {
         let error = Diagnostic::error(Problem::Unreadable, start(path), String::new());
-        return Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more"));
+        return Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more").into());
     }
     Ok(bytes)
 }

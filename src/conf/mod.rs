@@ -21,7 +21,7 @@
 //!         "name": "localhost",
 //!         "port": "0",                # any free one
 //!         "mounts": [{ "mountpoint": "/", "origin": "file://." }],
-//!         # What is not http is relayed to sshd.
+//!         ## What is not http is relayed to sshd.
 //!         "ws-protocols": [{ "raw-proxy": { "status": "ok", "onward": "ipv4:127.0.0.1:22" } }],
 //!         "listen-accept-role": "raw-proxy",
 //!         "listen-accept-protocol": "raw-proxy",

@@ -190,8 +190,7 @@ fn mountpoint(fields: &Fields<'_>, report: &mut Report) -> Option<String> {
     Some(text.to_owned())
 }
 
-const ORIGINS: &str =
-    "file://PATH, callback://PROTOCOL, >http://.. or >https://.. (redirect), http://.. or https://.. (proxy), cgi://PATH or gzip://PATH";
+const ORIGINS: &str = "file://PATH, callback://PROTOCOL, >http://.. or >https://.. (redirect), http://.. or https://.. (proxy), cgi://PATH or gzip://PATH";
 
 fn origin(fields: &Fields<'_>, report: &mut Report) -> Option<OriginConf> {
     let Some(node) = fields.node("origin") else {

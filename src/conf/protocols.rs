@@ -34,7 +34,8 @@ pub(super) fn read(file: &Arc<File>, fields: &Fields<'_>, report: &mut Report) -
     let mut places: HashMap<String, (usize, Key<'_>)> = HashMap::new();
     for object in objects(node, KeyKind::Protocols, report) {
         for (key, value) in object.members().into_iter().flatten() {
-            let protocol = ProtocolConf { name: key.name.to_owned(), pvo: options(value, report), at: At::new(file, value) };
+            let protocol =
+                ProtocolConf { name: key.name.to_owned(), pvo: options(value, report), at: At::new(file, value) };
             // `_` and `-` are the same in names of protocols.
             let plain = key.name.replace('_', "-");
             match places.get(&plain) {
@@ -92,6 +93,6 @@ fn option(node: Node<'_>, report: &mut Report) -> Pvo {
     if node.members().is_some() {
         return tree(node, report);
     }
-    let wrong = |_| node.wrong("a string, or an object of options");
+    let wrong = |_| node.wrong("a string, or an object of options").into();
     report.take(plain_text(node).map_err(wrong)).map(Pvo::from).unwrap_or_default()
 }

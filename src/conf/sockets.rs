@@ -56,7 +56,8 @@ fn decided_by_another(first: &VhostConf, vhost: &VhostConf, report: &mut Report)
     let own = if wants_tls(vhost) { Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG } else { Options::empty() };
     let ignored = vhost.options.difference(first.options).difference(own);
     for (key, _) in KEYS.iter().filter(|(_, option)| ignored.contains(*option)) {
-        let note = format!("does nothing: the first vhost of {} decides, {} ({})", vhost.listen, first.name, first.place());
+        let note =
+            format!("does nothing: the first vhost of {} decides, {} ({})", vhost.listen, first.name, first.place());
         report.push(at(vhost, key, Problem::NoEffect, false).note(note));
     }
 }

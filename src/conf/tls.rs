@@ -129,8 +129,11 @@ const CLIENT: Names = Names {
 };
 
 fn settings(fields: &Fields<'_>, names: &Names, report: &mut Report) -> TlsSettings {
-    let mut settings =
-        TlsSettings { versions: versions(fields, names, report), groups: groups(fields, names, report), ..Default::default() };
+    let mut settings = TlsSettings {
+        versions: versions(fields, names, report),
+        groups: groups(fields, names, report),
+        ..Default::default()
+    };
     // Who names suites of one version says nothing about the other.
     if fields.node(names.ciphers).is_some() || fields.node(names.tls13_ciphers).is_some() {
         let [known12, known13] = TlsSettings::known_suites();
@@ -174,7 +177,8 @@ fn suites(fields: &Fields<'_>, name: &str, known: &[String], report: &mut Report
 
 /// What an OpenSSL list has beside names: what to leave out, how to sort, and whole families.
 fn is_rule(word: &str) -> bool {
-    const FAMILIES: &[&str] = &["ALL", "DEFAULT", "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "HIGH", "MEDIUM", "LOW", "FIPS"];
+    const FAMILIES: &[&str] =
+        &["ALL", "DEFAULT", "COMPLEMENTOFALL", "COMPLEMENTOFDEFAULT", "HIGH", "MEDIUM", "LOW", "FIPS"];
     word.starts_with(['!', '-', '+', '@'])
         || FAMILIES.contains(&word)
         || word.contains('+')
@@ -206,7 +210,8 @@ fn versions(fields: &Fields<'_>, names: &Names, report: &mut Report) -> Vec<Stri
     const NO_TLS12: u64 = 0x0800_0000;
     const NO_TLS13: u64 = 0x2000_0000;
     /// Old versions, compression, fresh keys, renegotiation, the server's order: as they say, without being told.
-    const ALWAYS: u64 = 0x0100_0000 | 0x0200_0000 | 0x0400_0000 | 0x1000_0000 | 0x0002_0000 | 0x0018_0000 | 0x4000_0000 | 0x0040_0000;
+    const ALWAYS: u64 =
+        0x0100_0000 | 0x0200_0000 | 0x0400_0000 | 0x1000_0000 | 0x0002_0000 | 0x0018_0000 | 0x4000_0000 | 0x0040_0000;
     let bits = fields.bits(names.set, report) & !fields.bits(names.clear, report);
     let Some(node) = fields.node(names.set) else { return Vec::new() };
     let other = bits & !(NO_TLS12 | NO_TLS13 | ALWAYS);

@@ -163,7 +163,7 @@ fn options(fields: &Fields<'_>, is_tls: bool, report: &mut Report) -> Options {
         && let Some(name) = implying.into_iter().find(|name| on(name).is_some())
     {
         let error = Diagnostic::error(Problem::Contradiction, off.place(), off.path());
-        report.push(error.note(format!("is off, but {name} is on and needs it")).found(off.shown()));
+        report.push(error.note(format!("is off, but {name} is on and needs it")));
     }
     for name in ["redirect-http", "allow-http-on-https"] {
         if let Some(node) = on(name).filter(|_| !is_tls) {

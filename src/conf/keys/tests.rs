@@ -5,7 +5,8 @@ use super::*;
 use crate::conf::{Problem, load_str};
 
 /// The keys that lws's lwsws knows, by section.
-const GLOBAL: &str = "uid gid username groupname count-threads init-ssl server-string plugin-dir ws-pingpong-secs timeout-secs
+const GLOBAL: &str =
+    "uid gid username groupname count-threads init-ssl server-string plugin-dir ws-pingpong-secs timeout-secs
     reject-service-keywords default-alpn ip-limit-ah ip-limit-wsi rlimit-nofile count-async-threads quic-* cpd-bypass
     allow-early-data";
 const VHOST: &str = "name port interface unix-socket unix-socket-perms sts host-ssl-key host-ssl-cert host-ssl-ca access-log mounts
@@ -44,7 +45,12 @@ fn every_example_is_taken_and_warned_about_where_its_key_is_not_done() {
             "host-ssl-key" => r#""host-ssl-cert": "a", "#.to_owned(),
             "client-ssl-cert" => r#""enable-client-ssl": 1, "client-ssl-key": "b", "#.to_owned(),
             "client-ssl-key" => r#""enable-client-ssl": 1, "client-ssl-cert": "a", "#.to_owned(),
-            "redirect-http" | "allow-http-on-https" | "ciphers" | "tls13-ciphers" | "ecdh-curve" | "ssl-option-set"
+            "redirect-http"
+            | "allow-http-on-https"
+            | "ciphers"
+            | "tls13-ciphers"
+            | "ecdh-curve"
+            | "ssl-option-set"
             | "ssl-option-clear" => format!("{tls}, "),
             _ => String::new(),
         };
