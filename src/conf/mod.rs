@@ -57,12 +57,12 @@ mod loader;
 mod mount;
 mod nearest;
 mod node;
-mod protocols;
 mod sockets;
 mod source;
 mod tls;
 mod tree;
 mod vhost;
+mod ws_protocols;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -76,10 +76,10 @@ pub use listen::UnixOwner;
 pub use loader::Loader;
 pub use mount::{Cache, Cgi, Guard, MountConf, OriginConf};
 pub use node::Node;
-pub use protocols::ProtocolConf;
 pub use tls::TlsConf;
 pub use tree::MAX_DEPTH;
 pub use vhost::VhostConf;
+pub use ws_protocols::ProtocolConf;
 
 use node::File;
 

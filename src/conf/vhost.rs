@@ -11,8 +11,8 @@ use super::listen::{UnixOwner, listen};
 use super::mount::{self, MountConf};
 use super::nearest::nearest;
 use super::node::{At, File, Node};
-use super::protocols::{self, ProtocolConf};
 use super::tls::{self, TlsConf};
+use super::ws_protocols::{self, ProtocolConf};
 use crate::options::Options;
 use crate::role::{self, same_name};
 use crate::tls::TlsClientInfo;
@@ -103,7 +103,7 @@ impl VhostConf {
             ignore_missing_cert: flag("ignore-missing-cert", report),
             alpn: alpn(&fields, options, report),
             options,
-            protocols: protocols::read(file, &fields, report),
+            protocols: ws_protocols::read(file, &fields, report),
             mounts,
             listen_accept_role: listen_accept_role(&fields, report),
             listen_accept_protocol: fields.some_text("listen-accept-protocol", report).map(owned),
