@@ -21,7 +21,7 @@
 //! - [`TlsInfo`]: a vhost's certificate and key; [`TlsClient`]: TLS of connections to other servers.
 //! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
 //! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
-//! - [`conf`]: the same from JSON files, as lwsws reads them.
+//! - [`conf`]: contexts and vhosts from JSON files, with lws's keys.
 //! - [`lejp`]: a stream parser for JSON that calls back with path, match and value.
 //! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
 //!

@@ -204,6 +204,9 @@ impl fmt::Debug for ConfError {
 
 impl std::error::Error for ConfError {}
 
+/// A value, or the mistake that is there instead; boxed, for it is big.
+pub(super) type Found<T> = Result<T, Box<Diagnostic>>;
+
 /// Collects what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -216,8 +219,8 @@ impl Report {
     }
 
     /// The value, or `None` and a mistake noted.
-    pub(super) fn take<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
-        result.map_err(|diagnostic| self.push(diagnostic)).ok()
+    pub(super) fn take<T>(&mut self, found: Found<T>) -> Option<T> {
+        found.map_err(|diagnostic| self.push(*diagnostic)).ok()
     }
 
     /// The warnings, or everything where there is an error; in the order of the files and of the places in them.

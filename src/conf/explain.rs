@@ -20,7 +20,7 @@ impl VhostConf {
     /// for (vhost, info) in conf.vhosts.iter().zip(conf.vhost_infos(&[])?.infos) {
     ///     if let Err(error) = context.create_vhost(info) {
     ///         let told = vhost.explain(&error).to_string();
-    ///         assert!(told.starts_with("my.conf:1:67: vhosts[0].mounts[0].origin: "), "{told}");
+    ///         assert!(told.starts_with("my.conf:1:68: vhosts[0].mounts[0].origin: "), "{told}");
     ///     }
     /// }
     /// # Ok::<(), rlws::Error>(())
@@ -68,6 +68,7 @@ impl VhostConf {
         }
         let calls = |origin: &OriginConf| matches!(origin, OriginConf::Callback(name) if same_name(name, protocol));
         let mount = self.mounts.iter().find(|mount| calls(&mount.origin));
-        mount.and_then(|mount| mount.node().find("origin")).unwrap_or(node)
+        let origin = mount.and_then(|mount| mount.node().find("origin"));
+        origin.or_else(|| node.find("listen-accept-role")).unwrap_or(node)
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::diagnostic::{Diagnostic, Problem, Report};
+use super::diagnostic::{Diagnostic, Found, Problem, Report};
 use super::keys::{self, KeyKind, Section, Status};
 use super::nearest::nearest;
 use super::node::{self, Key, Node, whole_number};
@@ -122,7 +122,7 @@ impl<'c> Fields<'c> {
             _ => 0..=u64::from(u32::MAX),
         };
         let number = node.text().and_then(whole_number).filter(|number| range.contains(number));
-        report.take(number.ok_or_else(|| node.wrong(kind.to_string())))
+        report.take(number.ok_or_else(|| node.wrong(kind.to_string()).into()))
     }
 
     /// A number that fits, for the table says so.
@@ -154,7 +154,7 @@ impl<'c> Fields<'c> {
         };
         let one = |node: Node<'_>| {
             let bits = node.text().and_then(number);
-            report.take(bits.ok_or_else(|| node.wrong(KeyKind::Flags.to_string()))).unwrap_or_default()
+            report.take(bits.ok_or_else(|| node.wrong(KeyKind::Flags.to_string()).into())).unwrap_or_default()
         };
         self.all(name).map(one).fold(0, |all, bits| all | bits)
     }
@@ -230,18 +230,18 @@ pub(super) fn unrepeated<'c>(object: Node<'c>, report: &mut Report) -> Vec<(Key<
 }
 
 /// A string without control characters; a number or a boolean as it is written.
-pub(super) fn plain_text(node: Node<'_>) -> Result<&str, Diagnostic> {
+pub(super) fn plain_text(node: Node<'_>) -> Found<&str> {
     match node.text() {
-        None => Err(node.wrong("a string")),
-        Some(text) if text.contains(char::is_control) => Err(node.wrong("a text without control characters")),
+        None => Err(node.wrong("a string").into()),
+        Some(text) if text.contains(char::is_control) => Err(node.wrong("a text without control characters").into()),
         Some(text) => Ok(text),
     }
 }
 
-fn path(node: Node<'_>) -> Result<PathBuf, Diagnostic> {
+fn path(node: Node<'_>) -> Found<PathBuf> {
     match node.text() {
         Some(text) if !text.is_empty() && !text.contains('\0') => Ok(PathBuf::from(text)),
-        _ => Err(node.wrong("a path")),
+        _ => Err(node.wrong("a path").into()),
     }
 }
 

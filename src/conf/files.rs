@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Place, Problem, Report};
+use super::diagnostic::{Diagnostic, Found, Place, Problem, Report};
 
 /// Bytes of one file.
 pub const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -54,13 +54,13 @@ pub(super) fn of_folder(dir: &Path, report: &mut Report) -> Vec<PathBuf> {
 }
 
 /// A file's bytes.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn read(path: &Path) -> Found<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > MAX_FILE {
         let error = Diagnostic::error(Problem::Unreadable, start(path), String::new());
-        return Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more"));
+        return Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more").into());
     }
     Ok(bytes)
 }

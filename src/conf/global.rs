@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::diagnostic::{Diagnostic, Place, Problem, Report};
+use super::diagnostic::{Diagnostic, Found, Place, Problem, Report};
 use super::fields::{Fields, plain_text};
 use super::keys::{Section, keys_of};
 use super::node::Node;
@@ -155,7 +155,7 @@ impl Global {
 }
 
 /// `404 Not Found`
-fn status_line(node: Node<'_>) -> Result<(u16, String), Diagnostic> {
+fn status_line(node: Node<'_>) -> Found<(u16, String)> {
     let text = plain_text(node)?;
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
     let status = status.parse().ok().filter(|status| (100..600).contains(status));

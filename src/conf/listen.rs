@@ -57,7 +57,7 @@ fn port(fields: &Fields<'_>, report: &mut Report) -> Option<Option<u16>> {
     // Digits are asked for, because parse() takes a sign as well.
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = digits.then(|| text.parse().ok()).flatten();
-    report.take(port.ok_or_else(|| node.wrong(KeyKind::Port.to_string()))).map(Some)
+    report.take(port.ok_or_else(|| node.wrong(KeyKind::Port.to_string()).into())).map(Some)
 }
 
 /// Mode bits in octal, or `USER:GROUP`.

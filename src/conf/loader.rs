@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diagnostic::{ConfError, Diagnostic, Report};
+use super::diagnostic::{ConfError, Diagnostic, Found, Report};
 use super::fields::{self, Fields};
 use super::global::Global;
 use super::keys::Section;
@@ -107,7 +107,7 @@ impl<'l> Builder<'l> {
         Builder { loader, conf, names: Vec::new(), report }
     }
 
-    fn add(&mut self, name: String, bytes: Result<Vec<u8>, Diagnostic>) {
+    fn add(&mut self, name: String, bytes: Found<Vec<u8>>) {
         let parsed = bytes.and_then(|bytes| {
             let source = Source::new(&name, bytes)?;
             let root = tree::parse(&source, &self.loader.data_dir)?;

@@ -21,7 +21,7 @@
 //!         "name": "localhost",
 //!         "port": "0",                # any free one
 //!         "mounts": [{ "mountpoint": "/", "origin": "file://." }],
-//!         # What is not http is relayed to sshd.
+//!         ## What is not http is relayed to sshd.
 //!         "ws-protocols": [{ "raw-proxy": { "status": "ok", "onward": "ipv4:127.0.0.1:22" } }],
 //!         "listen-accept-role": "raw-proxy",
 //!         "listen-accept-protocol": "raw-proxy",
@@ -57,12 +57,12 @@ mod loader;
 mod mount;
 mod nearest;
 mod node;
-mod protocols;
 mod sockets;
 mod source;
 mod tls;
 mod tree;
 mod vhost;
+mod ws_protocols;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -77,10 +77,10 @@ pub use loader::Loader;
 pub use mount::{Cache, Cgi, Guard, MountConf, OriginConf};
 pub use nearest::nearest;
 pub use node::Node;
-pub use protocols::ProtocolConf;
 pub use tls::TlsConf;
 pub use tree::MAX_DEPTH;
 pub use vhost::VhostConf;
+pub use ws_protocols::ProtocolConf;
 
 use node::File;
 

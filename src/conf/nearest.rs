@@ -3,12 +3,11 @@
 /// The nearest of the known names, where one is near enough to be meant: another case or another hyphen, or a slip of one letter in
 /// four.
 pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let plain = plain(name);
+    let name: Vec<u8> = name.bytes().take(LONGEST).map(plain).collect();
+    let mut rows = [[0; LONGEST + 1]; 3];
     let candidates = known.into_iter().filter_map(|candidate| {
-        let other = self::plain(candidate);
-        let limit = allowed(plain.len().max(other.len()));
-        let near = distance(&plain, &other, limit)?;
-        Some((near, candidate))
+        let limit = allowed(name.len().max(candidate.len()));
+        Some((distance(&name, candidate.as_bytes(), limit, &mut rows)?, candidate))
     });
     candidates.min_by_key(|(near, _)| *near).map(|(_, candidate)| candidate)
 }
@@ -18,33 +17,35 @@ fn allowed(length: usize) -> usize {
     (length / 4).min(3)
 }
 
-fn plain(name: &str) -> Vec<char> {
-    name.chars().take(LONGEST).map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
+fn plain(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 /// No name of ours is nearly as long, so nothing that is cut here is near one.
 const LONGEST: usize = 100;
 
-/// The number of letters inserted, left out, replaced or swapped with their neighbour, up to `limit` (optimal string alignment).
-fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > limit {
+/// The number of bytes inserted, left out, replaced or swapped with their neighbour, up to `limit` (optimal string alignment). Known names
+/// are ASCII.
+fn distance(a: &[u8], b: &[u8], limit: usize, rows: &mut [[usize; LONGEST + 1]; 3]) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > limit || b.len() > LONGEST {
         return None;
     }
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let [before, last, row] = rows;
+    last.iter_mut().enumerate().for_each(|(index, cell)| *cell = index);
     for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
+        row[0] = i + 1;
         for (j, y) in b.iter().enumerate() {
-            let replaced = last[j] + usize::from(x != y);
-            let mut best = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+            let y = plain(*y);
+            let mut best = (last[j] + usize::from(*x != y)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == plain(b[j - 1]) && a[i - 1] == y {
                 best = best.min(before[j - 1] + 1);
             }
-            row.push(best);
+            row[j + 1] = best;
         }
-        before = std::mem::replace(&mut last, row);
+        std::mem::swap(before, last);
+        std::mem::swap(last, row);
     }
-    last.last().copied().filter(|distance| *distance <= limit)
+    Some(last[b.len()]).filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]

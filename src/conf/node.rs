@@ -63,7 +63,7 @@ impl At {
 /// assert!(my_app.find("verbose").is_some_and(|node| node.is_on()));
 ///
 /// let error = my_app.get("motd")?.number(1..=64).unwrap_err();
-/// assert_eq!(error.to_string(), r#"my.conf:1:40: my-app.motd: expected a number from 1 to 64, found "hello""#);
+/// assert_eq!(error.to_string(), r#"my.conf:1:39: my-app.motd: expected a number from 1 to 64, found "hello""#);
 /// # Ok::<(), rlws::conf::ConfError>(())
 /// ```
 #[derive(Clone, Copy)]

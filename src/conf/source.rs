@@ -7,10 +7,10 @@
 //! Offsets are those of the file, so a place is found long after parsing. Every place costs the same, however long its line is: the
 //! line and column of each block's start are kept.
 
-use super::diagnostic::{Diagnostic, Place, Problem};
+use super::diagnostic::{Diagnostic, Found, Place, Problem};
 
 /// Bytes from one remembered place to the next.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 256;
 
 /// A file's text.
 pub(super) struct Source {
@@ -33,7 +33,7 @@ impl Source {
     ///
     /// # Errors
     /// It is not UTF-8. What is in comments does not matter.
-    pub(super) fn new(name: &str, mut bytes: Vec<u8>) -> Result<Source, Diagnostic> {
+    pub(super) fn new(name: &str, mut bytes: Vec<u8>) -> Found<Source> {
         let has_bom = bytes.starts_with(BOM);
         if has_bom {
             bytes[..BOM.len()].fill(b' ');
@@ -52,7 +52,7 @@ impl Source {
                 let text = String::from_utf8_lossy(&bytes[..at]).into_owned();
                 let place = Source { name, text, marks, has_bom }.place(at);
                 let diagnostic = Diagnostic::error(Problem::Unreadable, place, String::new());
-                Err(diagnostic.expected("text in UTF-8").found(found))
+                Err(diagnostic.expected("text in UTF-8").found(found).into())
             }
         }
     }

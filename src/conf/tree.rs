@@ -15,7 +15,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::diagnostic::{Diagnostic, Problem};
+use super::diagnostic::{Diagnostic, Found, Problem};
 use super::source::Source;
 
 /// Arrays and objects within each other.
@@ -54,13 +54,13 @@ pub(super) struct Member {
 ///
 /// # Errors
 /// The first thing in it that is not JSON.
-pub(super) fn parse(source: &Source, data_dir: &str) -> Result<Value, Diagnostic> {
+pub(super) fn parse(source: &Source, data_dir: &str) -> Found<Value> {
     let text = source.text();
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(source, &error))?;
     let builder = Builder { text, data_dir };
     builder.value(raw, 0).map_err(|fault| {
         let place = source.place(fault.at);
-        Diagnostic::error(Problem::Syntax, place, String::new()).expected(fault.expected).found(fault.found)
+        Diagnostic::error(Problem::Syntax, place, String::new()).expected(fault.expected).found(fault.found).into()
     })
 }
 

@@ -11,8 +11,8 @@ use super::listen::{UnixOwner, listen};
 use super::mount::{self, MountConf};
 use super::nearest::nearest;
 use super::node::{At, File, Node};
-use super::protocols::{self, ProtocolConf};
 use super::tls::{self, TlsConf};
+use super::ws_protocols::{self, ProtocolConf};
 use crate::options::Options;
 use crate::role::{self, same_name};
 use crate::tls::TlsClientInfo;
@@ -103,7 +103,7 @@ impl VhostConf {
             ignore_missing_cert: flag("ignore-missing-cert", report),
             alpn: alpn(&fields, options, report),
             options,
-            protocols: protocols::read(file, &fields, report),
+            protocols: ws_protocols::read(file, &fields, report),
             mounts,
             listen_accept_role: listen_accept_role(&fields, report),
             listen_accept_protocol: fields.some_text("listen-accept-protocol", report).map(owned),
@@ -163,7 +163,7 @@ fn options(fields: &Fields<'_>, is_tls: bool, report: &mut Report) -> Options {
         && let Some(name) = implying.into_iter().find(|name| on(name).is_some())
     {
         let error = Diagnostic::error(Problem::Contradiction, off.place(), off.path());
-        report.push(error.note(format!("is off, but {name} is on and needs it")).found(off.shown()));
+        report.push(error.note(format!("is off, but {name} is on and needs it")));
     }
     for name in ["redirect-http", "allow-http-on-https"] {
         if let Some(node) = on(name).filter(|_| !is_tls) {
