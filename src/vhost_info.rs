@@ -34,6 +34,8 @@ pub struct VhostInfo {
     pub pvo: Pvo,
     /// What http serves.
     pub mounts: Vec<Mount>,
+    /// Sent with every http response (`headers`).
+    pub headers: Vec<(String, String)>,
     /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
     pub tls: Option<TlsInfo>,
     /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1` and `http/1.0`, or none where
@@ -66,6 +68,7 @@ impl Default for VhostInfo {
             protocols: Vec::new(),
             pvo: Pvo::default(),
             mounts: Vec::new(),
+            headers: Vec::new(),
             tls: None,
             alpn: None,
             options: Options::empty(),
