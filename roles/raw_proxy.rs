@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use crate::connect::ConnectPlan;
 use crate::cx::{Cx, enqueue};
+use crate::facts::Closer;
 use crate::limits;
 use crate::protocol::{self, Interests, Verdict};
 use crate::reason::Reason;
@@ -160,6 +161,7 @@ impl Half {
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
         wsi.set_idle_timeout(onward.idle_timeout);
+        wsi.goes_onward(&onward.target);
         let plan = ConnectPlan {
             target: onward.target,
             tls: onward.tls,
@@ -173,6 +175,7 @@ impl Half {
     fn link_up(&self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).ok_or(CloseReason::PartnerGone)?;
         enqueue(&mut cx.run, client);
+        client.goes_onward(&wsi.peer);
         wsi.link = Some(client.id);
         wsi.set_idle_timeout(client.idle_timeout());
         let (client, peer) = (client.id, client.peer.clone());
@@ -195,7 +198,7 @@ impl Half {
         if partner_takes
             && !wsi.flags.rx_paused
             && wsi.io.readable()
-            && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
+            && let Received::Bytes(n) = wsi.recv(&mut buf[..cx.slice])?
         {
             self.forward(wsi, partner, cx, &buf[..n])?;
             moved = true;
@@ -205,6 +208,9 @@ impl Half {
         if wsi.io.eof() && !partner.flags.fin {
             // The partner's turn sets its own deadline.
             enqueue(run, partner);
+            if let Some(facts) = &mut partner.facts {
+                facts.note_first(Closer::Server);
+            }
             partner_lost(partner.finish(registry))?;
         }
         if wsi.io.eof() && partner.io.eof() && wsi.is_flushed() && partner.is_flushed() {

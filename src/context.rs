@@ -96,6 +96,7 @@ impl Context {
     pub fn destroy_vhost(&mut self, id: VhostId) {
         self.cx.destroy_vhost(id);
         self.cx.run_deferred();
+        self.cx.logs.hand_over();
     }
 
     /// Waits for events, no longer than `timeout` (`None`: for as long as nothing happens), and does what there is to do
@@ -202,6 +203,7 @@ impl Context {
         cx.service_run_queue();
         cx.run_broadcasts();
         cx.service_timers();
+        cx.logs.hand_over();
     }
 }
 
@@ -226,6 +228,8 @@ impl Drop for Context {
         for id in 0..self.cx.vhosts.len() {
             self.destroy_vhost(VhostId(id as u32));
         }
+        self.cx.log_all_facts();
+        self.cx.logs.finish();
     }
 }
 

@@ -53,6 +53,8 @@ pub mod protocols;
 #[path = "../roles/mod.rs"]
 pub(crate) mod roles;
 
+mod access_line;
+mod access_log;
 mod adopt;
 mod attached;
 mod buf;
@@ -62,6 +64,7 @@ mod cx;
 mod date;
 mod deferred;
 mod error;
+mod facts;
 mod first_packet;
 mod headers;
 mod listen_group;
@@ -85,6 +88,7 @@ mod vhost_info;
 mod vhosts;
 mod wsi;
 
+pub use access_log::AccessLog;
 pub use adopt::{AdoptInfo, ConnectInfo};
 pub use connect::{Onward, Target, TargetError};
 pub use context::{Context, ContextInfo, Waker};

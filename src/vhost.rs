@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::access_log::AccessLog;
 use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
@@ -40,6 +41,7 @@ pub struct Vhost {
     pub(crate) fallback_silence: Option<Duration>,
     pub(crate) keepalive_timeout: Duration,
     pub(crate) error_document_404: Option<String>,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) backlog: u32,
     pub(crate) listener: Option<ListenerId>,
     /// It is being destroyed: nothing new may begin on it.
@@ -131,6 +133,7 @@ impl Vhost {
             fallback_silence: info.fallback_silence,
             keepalive_timeout: info.keepalive_timeout,
             error_document_404: info.error_document_404,
+            access_log: info.access_log,
             backlog: info.backlog,
             listener: None,
             going: false,

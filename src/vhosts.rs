@@ -68,7 +68,10 @@ impl Cx {
             protocol::tell_vhost(self, id, protocol as ProtocolIndex, VhostReason::ProtocolDestroy);
         }
         self.timers.cancel_all(id);
-        self.vhosts[id.0 as usize] = None;
+        let vhost = self.vhosts[id.0 as usize].take();
+        if let Some(log) = vhost.and_then(|vhost| vhost.access_log) {
+            self.logs.retire(log);
+        }
     }
 
     fn all(&self, which: impl Fn(&Wsi) -> bool) -> Vec<WsiId> {
@@ -169,7 +172,11 @@ impl Cx {
             return Err(Error::TlsMixed { first, second: self.name_of(id), address: listen.to_string() });
         }
         let name = self.name_of(id);
-        let joined = self.listeners[listener].as_mut().is_some_and(|group| group.join(id, &name));
+        let logged = self.vhost(id).is_some_and(|vhost| vhost.access_log.is_some());
+        let joined = self.listeners[listener].as_mut().is_some_and(|group| {
+            group.logged |= logged;
+            group.join(id, &name)
+        });
         if !joined {
             return Err(Error::DuplicateVhost { vhost: name, address: listen.to_string() });
         }

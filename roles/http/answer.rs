@@ -25,7 +25,7 @@ use super::status::Status;
 
 /// The answer to one request, not framed yet.
 pub(super) struct Answer {
-    status: Status,
+    pub(super) status: Status,
     content_type: ContentType,
     /// One more header, such as `Location`.
     header: Option<(&'static str, Cow<'static, str>)>,
@@ -97,8 +97,13 @@ impl Answer {
         Answer { mount: Some(index), ..answer }
     }
 
-    /// Frames and sends it. What remains of a file that did not fit is returned, to be sent as the peer reads.
-    pub(super) fn send(self, wsi: &mut Wsi, cx: &mut Cx, terms: Terms) -> Result<Option<FileBody>, CloseReason> {
+    /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
+    pub(super) fn send(
+        self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        terms: Terms,
+    ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let mut out = std::mem::take(&mut cx.out);
         let rest = self.write(wsi, cx, terms, &mut out);
         out.clear();
@@ -112,7 +117,7 @@ impl Answer {
         cx: &mut Cx,
         terms: Terms,
         out: &mut Vec<u8>,
-    ) -> Result<Option<FileBody>, CloseReason> {
+    ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let length = match &self.content {
             Content::File(found) => found.len,
             Content::Bytes(bytes) => bytes.len() as u64,
@@ -142,16 +147,18 @@ impl Answer {
             head = head.lines(mount.cache_control.as_deref().unwrap_or_default());
         }
         head.end();
+        let head = out.len();
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
             Content::File(found) => {
                 let mut body = FileBody { file: found.file, at: 0, end: found.len };
-                return Ok((!body.send_behind(out, wsi, cx)?).then_some(body));
+                let is_out = body.send_behind(out, wsi, cx)?;
+                return Ok((head, (!is_out).then_some(body)));
             }
         }
         wsi.transmit(&cx.registry, out)?;
-        Ok(None)
+        Ok((head, None))
     }
 }
 
