@@ -426,3 +426,66 @@ fn write_all(file: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Erro
 fn count(lines: &[u8]) -> usize {
     lines.iter().filter(|byte| **byte == b'\n').count()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_completed_before_the_next() {
+        let (mut reader, pipe) = io::pipe().expect("pipe");
+        fcntl_setfl(&pipe, OFlags::NONBLOCK).expect("a pipe");
+        let mut writer = Writer { file: File::from(OwnedFd::from(pipe)), begun: Vec::new() };
+        let line = |n: usize| format!("{n:06} {}\n", "x".repeat(992));
+        let batch: String = (0..200).map(line).collect();
+        // A pipe takes 65536 bytes, and 536 of them are the 66th line's first.
+        let (lost, error) = writer.write(batch.as_bytes()).expect_err("a pipe is not that large");
+        assert_eq!((lost, error.kind()), (134, ErrorKind::WouldBlock));
+        assert_eq!(writer.begun.len(), 464);
+        let mut got = vec![0; 65_536];
+        reader.read_exact(&mut got).expect("what was written");
+        writer.write(line(777).as_bytes()).expect("there is room");
+        drop(writer);
+        reader.read_to_end(&mut got).expect("the rest");
+        let all: String = (0..66).chain([777]).map(line).collect();
+        assert!(got == all.as_bytes());
+    }
+
+    #[test]
+    fn a_log_in_a_new_file_owes_it_nothing_of_the_old_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        let (log, mut logs) = (AccessLog::open(&old).expect("open"), Logs::default());
+        logs.append(&log, |line| line.extend_from_slice(b"one"));
+        // Before anything was handed over, and once more behind it.
+        for _ in 0..3 {
+            log.reopen_path(&new).expect("reopen");
+        }
+        logs.append(&log, |line| line.extend_from_slice(b"two"));
+        logs.retire(log);
+        logs.finish();
+        assert_eq!(std::fs::read(old).expect("read"), b"one\n");
+        assert_eq!(std::fs::read(new).expect("read"), b"two\n");
+    }
+
+    #[test]
+    fn clones_end_with_the_last_of_them_and_nothing_is_left_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let log = AccessLog::open(&path).expect("open");
+        let mut logs = Logs::default();
+        logs.append(&log.clone(), |line| line.extend_from_slice(b"a line"));
+        let shared = Arc::downgrade(log.shared());
+        drop(log);
+        drop(logs);
+        let end = Instant::now() + Duration::from_secs(30);
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < end, "the writer goes on");
+            std::thread::yield_now();
+        }
+        assert_eq!(std::fs::read(path).expect("read"), b"a line\n");
+    }
+}

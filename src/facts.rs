@@ -124,7 +124,9 @@ impl Facts {
         say(format_args!("{} - - [", wsi.peer));
         out.extend_from_slice(&stamp_of(began));
         out.extend_from_slice(b"] ");
-        push_quoted(out, Some(format!("RAW {listener} {}/{}", self.verdict, self.why).as_bytes()));
+        out.extend_from_slice(b"\"RAW ");
+        push_word(out, Some(listener));
+        out.extend_from_slice(format!(" {}/{}\"", self.verdict, self.why).as_bytes());
         for word in [Some(self.role), self.protocol, self.onward.as_deref()] {
             out.push(b' ');
             push_word(out, word);
