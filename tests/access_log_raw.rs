@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{AdoptInfo, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
-use util::access::Connection;
+use util::access::{Connection, Request};
 use util::certs::ca;
 use util::server::make_vhost;
 use util::tls::trusting;
@@ -370,4 +370,15 @@ fn a_unix_listener_is_named_by_its_path() {
     assert!(line.starts_with("unix - - [") && line.contains("unix:"), "{line}");
     assert!(line.contains(r"a\x20socket listen-accept/match"), "{line}");
     drop(server);
+}
+
+#[test]
+fn the_lines_of_the_page_are_what_the_page_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/READMEs/README.access-log.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let shown: Vec<&str> = page.lines().filter(|line| line.starts_with("127.0.0.1")).collect();
+    let (raw, http): (Vec<&str>, Vec<&str>) = shown.into_iter().partition(|line| line.contains("\"RAW "));
+    assert_eq!((raw.len(), http.len()), (3, 3));
+    http.into_iter().for_each(|line| drop(Request::parse(line)));
+    raw.into_iter().for_each(|line| drop(Connection::parse(line)));
 }
