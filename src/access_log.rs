@@ -120,7 +120,11 @@ impl Logs {
     }
 
     /// The end of a turn: what was appended is to be written.
+    #[inline]
     pub(crate) fn hand_over(&mut self) {
+        if self.to_hand_over.is_empty() {
+            return;
+        }
         for log in self.to_hand_over.drain(..) {
             log.shared().hand_over();
         }
@@ -136,6 +140,9 @@ impl Logs {
 
     /// Waits until all is written, for a bounded time.
     pub(crate) fn finish(&mut self) {
+        for log in self.to_hand_over.clone() {
+            self.retire(log);
+        }
         self.hand_over();
         let until = Instant::now() + limits::ACCESS_LOG_FLUSH;
         for log in self.retired.drain(..) {
@@ -455,6 +462,12 @@ mod tests {
     }
 
     #[test]
+    fn a_log_may_be_reopened_by_another_thread() {
+        fn is_shareable<T: Send + Sync>() {}
+        is_shareable::<AccessLog>();
+    }
+
+    #[test]
     fn a_log_in_a_new_file_owes_it_nothing_of_the_old_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
@@ -465,7 +478,7 @@ mod tests {
             log.reopen_path(&new).expect("reopen");
         }
         logs.append(&log, |line| line.extend_from_slice(b"two"));
-        logs.retire(log);
+        drop(log);
         logs.finish();
         assert_eq!(std::fs::read(old).expect("read"), b"one\n");
         assert_eq!(std::fs::read(new).expect("read"), b"two\n");

@@ -83,7 +83,7 @@ impl Answer {
             let index = vhost.default_protocol;
             return by_protocol(wsi, cx, index, head.method, &path);
         };
-        let answer = match &mount.from {
+        let mut answer = match &mount.from {
             Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
                 Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
             }
@@ -94,7 +94,8 @@ impl Answer {
             }
             Served::Redirect => elsewhere(mount, below, &path),
         };
-        Answer { mount: Some(index), ..answer }
+        answer.mount = Some(index);
+        answer
     }
 
     /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.

@@ -34,8 +34,13 @@ struct Said<'a> {
 
 impl Entry {
     /// For the request that `bytes` begin with; `None` where the vhost has no log. No response has been sent yet.
+    #[inline]
     pub(super) fn begin(wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Option<Box<Entry>> {
-        let log = cx.vhost(wsi.vhost)?.access_log.clone()?;
+        let log = cx.vhost(wsi.vhost)?.access_log.as_ref()?.clone();
+        Some(Entry::new(log, wsi, cx, bytes))
+    }
+
+    fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Box<Entry> {
         let said = Said::of(&bytes[..bytes.len().min(limits::HTTP_HEAD)]);
         let mut text = Vec::with_capacity(TYPICAL);
         let peer = match &wsi.peer {
@@ -52,7 +57,7 @@ impl Entry {
         push_quoted(&mut text, said.referer);
         text.push(b' ');
         push_quoted(&mut text, said.user_agent);
-        Some(Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.sent }))
+        Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.sent })
     }
 
     /// The response has begun, with a head of that many bytes.

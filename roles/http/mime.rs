@@ -46,9 +46,9 @@ pub(crate) fn type_of(path: &str, of_mount: &[(String, Rc<str>)]) -> Option<Cont
 /// Text that carries no declaration of its own is said to be UTF-8. XML and SVG do carry one, which a charset in the
 /// header would override (RFC 7303 section 3.2), and JSON is UTF-8 by definition (RFC 8259 section 8.1).
 fn known(path: &str) -> Option<&'static str> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let (stem, suffix) = name.rsplit_once('.')?;
-    if stem.is_empty() {
+    let last = path.bytes().rposition(|byte| matches!(byte, b'.' | b'/'))?;
+    let (stem, suffix) = (&path[..last], path[last..].strip_prefix('.')?);
+    if stem.is_empty() || stem.ends_with('/') {
         return None;
     }
     mime_guess::from_ext(suffix).first_raw().map(with_charset)
