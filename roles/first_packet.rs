@@ -53,7 +53,7 @@ struct Undecided {
 impl Role for Undecided {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let received = match wsi.io.readable() {
-            true => wsi.io.recv(&mut cx.buf[..limits::FIRST_READ]),
+            true => wsi.recv(&mut cx.buf[..limits::FIRST_READ]),
             false => Ok(Received::Blocked),
         };
         let received = match received {
@@ -84,14 +84,28 @@ impl Role for Undecided {
     }
 }
 
+/// For the access log, in which http speaks for itself.
+fn note(wsi: &mut Wsi, decision: Decision, moment: Moment<'_>) {
+    let verdict = match decision {
+        Decision::Wait => return,
+        Decision::Http | Decision::RedirectToHttps | Decision::Refuse => return wsi.facts = None,
+        Decision::ListenAccept => "listen-accept",
+        Decision::TlsHandshake => "tls",
+        Decision::Drop => "drop",
+    };
+    wsi.judged(verdict, moment.name());
+}
+
 /// Does what the table says.
-fn follow(wsi: &Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
+fn follow(wsi: &mut Wsi, cx: &Cx, moment: Moment<'_>) -> Next {
     let (Some(vhost), Some(group)) = (cx.vhost(wsi.vhost), cx.group_of(wsi.vhost)) else {
         return Next::Close(CloseReason::Done);
     };
     let kind = if wsi.is_tls() { Listener::TlsEstablished } else { group.kind };
     let role = |name| Binding { role: cx.role(name), protocol: None };
-    match decide(kind, vhost.options(), moment) {
+    let decision = decide(kind, vhost.options(), moment);
+    note(wsi, decision, moment);
+    match decision {
         Decision::Wait if wsi.io.readable() => Next::Again,
         Decision::Wait => Next::Stay,
         Decision::Http => Next::Become(role("http")),

@@ -30,6 +30,7 @@ use std::time::Duration;
 use crate::buf::Buf;
 use crate::connect::ConnectPlan;
 use crate::cx::{Cx, enqueue};
+use crate::facts::Closer;
 use crate::limits;
 use crate::protocol::{self, Interests, Verdict};
 use crate::reason::Reason;
@@ -161,6 +162,7 @@ impl Half {
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
         wsi.set_idle_timeout(onward.idle_timeout);
+        wsi.goes_onward(&onward.target);
         let plan = ConnectPlan {
             target: onward.target,
             tls: onward.tls,
@@ -174,6 +176,7 @@ impl Half {
     fn link_up(&self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).ok_or(CloseReason::PartnerGone)?;
         enqueue(&mut cx.run, client);
+        client.goes_onward(&wsi.peer);
         wsi.link = Some(client.id);
         wsi.set_idle_timeout(client.idle_timeout());
         let (client, peer) = (client.id, client.peer.clone());
@@ -196,7 +199,7 @@ impl Half {
         let mut moved = mem::replace(&mut self.sent, wsi.sent) != wsi.sent || !first.is_empty();
         if partner_takes
             && wsi.io.readable()
-            && let Received::Bytes(n) = wsi.io.recv(&mut buf[..cx.slice])?
+            && let Received::Bytes(n) = wsi.recv(&mut buf[..cx.slice])?
         {
             self.forward(wsi, partner, cx, &buf[..n])?;
             moved = true;
@@ -206,6 +209,9 @@ impl Half {
         if wsi.io.eof() && !partner.flags.fin {
             // The partner's turn sets its own deadline.
             enqueue(run, partner);
+            if let Some(facts) = &mut partner.facts {
+                facts.note_first(Closer::Server);
+            }
             partner_lost(partner.finish(registry))?;
         }
         if wsi.io.eof() && partner.io.eof() && wsi.is_flushed() && partner.is_flushed() {

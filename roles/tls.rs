@@ -84,6 +84,7 @@ impl Server {
             return Ok(Next::Stay);
         }
         log::debug!("{}: {}", cx.tag(wsi), wsi.io.tls().map(stream::Tls::describe).unwrap_or_default());
+        wsi.begins_encrypted();
         Ok(Next::Become(what_follows(wsi, cx)?))
     }
 }
@@ -91,7 +92,7 @@ impl Server {
 /// The client's whole hello, and the bytes behind it; `None`: there is more to come.
 fn read_hello(hello: &mut Acceptor, wsi: &mut Wsi, cx: &mut Cx) -> Result<Option<(Accepted, Vec<u8>)>, CloseReason> {
     if wsi.rx.is_empty() && wsi.io.readable() {
-        match wsi.io.recv(&mut cx.buf[..limits::FIRST_READ])? {
+        match wsi.recv(&mut cx.buf[..limits::FIRST_READ])? {
             Received::Bytes(n) => wsi.rx.push(&cx.buf[..n]),
             Received::Eof => return Err(CloseReason::PeerClosed),
             Received::Blocked => {}
@@ -146,11 +147,14 @@ fn what_follows(wsi: &mut Wsi, cx: &Cx) -> Result<Binding, CloseReason> {
         && decide(Listener::Tls, first.options(), Moment::Accept) == Decision::ListenAccept
     {
         if chosen.options().contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG) {
-            return Ok(chosen.listen_accept);
+            let binding = chosen.listen_accept;
+            wsi.judged("listen-accept", Moment::Accept.name());
+            return Ok(binding);
         }
         // It says nothing of what to do with raw bytes, so it has only lent its certificate.
         let binding = first.listen_accept;
         wsi.vhost = id;
+        wsi.judged("listen-accept", Moment::Accept.name());
         return match cx.meets_demands(wsi) {
             true => Ok(binding),
             false => Err(CloseReason::Refused("it did not show the certificate that is asked for here".into())),

@@ -217,6 +217,9 @@ impl Cx {
         if let Some(wsi) = self.slots.get_mut(id) {
             wsi.flags.foreign = true;
             wsi.rx.push(readbuf);
+            if let Some(facts) = &mut wsi.facts {
+                facts.note_readbuf(readbuf.len());
+            }
         }
     }
 

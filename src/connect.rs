@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::cx::Cx;
+use crate::facts::Closer;
 use crate::protocol;
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next};
@@ -177,7 +178,13 @@ impl Target {
 
 /// Tells the operator that a connection of ours comes to nothing.
 pub(crate) fn give_up(wsi: &Wsi, cx: &mut Cx, why: &str) -> Next {
-    let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| parent.peer.to_string());
+    let client = wsi.parent.and_then(|parent| cx.slots.get_mut(parent)).map(|parent| {
+        if let Some(facts) = &mut parent.facts {
+            facts.note_first(Closer::Server);
+            facts.note_how(why);
+        }
+        parent.peer.to_string()
+    });
     let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
     log::warn!("{}: {why}{for_whom}", cx.tag(wsi));
     Next::Close(CloseReason::Refused("there is no connection".into()))

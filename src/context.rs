@@ -113,6 +113,7 @@ impl Context {
     pub fn destroy_vhost(&mut self, id: VhostId) {
         self.cx.destroy_vhost(id);
         self.cx.run_deferred();
+        self.cx.logs.hand_over();
     }
 
     /// Waits for events, no longer than `timeout` (`None`: for as long as nothing happens), and does what there is to do
@@ -234,6 +235,7 @@ impl Context {
         }
         cx.service_run_queue();
         cx.service_timers();
+        cx.logs.hand_over();
     }
 }
 
@@ -260,6 +262,8 @@ impl Drop for Context {
         for id in all {
             self.destroy_vhost(id);
         }
+        self.cx.log_all_facts();
+        self.cx.logs.finish();
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use mio::Registry;
 
+use crate::access_log::Logs;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -72,6 +73,7 @@ pub struct Cx {
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
     pub(crate) date: Date,
+    pub(crate) logs: Logs,
     /// TLS handshakes that may still begin in this turn.
     pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
@@ -105,6 +107,7 @@ impl Cx {
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
+            logs: Logs::default(),
             handshakes: limits::TLS_HANDSHAKES,
             slice: limits::SERVICE_BUFFER,
             buf: vec![0; limits::SERVICE_BUFFER],
@@ -241,12 +244,14 @@ impl Cx {
         origin: Origin,
         first: Binding,
     ) -> io::Result<WsiId> {
+        let facts = self.facts_of(vhost, &io, origin, first);
         let registry = &self.registry;
         let mut registered = Ok(());
         let wsi = self.slots.insert(|id| {
             registered = io.register(registry, id.token(), READING);
             let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
             wsi.flags.queued = true;
+            wsi.facts = facts;
             wsi
         });
         let id = wsi.id;

@@ -50,6 +50,19 @@ pub enum Moment<'a> {
     Timeout,
 }
 
+impl Moment<'_> {
+    /// Its name in an access log.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Moment::Accept => "apply",
+            Moment::Rx(_) => "match",
+            Moment::Eof(_) => "eof",
+            Moment::Silence(_) => "silence",
+            Moment::Timeout => "timeout",
+        }
+    }
+}
+
 /// What to do with the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {

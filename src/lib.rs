@@ -56,6 +56,8 @@ pub mod protocols;
 #[path = "../roles/mod.rs"]
 pub(crate) mod roles;
 
+mod access_line;
+mod access_log;
 mod adopt;
 mod attached;
 mod buf;
@@ -65,7 +67,8 @@ mod cx;
 mod date;
 mod deferred;
 mod error;
-
+mod facts;
+mod headers;
 mod listen_group;
 mod listen_sockets;
 mod listening;
@@ -88,13 +91,14 @@ mod vhost_info;
 mod vhosts;
 mod wsi;
 
+pub use access_log::AccessLog;
 pub use adopt::{AdoptInfo, ConnectInfo};
 pub use connect::{Onward, Target, TargetError};
 pub use context::{Context, ContextInfo, Waker};
 pub use cx::Cx;
 pub use error::{Error, InitError, Result};
 pub use listen_sockets::{ListenSockets, ReusePort};
-pub use mount::{Mount, Origin};
+pub use mount::{Cache, Mount, Origin};
 pub use options::Options;
 pub use protocol::{Call, Interests, Protocol, ProtocolTable, Verdict, VhostCall};
 pub use pvo::{Pvo, PvoError};

@@ -89,6 +89,21 @@ pub const RESOLVER_THREADS: usize = 4;
 /// Host names that wait for the resolver, and as many addresses that wait for their names; also connections that wait for one of them.
 pub const RESOLVER_QUEUE: usize = 1024;
 
+/// Bytes of an access log that wait for the disk. Lines beyond them are lost, and counted.
+pub const ACCESS_LOG_QUEUE: usize = 4 * 1024 * 1024;
+
+/// Bytes of one field of an access log's line, escapes included; a longer one is cut, and ends in `...`.
+pub const ACCESS_LOG_FIELD: usize = 2048;
+
+/// Bytes of a buffer of an access log that is kept to be filled again.
+pub const ACCESS_LOG_SPARE: usize = 256 * 1024;
+
+/// How often at most a warning says that an access log has lost lines.
+pub const ACCESS_LOG_WARN: Duration = Duration::from_secs(1);
+
+/// How long a context that is dropped waits for its access logs to be written.
+pub const ACCESS_LOG_FLUSH: Duration = Duration::from_secs(5);
+
 /// What a wait counts as that is too long to be told from one without end: ten years.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 

@@ -18,6 +18,8 @@ pub(crate) struct ListenGroup {
     /// In order of creation; the first decides about first packets and serves unknown names.
     pub(crate) vhosts: Vec<VhostId>,
     by_name: HashMap<String, VhostId>,
+    /// One of the vhosts has, or had, an access log.
+    pub(crate) logged: bool,
     pub(crate) sockets: Vec<WsiId>,
     /// What was really bound, first socket first.
     pub(crate) bound: Vec<SocketAddr>,
@@ -35,6 +37,7 @@ impl ListenGroup {
             kind,
             vhosts: Vec::new(),
             by_name: HashMap::new(),
+            logged: false,
             sockets: Vec::new(),
             bound: Vec::new(),
             unix_file: None,

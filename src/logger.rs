@@ -273,7 +273,7 @@ impl fmt::Display for Stamp {
 
 /// The proleptic Gregorian date of a day counted from 1970-01-01. Its years start in March, so that the leap day comes last and
 /// the lengths of the months follow one formula.
-fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
+pub(crate) fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
     const DAYS_PER_ERA: u64 = 146_097; // 400 years
     let days = days_since_epoch + 719_468; // from 0000-03-01
     let era = days / DAYS_PER_ERA;

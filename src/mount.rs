@@ -14,6 +14,14 @@ pub struct Mount {
     pub origin: Origin,
     /// The file served for a folder; `index.html` unless told.
     pub default: String,
+    /// Sent with every response of this mount, beside the headers of the vhost (`headers`). One of the same name takes the place of the
+    /// vhost's.
+    pub headers: Vec<(String, String)>,
+    /// Content types of files by the end of their names, such as `(".xyz", "application/x-xyz")`, which go before the known ones
+    /// (`extra-mimetypes`). `"*"` is for files of no known type, which are not served without it. An empty type: none is said.
+    pub mimetypes: Vec<(String, String)>,
+    /// How long its files may be kept by others; `None`: nothing is said about it.
+    pub cache: Option<Cache>,
 }
 
 /// What serves a mount.
@@ -24,6 +32,44 @@ pub enum Origin {
     File(PathBuf),
     /// A protocol of the vhost, by name, which gets `Reason::Http` (`callback://`).
     Callback(String),
+    /// Another place (`>http://`, `>https://`), to which what is left of the path below the mountpoint is added, and the query. (lws
+    /// adds nothing.) A url with a `?` or `#` is where everybody goes.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        code: u16,
+        /// `http://..` or `https://..`.
+        url: String,
+    },
+}
+
+/// What clients are told about keeping a mount's files, in `Cache-Control`. The default: not to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// For how long, in seconds (`cache-max-age`); 0: they are not to be kept.
+    pub max_age: u32,
+    /// They may be kept at all (`cache-reuse`).
+    pub reusable: bool,
+    /// What is older than that is not to be used without asking (`cache-revalidate`).
+    pub revalidate: bool,
+    /// Proxies on the way may keep them as well (`cache-intermediaries`).
+    pub intermediaries: bool,
+    /// They may be kept, and are to be asked for again every time (`cache-no`). Goes before the others.
+    pub no_cache: bool,
+}
+
+impl Cache {
+    /// The header's value.
+    pub(crate) fn value(&self) -> String {
+        if self.no_cache {
+            return "no-cache".to_owned();
+        }
+        if !self.reusable || self.max_age == 0 {
+            return "no-store".to_owned();
+        }
+        let revalidate = if self.revalidate { "must-revalidate, " } else { "" };
+        let who = if self.intermediaries { "public" } else { "private" };
+        format!("{revalidate}{who}, max-age={}", self.max_age)
+    }
 }
 
 impl Mount {
@@ -37,9 +83,81 @@ impl Mount {
         Mount::new(mountpoint, Origin::Callback(protocol.to_owned()))
     }
 
-    fn new(mountpoint: &str, origin: Origin) -> Mount {
-        Mount { mountpoint: mountpoint.to_owned(), origin, default: "index.html".to_owned() }
+    /// Sends clients elsewhere, with 301.
+    pub fn redirect(mountpoint: &str, url: &str) -> Mount {
+        Mount::new(mountpoint, Origin::Redirect { code: 301, url: url.to_owned() })
     }
+
+    /// Adds to [`Mount::headers`].
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Mount {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds to [`Mount::mimetypes`].
+    #[must_use]
+    pub fn mimetype(mut self, suffix: &str, content_type: &str) -> Mount {
+        self.mimetypes.push((suffix.to_owned(), content_type.to_owned()));
+        self
+    }
+
+    /// Sets [`Mount::cache`].
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Mount {
+        self.cache = Some(cache);
+        self
+    }
+
+    fn new(mountpoint: &str, origin: Origin) -> Mount {
+        Mount {
+            mountpoint: mountpoint.to_owned(),
+            origin,
+            default: "index.html".to_owned(),
+            headers: Vec::new(),
+            mimetypes: Vec::new(),
+            cache: None,
+        }
+    }
+
+    /// What is wrong with it, as far as it says by itself.
+    pub(crate) fn mistake(&self) -> Option<String> {
+        if !self.mountpoint.starts_with('/') {
+            return Some("a mountpoint begins with /".to_owned());
+        }
+        if let Origin::Redirect { code, url } = &self.origin {
+            if !matches!(code, 301 | 302 | 303 | 307 | 308) {
+                return Some(format!("{code} redirects nobody; 301, 302, 303, 307 and 308 do"));
+            }
+            if !is_url(url) {
+                return Some(format!("it redirects to {url:?}, which is no http://HOST or https://HOST"));
+            }
+        }
+        for (suffix, content_type) in &self.mimetypes {
+            if suffix != "*" && !(suffix.starts_with('.') && suffix.len() > 1) {
+                return Some(format!(
+                    "mimetype {suffix:?}: the end of a file's name begins with a dot; \"*\" is all others"
+                ));
+            }
+            if !is_content_type(content_type) {
+                return Some(format!("mimetype {suffix:?}: {content_type:?} is no type such as text/plain"));
+            }
+        }
+        None
+    }
+}
+
+/// An absolute url of visible ASCII, with a host.
+fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']))
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// `type/subtype`, and what may be behind it; or nothing, for no type at all.
+fn is_content_type(text: &str) -> bool {
+    let is_pair = || text.split_once('/').is_some_and(|(one, two)| !one.is_empty() && !two.is_empty());
+    text.is_empty() || (is_pair() && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()))
 }
 
 /// Opens a folder to be served, once, so that a request's path is resolved beneath it and nowhere else.
@@ -53,5 +171,59 @@ pub(crate) fn is_open(path: &Path, folder: &OwnedFd) -> bool {
     match (rustix::fs::stat(path), rustix::fs::fstat(folder)) {
         (Ok(named), Ok(open)) => (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_says_what_lws_says() {
+        let cache = |max_age, reusable, revalidate, intermediaries| Cache {
+            max_age,
+            reusable,
+            revalidate,
+            intermediaries,
+            no_cache: false,
+        };
+        for (cache, value) in [
+            (Cache::default(), "no-store"),
+            (cache(60, false, true, true), "no-store"),
+            (cache(0, true, true, true), "no-store"),
+            (cache(60, true, false, false), "private, max-age=60"),
+            (cache(60, true, false, true), "public, max-age=60"),
+            (cache(60, true, true, true), "must-revalidate, public, max-age=60"),
+            (Cache { no_cache: true, ..cache(60, true, true, true) }, "no-cache"),
+        ] {
+            assert_eq!(cache.value(), value);
+        }
+    }
+
+    #[test]
+    fn mistakes_of_a_mount_are_named() {
+        let redirect = |code, url: &str| Mount::new("/", Origin::Redirect { code, url: url.to_owned() });
+        for good in [
+            redirect(308, "https://x.test"),
+            redirect(302, "http://x.test:81/a?b#c"),
+            Mount::files("/", "/").mimetype(".a", "text/plain; charset=utf-8").mimetype("*", ""),
+        ] {
+            assert_eq!(good.mistake(), None);
+        }
+        for (bad, part) in [
+            (Mount::files("a", "/"), "begins with /"),
+            (redirect(200, "https://x.test"), "200 redirects nobody"),
+            (redirect(301, "x.test"), "\"x.test\""),
+            (redirect(301, "https://"), "no http://HOST"),
+            (redirect(301, "https:///a"), "no http://HOST"),
+            (redirect(301, "https://x.test/\r\nSet-Cookie: a"), "no http://HOST"),
+            (Mount::files("/", "/").mimetype("zip", "application/zip"), "begins with a dot"),
+            (Mount::files("/", "/").mimetype("", "a/b"), "begins with a dot"),
+            (Mount::files("/", "/").mimetype(".zip", "zip"), "no type such as"),
+            (Mount::files("/", "/").mimetype(".zip", "a/b\r\nc: d"), "no type such as"),
+        ] {
+            let mistake = bad.mistake().expect("a mistake");
+            assert!(mistake.contains(part), "{mistake}");
+        }
     }
 }

@@ -62,6 +62,13 @@ bitflags! {
         /// JSON `ipv6only`, lws `LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY` together with
         /// `LWS_SERVER_OPTION_IPV6_V6ONLY_VALUE`.
         const IPV6_V6ONLY = 1 << 7;
+
+        /// Send `Strict-Transport-Security` with http replies over TLS: for half a year, clients then
+        /// come to this name and those below it by https alone. In plain http it means nothing (RFC
+        /// 6797 section 7.2) and is left out.
+        ///
+        /// JSON `sts`, lws `LWS_SERVER_OPTION_STS`.
+        const STS = 1 << 8;
     }
 }
 

@@ -185,6 +185,7 @@ impl Cx {
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
         wsi.role_name = binding.role.name();
+        self.note_role(wsi, binding);
         wsi.doing = Doing::Lent;
         match binding.role.bind(wsi, self, binding.protocol) {
             Ok(role) => self.role_turn(wsi, role, Turn::Ready),
@@ -203,6 +204,7 @@ impl Cx {
             CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),
             _ => log::info!("{}: {reason}", self.tag(wsi)),
         }
+        self.note_end(wsi, &reason);
         self.tell_relatives(wsi, &reason);
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
         let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
@@ -228,6 +230,9 @@ impl Cx {
         if let Some(partner) = partner.and_then(|id| self.slots.get_mut(id)) {
             // Whoever ends TLS for others vouches for its ends.
             partner.flags.cut_off = !matches!(reason, CloseReason::Done);
+            if let Some(facts) = &mut partner.facts {
+                facts.note_partner_ended(reason);
+            }
             enqueue(&mut self.run, partner);
         }
         let children = wsi.attached.as_mut().map(|attached| mem::take(&mut attached.children));
@@ -237,6 +242,7 @@ impl Cx {
 
     /// The last words about a connection.
     fn free(&mut self, mut wsi: Box<Wsi>) {
+        self.log_facts(&mut wsi);
         self.timers.disarm(&mut wsi);
         if wsi.flags.foreign {
             wsi.io.deregister(&self.registry);

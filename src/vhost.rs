@@ -1,9 +1,13 @@
 //! A named server of a running context: its protocols with their options, its mounts, its TLS, and what it does with first packets.
 
+use std::mem;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::access_log::AccessLog;
 use crate::error::{Error, Result};
+use crate::headers::{self, Headers};
 use crate::limits;
 use crate::listen_group::ListenerId;
 use crate::mount::{self, Mount, Origin};
@@ -29,6 +33,7 @@ pub struct Vhost {
     options: Options,
     pub(crate) protocols: Vec<Enabled>,
     pub(crate) mounts: Vec<OpenMount>,
+    pub(crate) headers: Headers,
     pub(crate) default_protocol: ProtocolIndex,
     pub(crate) tls: Option<ServerTls>,
     /// What connections become that are not http.
@@ -36,6 +41,7 @@ pub struct Vhost {
     pub(crate) fallback_silence: Option<Duration>,
     pub(crate) keepalive_timeout: Duration,
     pub(crate) error_document_404: Option<String>,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) backlog: u32,
     pub(crate) listener: Option<ListenerId>,
     /// It is being destroyed: nothing new may begin on it.
@@ -55,12 +61,20 @@ pub(crate) struct Enabled {
 pub(crate) struct OpenMount {
     pub(crate) mount: Mount,
     pub(crate) from: Served,
+    /// Those of the vhost among them. `None`: it has none of its own.
+    pub(crate) headers: Option<Headers>,
+    /// The line for its files.
+    pub(crate) cache_control: Option<Box<[u8]>>,
+    /// Its own content types by the end of a file's name; a dot begins it, or it is `*`.
+    pub(crate) mimetypes: Vec<(String, Rc<str>)>,
 }
 
 /// What serves a mount, resolved.
 pub(crate) enum Served {
     Folder(OwnedFd),
     Protocol(ProtocolIndex),
+    /// Elsewhere, as its origin says.
+    Redirect,
 }
 
 impl Vhost {
@@ -87,10 +101,11 @@ impl Vhost {
             info.options,
         )?;
         let default_protocol = default_protocol(&mut protocols);
+        headers::check(&info.name, "", &info.headers)?;
         let mut mounts = info
             .mounts
             .into_iter()
-            .map(|mount| open_mount(&info.name, &protocols, mount))
+            .map(|mount| open_mount(&info.name, &protocols, &info.headers, info.options, mount))
             .collect::<Result<Vec<_>>>()?;
         mounts.sort_by_key(|open| std::cmp::Reverse(open.mount.mountpoint.trim_end_matches('/').len()));
         let alpn = info.alpn.unwrap_or_else(|| default_alpn(info.options));
@@ -109,6 +124,7 @@ impl Vhost {
         Ok(Vhost {
             tls,
             name: info.name,
+            headers: Headers::new(info.options, &info.headers, &[]),
             options: info.options,
             protocols,
             mounts,
@@ -117,6 +133,7 @@ impl Vhost {
             fallback_silence: info.fallback_silence,
             keepalive_timeout: info.keepalive_timeout,
             error_document_404: info.error_document_404,
+            access_log: info.access_log,
             backlog: info.backlog,
             listener: None,
             going: false,
@@ -307,11 +324,18 @@ fn known_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<Prot
     })
 }
 
-fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMount> {
-    if !mount.mountpoint.starts_with('/') {
-        let what = format!("mount {:?}: a mountpoint begins with /", mount.mountpoint);
-        return Err(Error::Config { vhost: vhost.to_owned(), what });
+fn open_mount(
+    vhost: &str,
+    protocols: &[Enabled],
+    of_vhost: &[(String, String)],
+    options: Options,
+    mut mount: Mount,
+) -> Result<OpenMount> {
+    let of = format!("mount {:?}: ", mount.mountpoint);
+    if let Some(mistake) = mount.mistake() {
+        return Err(Error::Config { vhost: vhost.to_owned(), what: of + &mistake });
     }
+    headers::check(vhost, &of, &mount.headers)?;
     let from = match &mount.origin {
         Origin::File(path) => Served::Folder(mount::open_dir(path).map_err(|source| Error::Mount {
             vhost: vhost.to_owned(),
@@ -327,6 +351,14 @@ fn open_mount(vhost: &str, protocols: &[Enabled], mount: Mount) -> Result<OpenMo
             }
             Served::Protocol(index)
         }
+        Origin::Redirect { .. } => Served::Redirect,
     };
-    Ok(OpenMount { mount, from })
+    let own = !mount.headers.is_empty();
+    Ok(OpenMount {
+        from,
+        headers: own.then(|| Headers::new(options, of_vhost, &mount.headers)),
+        cache_control: headers::cache_control(mount.cache.as_ref(), [of_vhost, &mount.headers]),
+        mimetypes: mem::take(&mut mount.mimetypes).into_iter().map(|(end, kind)| (end, kind.into())).collect(),
+        mount,
+    })
 }

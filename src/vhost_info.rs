@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access_log::AccessLog;
 use crate::mount::Mount;
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
@@ -34,6 +35,8 @@ pub struct VhostInfo {
     pub pvo: Pvo,
     /// What http serves.
     pub mounts: Vec<Mount>,
+    /// Sent with every http response (`headers`).
+    pub headers: Vec<(String, String)>,
     /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
     pub tls: Option<TlsInfo>,
     /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1` and `http/1.0`, or none where
@@ -54,6 +57,8 @@ pub struct VhostInfo {
     pub keepalive_timeout: Duration,
     /// The URL path of the document sent with a 404 (`error-document-404`).
     pub error_document_404: Option<String>,
+    /// Where requests and connections are logged (`access-log`).
+    pub access_log: Option<AccessLog>,
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
     pub backlog: u32,
 }
@@ -66,6 +71,7 @@ impl Default for VhostInfo {
             protocols: Vec::new(),
             pvo: Pvo::default(),
             mounts: Vec::new(),
+            headers: Vec::new(),
             tls: None,
             alpn: None,
             options: Options::empty(),
@@ -74,6 +80,7 @@ impl Default for VhostInfo {
             fallback_silence: None,
             keepalive_timeout: Duration::from_secs(5),
             error_document_404: None,
+            access_log: None,
             backlog: 1024,
         }
     }

@@ -69,7 +69,10 @@ impl Cx {
             protocol::tell_vhost(self, id, protocol as ProtocolIndex, VhostReason::ProtocolDestroy);
         }
         self.timers.cancel_all(id);
-        self.vhosts.remove(&id);
+        let vhost = self.vhosts.remove(&id);
+        if let Some(log) = vhost.and_then(|vhost| vhost.access_log) {
+            self.logs.retire(log);
+        }
     }
 
     fn all(&self, which: impl Fn(&Wsi) -> bool) -> Vec<WsiId> {
@@ -172,7 +175,11 @@ impl Cx {
             return Err(Error::TlsMixed { first, second: self.name_of(id), address: listen.to_string() });
         }
         let name = self.name_of(id);
-        let joined = self.listeners[listener].as_mut().is_some_and(|group| group.join(id, &name));
+        let logged = self.vhost(id).is_some_and(|vhost| vhost.access_log.is_some());
+        let joined = self.listeners[listener].as_mut().is_some_and(|group| {
+            group.logged |= logged;
+            group.join(id, &name)
+        });
         if !joined {
             return Err(Error::DuplicateVhost { vhost: name, address: listen.to_string() });
         }

@@ -16,6 +16,7 @@ use mio::{Registry, Token};
 use crate::attached::Attached;
 use crate::buf::Buf;
 use crate::connect::{ConnectPlan, Onward, SecurePlan};
+use crate::facts::{Closer, Facts};
 use crate::limits;
 use crate::role::{Binding, CloseReason, Role};
 use crate::timers::At;
@@ -146,6 +147,8 @@ pub struct Wsi {
     pub(crate) asked: Option<Box<Asked>>,
     /// What user code hangs on it.
     pub(crate) attached: Option<Box<Attached>>,
+    /// What the access log will say of it; `None`: nothing.
+    pub(crate) facts: Option<Box<Facts>>,
     pub(crate) origin: Origin,
     /// The vhost whose first protocol heard of its creation.
     pub(crate) created_on: Option<VhostId>,
@@ -234,6 +237,7 @@ impl Wsi {
             link: None,
             asked: None,
             attached: None,
+            facts: None,
             origin,
             created_on: None,
             flags: Flags::default(),
@@ -372,6 +376,9 @@ impl Wsi {
             return Err(WriteError::WrongRole { role: self.role_name });
         }
         self.flags.fin = true;
+        if let Some(facts) = &mut self.facts {
+            facts.note_first(Closer::Us);
+        }
         Ok(())
     }
 
@@ -406,11 +413,17 @@ impl Wsi {
     /// Sends what can go now, if nothing waits before it, and has the poll tell when more can. How much was taken.
     pub(crate) fn send(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
         let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
-        self.sent += taken as u64;
+        self.count_sent(taken);
         if taken < bytes.len() || self.io.pending() {
             self.io.arm_for_write(registry, self.id.token())?;
         }
         Ok(taken)
+    }
+
+    fn count_sent(&mut self, bytes: usize) {
+        if !self.io.goes_nowhere() {
+            self.sent += bytes as u64;
+        }
     }
 
     /// The same, and queues the rest.
@@ -429,7 +442,7 @@ impl Wsi {
         self.io.push()?;
         while !self.tx.is_empty() && self.io.writable() {
             let sent = self.io.send(self.tx.as_slice())?;
-            self.sent += sent as u64;
+            self.count_sent(sent);
             self.tx.consume(sent);
         }
         if self.flags.fin && !self.flags.fin_sent && self.tx.is_empty() {

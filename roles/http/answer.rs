@@ -8,7 +8,7 @@ use rustix::buffer::spare_capacity;
 
 use crate::cx::Cx;
 use crate::limits;
-use crate::options::Options;
+use crate::mount::Origin;
 use crate::protocol::{self, Verdict};
 use crate::reason::{HttpRequest, Reason};
 use crate::role::CloseReason;
@@ -18,17 +18,19 @@ use crate::wsi::{Asked, Wsi};
 use super::file::{self, FoundFile, Opened};
 use super::h1::Head;
 use super::method::Method;
-use super::mime;
+use super::mime::{self, ContentType};
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
 
 /// The answer to one request, not framed yet.
 pub(super) struct Answer {
-    status: Status,
-    content_type: &'static str,
+    pub(super) status: Status,
+    content_type: ContentType,
     /// One more header, such as `Location`.
     header: Option<(&'static str, Cow<'static, str>)>,
+    /// Where in the vhost's list the mount is that it comes from.
+    mount: Option<usize>,
     content: Content,
     /// The connection ends behind it, whatever the client would like.
     pub(super) is_last: bool,
@@ -39,19 +41,21 @@ enum Content {
     Bytes(Vec<u8>),
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: ContentType = ContentType::Known("text/html; charset=utf-8");
+const TEXT: ContentType = ContentType::Known("text/plain; charset=utf-8");
 
 impl Answer {
     /// The small page that says nothing but its status.
     pub(super) fn page(status: Status) -> Answer {
-        let content = Content::Bytes(response::error_page(status));
-        Answer { status, content_type: HTML, header: None, content, is_last: false }
+        Answer::new(status, HTML, Content::Bytes(response::error_page(status)))
     }
 
     fn text(status: Status, text: String) -> Answer {
-        let content = Content::Bytes(text.into_bytes());
-        Answer { status, content_type: TEXT, header: None, content, is_last: false }
+        Answer::new(status, TEXT, Content::Bytes(text.into_bytes()))
+    }
+
+    fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
+        Answer { status, content_type, header: None, mount: None, content, is_last: false }
     }
 
     fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -75,26 +79,32 @@ impl Answer {
         let now = cx.now;
         let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
         vhost.refresh_mounts(now);
-        match mount_of(vhost, &path) {
-            Some((mount, below)) => match &mount.from {
-                Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
-                    Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
-                }
-                Served::Folder(_) => from_folder(vhost, mount, below, &path),
-                Served::Protocol(index) => {
-                    let index = *index;
-                    by_protocol(wsi, cx, index, head.method, &path)
-                }
-            },
-            None => {
-                let index = vhost.default_protocol;
+        let Some((index, mount, below)) = mount_of(vhost, &path) else {
+            let index = vhost.default_protocol;
+            return by_protocol(wsi, cx, index, head.method, &path);
+        };
+        let mut answer = match &mount.from {
+            Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
+                Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
+            }
+            Served::Folder(_) => from_folder(vhost, mount, below, &path),
+            Served::Protocol(index) => {
+                let index = *index;
                 by_protocol(wsi, cx, index, head.method, &path)
             }
-        }
+            Served::Redirect => elsewhere(mount, below, &path),
+        };
+        answer.mount = Some(index);
+        answer
     }
 
-    /// Frames and sends it. What remains of a file that did not fit is returned, to be sent as the peer reads.
-    pub(super) fn send(self, wsi: &mut Wsi, cx: &mut Cx, terms: Terms) -> Result<Option<FileBody>, CloseReason> {
+    /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
+    pub(super) fn send(
+        self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        terms: Terms,
+    ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let mut out = std::mem::take(&mut cx.out);
         let rest = self.write(wsi, cx, terms, &mut out);
         out.clear();
@@ -108,38 +118,48 @@ impl Answer {
         cx: &mut Cx,
         terms: Terms,
         out: &mut Vec<u8>,
-    ) -> Result<Option<FileBody>, CloseReason> {
-        let best_practices = Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE;
-        let secure = cx.vhost(wsi.vhost).is_some_and(|vhost| vhost.options().contains(best_practices));
+    ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let length = match &self.content {
             Content::File(found) => found.len,
             Content::Bytes(bytes) => bytes.len() as u64,
         };
-        let mut head = ResponseHead::begin(out, self.status, &cx.info.server_string, cx.date.at(cx.now))
+        let date = *cx.date.at(cx.now);
+        let vhost = cx.vhost(wsi.vhost);
+        let mount = vhost.and_then(|vhost| vhost.mounts.get(self.mount?));
+        let headers = mount.and_then(|mount| mount.headers.as_ref()).or(vhost.map(|vhost| &vhost.headers));
+        let mut head = ResponseHead::begin(out, self.status, &cx.info.server_string, &date)
             .connection(terms.version, terms.keep_alive);
         let has_content = self.status.has_content();
         if has_content {
-            head = head.content_type(self.content_type).content_length(length);
+            if let Some(content_type) = self.content_type.value() {
+                head = head.content_type(content_type);
+            }
+            head = head.content_length(length);
         } else if self.status == Status::RESET_CONTENT {
             head = head.content_length(0);
         }
         if let Some((name, value)) = &self.header {
             head = head.header(name, value.as_bytes());
         }
-        if secure {
-            head = head.security();
+        if let Some(headers) = headers {
+            head = head.lines(headers.lines(wsi.is_tls()));
+        }
+        if let (Content::File(_), Status::OK, Some(mount)) = (&self.content, self.status, mount) {
+            head = head.lines(mount.cache_control.as_deref().unwrap_or_default());
         }
         head.end();
+        let head = out.len();
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
             Content::File(found) => {
                 let mut body = FileBody { file: found.file, at: 0, end: found.len };
-                return Ok((!body.send_behind(out, wsi, cx)?).then_some(body));
+                let is_out = body.send_behind(out, wsi, cx)?;
+                return Ok((head, (!is_out).then_some(body)));
             }
         }
         wsi.transmit(&cx.registry, out)?;
-        Ok(None)
+        Ok((head, None))
     }
 }
 
@@ -152,8 +172,16 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
 }
 
 /// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(&'v OpenMount, Below<'p>)> {
-    vhost.mounts.iter().find_map(|open| Some((open, path.below(&open.mount.mountpoint)?)))
+fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(usize, &'v OpenMount, Below<'p>)> {
+    let mut mounts = vhost.mounts.iter().enumerate();
+    mounts.find_map(|(index, open)| Some((index, open, path.below(&open.mount.mountpoint)?)))
+}
+
+/// What a redirect mount answers, to any method.
+fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
+    let Origin::Redirect { code, url } = &mount.mount.origin else { return Answer::page(Status::NOT_FOUND) };
+    let status = Status::from_code(*code).unwrap_or(Status::MOVED_PERMANENTLY);
+    Answer::page(status).with("Location", path.location_behind(url, below))
 }
 
 fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
@@ -169,7 +197,7 @@ fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPat
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let (mount, below) = mount_of(vhost, &path)?;
+        let (_, mount, below) = mount_of(vhost, &path)?;
         open(mount, below, Status::NOT_FOUND).ok()?
     };
     document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
@@ -182,8 +210,8 @@ fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<An
     match file::open(folder, below, &mount.mount.default) {
         Ok(Opened::File(found)) => {
             // As in lws: what has no known type is not served.
-            let content_type = mime::content_type(name).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
-            Ok(Some(Answer { status, content_type, header: None, content: Content::File(found), is_last: false }))
+            let content_type = mime::type_of(name, &mount.mimetypes).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
+            Ok(Some(Answer::new(status, content_type, Content::File(found))))
         }
         Ok(Opened::Redirect) => Ok(None),
         Err(error) => {

@@ -3,14 +3,52 @@
 //! A suffix that is not known has no type: like lws, the caller then refuses the file, so that a mount never shows
 //! what nobody meant for a browser. Counterpart in lws: `lws_get_mimetype()`.
 
+use std::rc::Rc;
+
+/// What is said of a body's type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ContentType {
+    /// One of the house.
+    Known(&'static str),
+    /// One of the mount's own.
+    OfMount(Rc<str>),
+}
+
+impl ContentType {
+    /// The value of the header; `None`: there is to be none.
+    pub(crate) fn value(&self) -> Option<&str> {
+        match self {
+            ContentType::Known(value) => Some(value),
+            ContentType::OfMount(value) => Some(&**value).filter(|value| !value.is_empty()),
+        }
+    }
+}
+
+/// The type of the file that `path` names. A mount's own types, by the end of the name, go before the known ones, and its `*` behind
+/// them, as in lws. `None`: it is not to be served.
+pub(crate) fn type_of(path: &str, of_mount: &[(String, Rc<str>)]) -> Option<ContentType> {
+    if of_mount.is_empty() {
+        return known(path).map(ContentType::Known);
+    }
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let ends_so = |end: &str| {
+        let at = name.len().checked_sub(end.len()).filter(|at| *at > 0);
+        at.and_then(|at| name.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    let own = |kind: &Rc<str>| ContentType::OfMount(kind.clone());
+    let listed = of_mount.iter().find(|(end, _)| end != "*" && ends_so(end)).map(|(_, kind)| own(kind));
+    let others = || of_mount.iter().find(|(end, _)| end == "*").map(|(_, kind)| own(kind));
+    listed.or_else(|| known(path).map(ContentType::Known)).or_else(others)
+}
+
 /// The content type for the file that `path` names; `None` where it has no suffix, or one that is not known.
 ///
 /// Text that carries no declaration of its own is said to be UTF-8. XML and SVG do carry one, which a charset in the
 /// header would override (RFC 7303 section 3.2), and JSON is UTF-8 by definition (RFC 8259 section 8.1).
-pub(crate) fn content_type(path: &str) -> Option<&'static str> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let (stem, suffix) = name.rsplit_once('.')?;
-    if stem.is_empty() {
+fn known(path: &str) -> Option<&'static str> {
+    let last = path.bytes().rposition(|byte| matches!(byte, b'.' | b'/'))?;
+    let (stem, suffix) = (&path[..last], path[last..].strip_prefix('.')?);
+    if stem.is_empty() || stem.ends_with('/') {
         return None;
     }
     mime_guess::from_ext(suffix).first_raw().map(with_charset)
@@ -57,7 +95,7 @@ mod tests {
             ("code.wasm", Some("application/wasm")),
             ("backup.tar.gz", Some("application/gzip")),
         ] {
-            assert_eq!(content_type(path), expected, "{path}");
+            assert_eq!(known(path), expected, "{path}");
         }
     }
 
@@ -76,7 +114,32 @@ mod tests {
             "a.\u{130}",
             "a. html",
         ] {
-            assert_eq!(content_type(path), None, "{path}");
+            assert_eq!(known(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn the_types_of_a_mount_go_before_the_known_ones_and_its_star_behind_them() {
+        let types = |pairs: &[(&str, &str)]| -> Vec<(String, Rc<str>)> {
+            pairs.iter().map(|(end, kind)| ((*end).to_owned(), (*kind).into())).collect()
+        };
+        let own = types(&[("*", "a/others"), (".txt", "a/own"), (".tar.gz", "a/tar"), (".none", "")]);
+        for (path, expected) in [
+            ("a.txt", Some("a/own")),
+            ("A.TXT", Some("a/own")),
+            ("a.tar.gz", Some("a/tar")),
+            ("a.gz", Some("application/gzip")),
+            ("a/b.html", Some("text/html; charset=utf-8")),
+            ("a.none", None),
+            ("passwd", Some("a/others")),
+            (".txt", Some("a/others")),
+            ("\u{e4}.txt", Some("a/own")),
+            ("\u{e4}xt", Some("a/others")),
+        ] {
+            let found = type_of(path, &own).expect("the star serves everything");
+            assert_eq!(found.value(), expected, "{path}");
+        }
+        assert_eq!(type_of("passwd", &types(&[(".txt", "a/own")])), None);
+        assert_eq!(type_of("passwd", &[]), None);
     }
 }

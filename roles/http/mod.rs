@@ -14,6 +14,7 @@
 //! Framing (`h1`, `response`) is apart from handling (`answer`, `file`). It knows nothing of TLS. In lws: `roles/http`, `roles/h1`.
 
 mod answer;
+mod entry;
 mod file;
 mod h1;
 mod host;
@@ -35,6 +36,7 @@ use crate::vhost::ProtocolIndex;
 use crate::wsi::Wsi;
 
 use answer::{Answer, FileBody};
+use entry::Entry;
 use h1::{Body, Head, Parsed, Version};
 use method::Method;
 use response::Terms;
@@ -83,6 +85,8 @@ struct Response {
     /// `wsi.sent` when it began, and when it was last looked at.
     sent_before: u64,
     sent: u64,
+    /// Its line in the access log.
+    entry: Option<Box<Entry>>,
 }
 
 /// What becomes of the connection after a response.
@@ -112,7 +116,15 @@ impl Role for Connection {
             Class::Http => Status::REQUEST_TIMEOUT,
             _ => Status::BAD_REQUEST,
         };
-        Next::Close(refuse(wsi, cx, status))
+        let held = wsi.rx.take();
+        Next::Close(refuse(wsi, cx, status, held.as_slice()))
+    }
+
+    /// A response that is cut off is logged as far as it came.
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        if let Some(entry) = self.response.take().and_then(|response| response.entry) {
+            entry.finish(wsi, cx);
+        }
     }
 }
 
@@ -137,7 +149,10 @@ impl Connection {
                 Received::Bytes(n) => n,
                 Received::Blocked => return Ok(Next::Stay),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
-                Received::Eof => return Err(refuse(wsi, cx, Status::BAD_REQUEST)),
+                Received::Eof => {
+                    let held = wsi.rx.take();
+                    return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+                }
             };
         }
         let mut held = wsi.rx.take();
@@ -145,7 +160,7 @@ impl Connection {
         let parsed = if self.may_be_complete(bytes) { h1::parse(bytes) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
-                let answered = self.respond(wsi, cx, &head);
+                let answered = self.respond(wsi, cx, &head, &bytes[..len]);
                 match held.is_empty() {
                     true => held.push(&buf[len..fresh]),
                     false => held.consume(len),
@@ -165,7 +180,7 @@ impl Connection {
                 wsi.rx = held;
                 Ok(if wsi.io.readable() { Next::Again } else { Next::Stay })
             }
-            Parsed::Bad(status) => Err(refuse(wsi, cx, status)),
+            Parsed::Bad(status) => Err(refuse(wsi, cx, status, bytes)),
         }
     }
 
@@ -188,8 +203,9 @@ impl Connection {
         self.looked_at == 0 || bytes.len() >= limits::HTTP_HEAD || bytes[self.looked_at..].contains(&b'\n')
     }
 
-    fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Result<Next, CloseReason> {
+    fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Next, CloseReason> {
         cx.choose_vhost(wsi, head.host.map(host::name_of_host));
+        let mut entry = Entry::begin(wsi, cx, bytes);
         let sent_before = wsi.sent;
         let answer = match self.redirects {
             true => Answer::moved_to_https(wsi, cx, head),
@@ -208,12 +224,12 @@ impl Connection {
             keep_alive: then == Then::NextRequest,
             head_only: head.method == Method::Head,
         };
-        let body = answer.send(wsi, cx, terms)?;
+        let body = send(answer, wsi, cx, terms, &mut entry)?;
         if body.is_some() {
             wsi.io.report_progress(limits::HTTP_UNSENT);
         }
         wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
-        self.response = Some(Response { body, then, sent_before, sent: wsi.sent });
+        self.response = Some(Response { body, then, sent_before, sent: wsi.sent, entry });
         if self.response_is_out(wsi, cx)? || wsi.io.writable() { Ok(Next::Again) } else { Ok(Next::Stay) }
     }
 
@@ -224,6 +240,9 @@ impl Connection {
             && body.send(wsi, cx)?
         {
             response.body = None;
+        }
+        if response.body.is_some() && wsi.io.goes_nowhere() {
+            return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into()));
         }
         if mem::replace(&mut response.sent, wsi.sent) != wsi.sent {
             wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
@@ -238,7 +257,9 @@ impl Connection {
             Then::Close => return Err(CloseReason::Done),
             Then::CloseUnread => return Err(CloseReason::Refused("its request has a body".into())),
         }
-        self.response = None;
+        if let Some(entry) = self.response.take().and_then(|response| response.entry) {
+            entry.finish(wsi, cx);
+        }
         self.answered = true;
         let idle = cx.vhost(wsi.vhost).map_or(cx.info.timeout, |vhost| vhost.keepalive_timeout);
         wsi.deadline = cx.after(idle);
@@ -247,10 +268,39 @@ impl Connection {
 }
 
 /// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
-fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status) -> CloseReason {
+fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
     let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
-    match Answer::page(status).send(wsi, cx, terms) {
+    let mut entry = Entry::begin(wsi, cx, bytes);
+    let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
+    if let Some(entry) = entry {
+        entry.finish(wsi, cx);
+    }
+    match sent {
         Ok(_) => CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()),
         Err(reason) => reason,
+    }
+}
+
+/// Sends an answer, and notes what the log will say of it. One that cannot even be begun is logged here.
+fn send(
+    answer: Answer,
+    wsi: &mut Wsi,
+    cx: &mut Cx,
+    terms: Terms,
+    entry: &mut Option<Box<Entry>>,
+) -> Result<Option<FileBody>, CloseReason> {
+    let status = answer.status;
+    let sent = answer.send(wsi, cx, terms);
+    if let Some(entry) = entry {
+        entry.answered(status, sent.as_ref().map_or(0, |(head, _)| *head));
+    }
+    match sent {
+        Ok((_, body)) => Ok(body),
+        Err(reason) => {
+            if let Some(entry) = entry.take() {
+                entry.finish(wsi, cx);
+            }
+            Err(reason)
+        }
     }
 }

@@ -115,11 +115,35 @@ impl<'a> UrlPath<'a> {
         if !location.ends_with('/') {
             location.push('/');
         }
+        self.push_query(&mut location);
+        location
+    }
+
+    /// The `Location` of this path on another site: what is `below` the mount, put behind `url`. A url that ends in a query or a fragment
+    /// takes nothing.
+    pub(crate) fn location_behind(&self, url: &str, below: Below<'_>) -> String {
+        let mut location = url.to_owned();
+        if url.contains(['?', '#']) {
+            return location;
+        }
+        let Below { path, folder } = below;
+        // Without this slash a path could become a part of the host.
+        if (folder || !path.is_empty()) && !location.ends_with('/') {
+            location.push('/');
+        }
+        location.extend(utf8_percent_encode(path, ESCAPED));
+        if folder && !path.is_empty() {
+            location.push('/');
+        }
+        self.push_query(&mut location);
+        location
+    }
+
+    fn push_query(&self, location: &mut String) {
         if let Some(query) = self.query {
             location.push('?');
             location.push_str(query);
         }
-        location
     }
 }
 

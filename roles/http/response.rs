@@ -3,7 +3,7 @@
 //! ```text
 //! ResponseHead::begin(out, status, server, date)   "HTTP/1.1 200 OK", Server, Date
 //!     .content_type(..) .content_length(..)        in any order, each at most once
-//!     .connection(..) .header(..) .security()
+//!     .connection(..) .header(..) .lines(..)
 //!     .end()                                       the empty line; the body follows
 //! ```
 //!
@@ -13,16 +13,6 @@
 use super::h1::Version;
 use super::status::Status;
 use crate::date::DateText;
-
-/// The headers of `HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE`, the same as lws's.
-const SECURITY: &str = concat!(
-    "Content-Security-Policy: default-src 'none'; img-src 'self' data: ; script-src 'self'; font-src 'self'; ",
-    "style-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self';\r\n",
-    "X-Content-Type-Options: nosniff\r\n",
-    "X-XSS-Protection: 1; mode=block\r\n",
-    "X-Frame-Options: deny\r\n",
-    "Referrer-Policy: no-referrer\r\n",
-);
 
 /// What a request's head says about the form of its response.
 #[derive(Copy, Clone, Debug)]
@@ -92,9 +82,9 @@ impl<'a> ResponseHead<'a> {
         self
     }
 
-    /// Writes the headers that make browsers wary of what the page contains.
-    pub(crate) fn security(self) -> Self {
-        self.out.extend_from_slice(SECURITY.as_bytes());
+    /// Writes headers that were put together before: whole lines, each with its end.
+    pub(crate) fn lines(self, lines: &[u8]) -> Self {
+        self.out.extend_from_slice(lines);
         self
     }
 
@@ -191,7 +181,7 @@ mod tests {
             .content_type("text/html")
             .content_length(u64::MAX)
             .connection(Version::Http10, true)
-            .security()
+            .lines(b"X-A: 1\r\nX-B: 2\r\n")
             .end();
         assert_eq!(out.as_ptr(), place);
     }
@@ -235,16 +225,6 @@ mod tests {
         let mut out = Vec::new();
         ResponseHead::begin(&mut out, Status::OK, "a\r\nb", DATE).end();
         assert!(String::from_utf8_lossy(&out).contains("\r\nServer: a  b\r\nDate: "));
-    }
-
-    #[test]
-    fn the_security_headers_are_whole_lines() {
-        let block = written(|head| head.security());
-        assert!(block.ends_with("\r\n"));
-        for line in block.trim_end().split("\r\n") {
-            let (name, value) = line.split_once(": ").expect("a name and a value");
-            assert!(!name.contains([' ', '\n']) && !value.contains(['\r', '\n']), "{line}");
-        }
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Raw {
     fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         let slice = cx.slice;
         let mut buf = mem::take(&mut cx.buf);
-        let received = wsi.io.recv(&mut buf[..slice]);
+        let received = wsi.recv(&mut buf[..slice]);
         let told = match received {
             Ok(Received::Bytes(n)) => self.received(wsi, cx, &buf[..n]),
             Ok(Received::Blocked) => Ok(()),

@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use super::node::Node;
 use super::vhost::VhostConf;
 use crate::context::ContextInfo;
-use crate::mount::Mount;
+use crate::mount::{Cache, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
@@ -93,7 +93,8 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         mounts,
         tls: tls.map(|tls| tls.tls_info()),
         alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
-        options: vhost.options,
+        options: if vhost.sts { vhost.options | Options::STS } else { vhost.options },
+        headers: vhost.headers.clone(),
         listen_accept_role: vhost.listen_accept_role.clone(),
         listen_accept_protocol: vhost.listen_accept_protocol.clone(),
         fallback_silence: vhost.fallback_silence,
@@ -116,9 +117,23 @@ fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mou
             }
             Mount::callback(&conf.mountpoint, protocol)
         }
-        OriginConf::Redirect { .. } | OriginConf::Proxy(_) | OriginConf::Cgi(_) | OriginConf::Gzip(_) => return None,
+        OriginConf::Redirect { code, url } => {
+            let mut mount = Mount::redirect(&conf.mountpoint, url);
+            mount.origin = Origin::Redirect { code: *code, url: url.clone() };
+            mount
+        }
+        OriginConf::Proxy(_) | OriginConf::Cgi(_) | OriginConf::Gzip(_) => return None,
     };
     mount.default.clone_from(&conf.default);
+    mount.headers.clone_from(&conf.headers);
+    mount.mimetypes.clone_from(&conf.extra_mimetypes);
+    mount.cache = conf.is_cache_said().then(|| Cache {
+        max_age: u32::try_from(conf.cache.max_age.as_secs()).unwrap_or(u32::MAX),
+        reusable: conf.cache.reuse,
+        revalidate: conf.cache.revalidate,
+        intermediaries: conf.cache.intermediaries,
+        no_cache: conf.cache.no_cache,
+    });
     Some(mount)
 }
 

@@ -113,6 +113,12 @@ pub struct Cgi {
 }
 
 impl MountConf {
+    /// Whether anything is said about keeping its files.
+    pub(super) fn is_cache_said(&self) -> bool {
+        let keys = ["cache-max-age", "cache-reuse", "cache-revalidate", "cache-no", "cache-intermediaries"];
+        keys.into_iter().any(|key| self.node().find(key).is_some())
+    }
+
     /// Where it is.
     pub fn place(&self) -> Place {
         self.at.node().place()
@@ -207,8 +213,7 @@ fn origin(fields: &Fields<'_>, report: &mut Report) -> Option<OriginConf> {
         return None;
     };
     let not_yet = match origin {
-        OriginConf::File(_) | OriginConf::Callback(_) => None,
-        OriginConf::Redirect { .. } => Some("redirects are"),
+        OriginConf::File(_) | OriginConf::Callback(_) | OriginConf::Redirect { .. } => None,
         OriginConf::Proxy(_) => Some("http proxies are"),
         OriginConf::Cgi(_) => Some("cgi is"),
         OriginConf::Gzip(_) => Some("gzip is"),

@@ -165,6 +165,16 @@ impl Transport {
         on_stream!(self, sock => sock.eof, tls tls => tls.eof(), else false)
     }
 
+    /// Whether the peer has ended its side, be it in the middle of TLS.
+    pub(crate) fn hung_up(&self) -> bool {
+        on_stream!(self, sock => sock.eof, tls tls => tls.eof() || tls.under.eof(), else false)
+    }
+
+    /// Whether writing has failed: what is written goes nowhere.
+    pub(crate) fn goes_nowhere(&self) -> bool {
+        on_stream!(self, sock => sock.goes_nowhere(), tls tls => tls.under.goes_nowhere(), else false)
+    }
+
     /// Whether a write may take something.
     pub(crate) fn writable(&self) -> bool {
         on_stream!(self, sock => sock.writable, tls tls => tls.writable(), else false)

@@ -60,6 +60,10 @@ impl<S: Source> Sock<S> {
         Sock { read_on: true, endless: true, ..Sock::new(io) }
     }
 
+    pub(super) fn goes_nowhere(&self) -> bool {
+        self.write_failed.is_some()
+    }
+
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();

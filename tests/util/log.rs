@@ -21,6 +21,12 @@ pub fn of(thread: ThreadId) -> Vec<String> {
     lines.get(&thread).cloned().unwrap_or_default()
 }
 
+/// The lines with `part`, of whichever thread.
+pub fn with(part: &str) -> Vec<String> {
+    let lines = LINES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    lines.values().flatten().filter(|line| line.contains(part)).cloned().collect()
+}
+
 struct Keeper;
 
 impl Log for Keeper {

@@ -15,6 +15,7 @@
 //! | `certs` | CAs, certificates and keys of every kind |
 //! | `tls` | a TLS client |
 //! | `tls_onward` | a TLS server that a proxy or a client connects to |
+//! | `access` | a reader of access logs |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -22,6 +23,7 @@
 // Each test file is a crate that compiles this module, and uses its own part of it.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod access;
 pub mod certs;
 pub mod http;
 pub mod log;
@@ -37,6 +39,7 @@ pub mod sshd;
 pub mod tls;
 pub mod tls_onward;
 
+pub use access::LogFile;
 pub use certs::{Algorithm, Ca, Identity};
 pub use net::*;
 pub use onward::{BlackHole, Onward, Refusing};

@@ -13,6 +13,7 @@ mod classify;
 mod control;
 mod demo;
 mod dump;
+mod logs;
 mod notify;
 mod parent;
 mod privileges;

@@ -26,6 +26,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
+use crate::logs;
 use crate::notify::Manager;
 use crate::privileges::Identity;
 use crate::setup::Loaded;
@@ -327,9 +328,24 @@ impl Parent {
     fn signalled(&mut self, cx: &mut Cx, signal: i32) {
         match signal {
             SIGHUP => self.reload(cx),
-            SIGUSR1 => self.tell(cx, REOPEN, |_| true),
+            SIGUSR1 => {
+                self.make_logs();
+                self.tell(cx, REOPEN, |_| true);
+            }
             SIGCHLD => self.reap(cx),
             _ => self.stop(cx),
+        }
+    }
+
+    /// Log files that were renamed are made anew here, for the workers may not make any.
+    fn make_logs(&self) {
+        let owner = Identity::of(&self.loaded.conf.global);
+        for path in self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref()) {
+            let made = fs::OpenOptions::new().append(true).create(true).open(path);
+            let given = made.and_then(|_| owner.as_ref().map_or(Ok(()), |owner| logs::give(path, owner)));
+            if let Err(error) = given {
+                log::error!("access-log {}: {error}", path.display());
+            }
         }
     }
 

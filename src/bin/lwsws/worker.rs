@@ -3,6 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rlws::{
@@ -12,6 +13,7 @@ use rlws::{
 
 use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
+use crate::logs::Logs;
 use crate::privileges::{self, Identity};
 use crate::setup::Loaded;
 
@@ -30,7 +32,9 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let identity = Identity::of(&loaded.conf.global)?;
     privileges::raise_nofile(loaded.conf.global.rlimit_nofile)?;
     let mut context = Context::new(loaded.conf.context_info()).map_err(|error| error.to_string())?;
-    for (conf, info) in loaded.conf.vhosts.iter().zip(loaded.vhosts.infos) {
+    let mut logs = Logs::default();
+    for (conf, mut info) in loaded.conf.vhosts.iter().zip(loaded.vhosts.infos) {
+        info.access_log = conf.access_log.as_deref().map(|path| logs.open(path, &identity)).transpose()?;
         let key = info.listen.to_string();
         let its = handed.extract_if(.., |(listen, _)| *listen == key).flat_map(|(_, fds)| fds).collect();
         context.use_listen_sockets(ListenSockets::of(info.listen.clone(), its));
@@ -41,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let home =
         VhostInfo { name: "parent".into(), protocols: vec![ProtocolTable::of::<Parent>()], ..Default::default() };
     let home = context.create_vhost(home).map_err(|error| error.to_string())?;
+    context.cx().set_user(Rc::new(logs));
     let adopted = context.cx().adopt_unix(parent, AdoptInfo::new(home, Parent::NAME));
     adopted.map_err(|error| error.to_string())?;
     context.stop_on_signals().map_err(|error| error.to_string())?;
@@ -81,7 +86,7 @@ impl Protocol for Parent {
                             vhd.end(cx, vhost, Some(Duration::from_secs(seconds.parse().unwrap_or(0))));
                         }
                         None if line == DRAIN => vhd.end(cx, vhost, None),
-                        None if line == REOPEN => {}
+                        None if line == REOPEN => cx.user::<Logs>().map_or((), Logs::reopen),
                         _ => log::error!("the parent says {line:?}, which is no word of ours"),
                     }
                 }

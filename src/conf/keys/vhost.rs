@@ -1,7 +1,7 @@
 //! The keys of `vhosts[]`.
 
 use super::KeyKind::{Any, Bool, Flags, Millis, Names, Number, Objects, Pairs, Path, Port, Protocols, Seconds, Text};
-use super::Status::{Done, NotYet};
+use super::Status::{Done, NotYet, Program};
 use super::{Key, Section, key};
 
 const fn v(name: &'static str) -> (Section, &'static str) {
@@ -46,9 +46,9 @@ pub(super) const KEYS: &[Key] = &[
     key(v("ws-protocols"), Protocols, Done, ("none", r#"[{"raw-echo": {"status": "ok"}}]"#), "the protocols it has, with their options; objects in objects are options of options"),
     key(v("keepalive_timeout"), Seconds, Done, ("5", r#""60""#), "how long a connection may idle between requests"),
     key(v("error-document-404"), Text, Done, ("a short text", r#""/404.html""#), "URL path of the page for what is not there"),
-    key(v("headers"), Pairs, NotYet, ("none", r#"[{"x-frame-options": "DENY"}]"#), "headers to send with every answer"),
-    key(v("sts"), Bool, NotYet, ("off", r#""on""#), "send `Strict-Transport-Security`"),
-    key(v("access-log"), Path, NotYet, ("none", r#""/var/log/lwsws/access""#), "file for a line per request"),
+    key(v("headers"), Pairs, Done, ("none", r#"[{"x-frame-options": "DENY"}]"#), "headers to send with every answer"),
+    key(v("sts"), Bool, Done, ("off", r#""on""#), "send `Strict-Transport-Security`"),
+    key(v("access-log"), Path, Program, ("none", r#""/var/log/lwsws/access""#), "file for a line per request"),
     key(v("strict-host-check"), Bool, NotYet, ("off", r#""1""#), "upgrades need the `Host:` of the vhost"),
     key(v("disable-no-protocol-ws-upgrades"), Bool, NotYet, ("off", r#""1""#), "WebSocket upgrades have to name a protocol"),
     key(v("h2-half-closed-long-poll"), Bool, NotYet, ("off", r#""1""#), "half-closed HTTP/2 streams may live on"),

@@ -1,0 +1,255 @@
+//! What an access log will say about a connection that is not http: gathered on the way, written as one line when it is freed.
+//!
+//! ```text
+//!   accepted, adopted ──▶ judged (which way it goes, and why) ──▶ in a role, with a protocol ──▶ ended (who, how) ──▶ a line
+//!                            │
+//!                            └── http: forgotten; each request has a line of its own
+//! ```
+//!
+//! There are facts only where a vhost of the listen socket has a log. The line goes to the log of the vhost that the connection belongs to
+//! when it ends. A relayed pair has one: the half towards the client has it, and is told what it has to know of the other half.
+//! Counterpart in lws: none; its access log is about http alone.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime};
+
+use socket2::SockRef;
+
+use crate::access_line::{push_quoted, push_word, stamp_of};
+use crate::access_log::AccessLog;
+use crate::cx::Cx;
+use crate::role::{Binding, CloseReason};
+use crate::transport::{Medium, Received, Transport};
+use crate::vhost::VhostId;
+use crate::vhost_info::Listen;
+use crate::wsi::{Origin, Peer, Wsi, WsiId};
+
+/// What is known of a connection.
+pub(crate) struct Facts {
+    began: Instant,
+    verdict: &'static str,
+    why: &'static str,
+    role: &'static str,
+    protocol: Option<&'static str>,
+    onward: Option<Box<str>>,
+    /// Bytes from the peer; over TLS the decrypted ones.
+    received: u64,
+    first: Option<Closer>,
+    how: Option<Box<str>>,
+    ended: Option<Ended>,
+}
+
+/// Who ended first: said so, failed, or hung up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    Client,
+    /// The onward server of a relay.
+    Server,
+    Us,
+}
+
+struct Ended {
+    log: AccessLog,
+    listener: String,
+    after: Duration,
+}
+
+impl fmt::Display for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Closer::Client => "client",
+            Closer::Server => "server",
+            Closer::Us => "us",
+        })
+    }
+}
+
+impl Facts {
+    fn new(began: Instant, origin: Origin, first: Binding) -> Facts {
+        let (verdict, why) = match (origin, first.protocol) {
+            (Origin::Adopted, _) => ("adopt", "-"),
+            (_, Some(_)) => ("listen-accept", "apply"),
+            _ => ("wait", "-"),
+        };
+        Facts {
+            began,
+            verdict,
+            why,
+            role: "-",
+            protocol: None,
+            onward: None,
+            received: 0,
+            first: None,
+            how: None,
+            ended: None,
+        }
+    }
+
+    pub(crate) fn note_received(&mut self, received: &Received) {
+        match received {
+            Received::Bytes(n) => self.received += *n as u64,
+            Received::Eof => self.note_first(Closer::Client),
+            Received::Blocked => {}
+        }
+    }
+
+    pub(crate) fn note_readbuf(&mut self, len: usize) {
+        self.received += len as u64;
+    }
+
+    pub(crate) fn note_first(&mut self, who: Closer) {
+        self.first.get_or_insert(who);
+    }
+
+    /// What became of the other half of the relay.
+    pub(crate) fn note_partner_ended(&mut self, reason: &CloseReason) {
+        if matches!(reason, CloseReason::PartnerGone) {
+            return;
+        }
+        if let Some(who) = at_fault(reason, Closer::Server) {
+            self.note_first(who);
+        }
+        self.note_how(&reason.to_string());
+    }
+
+    pub(crate) fn note_how(&mut self, how: &str) {
+        self.how.get_or_insert_with(|| how.into());
+    }
+
+    fn write(&self, ended: &Ended, wsi: &Wsi, out: &mut Vec<u8>) {
+        let Ended { listener, after, .. } = ended;
+        let began = SystemTime::now().checked_sub(self.began.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut say = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a Vec takes everything");
+        say(format_args!("{} - - [", wsi.peer));
+        out.extend_from_slice(&stamp_of(began));
+        out.extend_from_slice(b"] ");
+        out.extend_from_slice(b"\"RAW ");
+        push_word(out, Some(listener));
+        out.extend_from_slice(format!(" {}/{}\"", self.verdict, self.why).as_bytes());
+        for word in [Some(self.role), self.protocol, self.onward.as_deref()] {
+            out.push(b' ');
+            push_word(out, word);
+        }
+        let first = self.first.unwrap_or(Closer::Us);
+        let (seconds, millis) = (after.as_secs(), after.subsec_millis());
+        let mut say = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a Vec takes everything");
+        say(format_args!(" {} {} {seconds}.{millis:03} {first} ", self.received, wsi.sent));
+        push_quoted(out, self.how.as_deref().map(str::as_bytes));
+    }
+}
+
+/// Who ended a connection first, if that is not known from before.
+fn at_fault(reason: &CloseReason, peer: Closer) -> Option<Closer> {
+    match reason {
+        CloseReason::PeerClosed | CloseReason::Lost(_) => Some(peer),
+        CloseReason::PartnerGone => Some(Closer::Server),
+        // Both sides had said their ends before.
+        CloseReason::Done => None,
+        _ => Some(Closer::Us),
+    }
+}
+
+impl Wsi {
+    /// Reads, and counts.
+    pub(crate) fn recv(&mut self, buf: &mut [u8]) -> std::io::Result<Received> {
+        let received = self.io.recv(buf)?;
+        if let Some(facts) = &mut self.facts {
+            facts.note_received(&received);
+        }
+        Ok(received)
+    }
+
+    /// Which way it goes, and why.
+    pub(crate) fn judged(&mut self, verdict: &'static str, why: &'static str) {
+        if let Some(facts) = &mut self.facts {
+            (facts.verdict, facts.why) = (verdict, why);
+        }
+    }
+
+    /// What was received before was not for a protocol: it was of TLS.
+    pub(crate) fn begins_encrypted(&mut self) {
+        if let Some(facts) = &mut self.facts {
+            facts.received = 0;
+        }
+    }
+
+    pub(crate) fn goes_onward(&mut self, to: impl fmt::Display) {
+        if let Some(facts) = &mut self.facts {
+            facts.onward = Some(to.to_string().into());
+        }
+    }
+}
+
+impl Cx {
+    /// The facts of a new connection, where there may be a log for them.
+    pub(crate) fn facts_of(
+        &self,
+        vhost: VhostId,
+        io: &Transport,
+        origin: Origin,
+        first: Binding,
+    ) -> Option<Box<Facts>> {
+        let logged = match origin {
+            Origin::Accepted => self.group_of(vhost)?.logged,
+            Origin::Adopted => io.medium() == Medium::Stream && self.vhost(vhost)?.access_log.is_some(),
+            Origin::Listening | Origin::Client => false,
+        };
+        logged.then(|| Box::new(Facts::new(self.now, origin, first)))
+    }
+
+    pub(crate) fn note_role(&self, wsi: &mut Wsi, binding: Binding) {
+        let protocol = binding.protocol.and_then(|index| self.enabled(wsi.vhost, index));
+        if let Some(facts) = wsi.facts.as_mut().filter(|facts| facts.ended.is_none()) {
+            facts.role = binding.role.name();
+            facts.protocol = protocol.map(|enabled| enabled.table.name);
+        }
+    }
+
+    /// A connection ends; it may still have bytes to send.
+    pub(crate) fn note_end(&self, wsi: &mut Wsi, reason: &CloseReason) {
+        if wsi.facts.as_ref().is_none_or(|facts| facts.ended.is_some()) {
+            return;
+        }
+        let Some(mut facts) = wsi.facts.take() else { return };
+        let Some(log) = self.vhost(wsi.vhost).and_then(|vhost| vhost.access_log.clone()) else { return };
+        let who = if wsi.io.hung_up() { Some(Closer::Client) } else { at_fault(reason, Closer::Client) };
+        if let Some(who) = who {
+            facts.note_first(who);
+        }
+        facts.note_how(&reason.to_string());
+        let after = self.now.saturating_duration_since(facts.began);
+        facts.ended = Some(Ended { log, listener: self.listener_of(wsi), after });
+        wsi.facts = Some(facts);
+    }
+
+    /// The last of it: everything has been sent that will be.
+    pub(crate) fn log_facts(&mut self, wsi: &mut Wsi) {
+        if let Some(facts) = wsi.facts.take()
+            && let Some(ended) = &facts.ended
+        {
+            self.logs.append(&ended.log, |out| facts.write(ended, wsi, out));
+        }
+    }
+
+    /// For connections that are still sending when the context goes.
+    pub(crate) fn log_all_facts(&mut self) {
+        let all: Vec<WsiId> = self.slots.iter().filter(|wsi| wsi.facts.is_some()).map(Wsi::id).collect();
+        for id in all {
+            if let Some(mut wsi) = self.slots.take(id) {
+                self.log_facts(&mut wsi);
+                self.slots.put_back(wsi);
+            }
+        }
+    }
+
+    /// The address of ours that the peer connected to.
+    fn listener_of(&self, wsi: &Wsi) -> String {
+        let local = wsi.io.fd().and_then(|fd| SockRef::from(&fd).local_addr().ok()?.as_socket());
+        let listen = || match self.vhost(wsi.vhost).and_then(|vhost| vhost.listener).and_then(|id| self.group(id)) {
+            Some(group) if matches!(group.listen, Listen::Unix { .. }) => group.listen.to_string(),
+            _ => "-".to_owned(),
+        };
+        local.map_or_else(listen, |address| Peer::tcp(address).to_string())
+    }
+}

@@ -1,0 +1,384 @@
+//! The access log of what is not http: one line for each connection, which way it went and why, and how it ended.
+
+mod util;
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
+use rlws::{AdoptInfo, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use util::access::{Connection, Request};
+use util::certs::ca;
+use util::server::make_vhost;
+use util::tls::trusting;
+use util::*;
+
+const FALLBACK: Options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
+const APPLY: Options = Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG;
+const SHORT: Duration = Duration::from_millis(100);
+
+/// What is not http is echoed.
+fn echoing(log: &LogFile, options: Options) -> impl FnOnce() -> VhostInfo + Send + 'static {
+    let log = log.log.clone();
+    move || VhostInfo {
+        name: "localhost".into(),
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<HttpDummy>(), ProtocolTable::of::<RawEcho>()],
+        options,
+        listen_accept_protocol: Some("raw-echo".into()),
+        access_log: Some(log),
+        ..Default::default()
+    }
+}
+
+/// What is not http is relayed.
+fn relaying(log: &LogFile, onward: &str, options: Options) -> impl FnOnce() -> VhostInfo + Send + 'static {
+    let (info, onward) = (echoing(log, options), onward.to_owned());
+    move || VhostInfo {
+        protocols: vec![ProtocolTable::of::<HttpDummy>(), ProtocolTable::of::<RawProxy>()],
+        pvo: self::options("raw-proxy", &[("onward", &onward)]),
+        listen_accept_role: Some("raw-proxy".into()),
+        listen_accept_protocol: Some("raw-proxy".into()),
+        ..info()
+    }
+}
+
+fn with_tls(info: impl FnOnce() -> VhostInfo + Send + 'static) -> impl FnOnce() -> VhostInfo + Send + 'static {
+    let tls = ca().server(&["localhost"]).tls_info();
+    move || VhostInfo { tls: Some(tls), ..info() }
+}
+
+fn impatient() -> ContextInfo {
+    ContextInfo { timeout: SHORT, ..Default::default() }
+}
+
+/// What a line says of which way it went, who ended first, and how.
+fn story(connection: &Connection) -> [&str; 5] {
+    let Connection { verdict, role, protocol, first, how, .. } = connection;
+    [verdict, role, protocol, first, how]
+}
+
+#[test]
+fn a_fallback_by_its_first_bytes_is_one_line() {
+    let log = LogFile::new();
+    let server = Server::with_vhost(echoing(&log, FALLBACK));
+    let mut client = connect(server.made);
+    let (peer, listener) = (client.local_addr().expect("bound"), client.peer_addr().expect("connected"));
+    send(&mut client, b"SSH-2.0-x\r\n");
+    read_exactly(&mut client, 11);
+    send(&mut client, b"more");
+    half_close(&client);
+    read_to_end(&mut client);
+    let line = log.connection();
+    assert_eq!((&line.peer, &line.listener), (&peer.to_string(), &listener.to_string()));
+    assert_eq!(story(&line), ["listen-accept/match", "raw-skt", "raw-echo", "client", "the peer closed"]);
+    assert_eq!((line.received, line.sent, &*line.onward), (15, 15, "-"));
+    server.assert_nothing_left_beside(1);
+}
+
+#[test]
+fn a_fallback_by_silence_and_one_by_the_end_say_so() {
+    let log = LogFile::new();
+    let info = echoing(&log, FALLBACK);
+    let server = Server::with_vhost(|| VhostInfo { fallback_silence: Some(SHORT), ..info() });
+    let mut silent = connect(server.made);
+    server.wait_for_log(&["falls back"]);
+    send(&mut silent, b"GET / HTTP/1.1\r\n");
+    read_exactly(&mut silent, 16);
+    half_close(&silent);
+    read_to_end(&mut silent);
+    let line = log.connection();
+    assert_eq!(story(&line), ["listen-accept/silence", "raw-skt", "raw-echo", "client", "the peer closed"]);
+    assert!(line.millis >= 100 && line.received == 16, "{line:?}");
+
+    let log = LogFile::new();
+    let server = Server::with_vhost(echoing(&log, FALLBACK));
+    let mut cut = connect(server.made);
+    send(&mut cut, b"GE");
+    half_close(&cut);
+    assert_eq!(read_to_end(&mut cut), b"GE");
+    let line = log.connection();
+    assert_eq!(story(&line), ["listen-accept/eof", "raw-skt", "raw-echo", "client", "the peer closed"]);
+    assert_eq!((line.received, line.sent), (2, 2));
+}
+
+#[test]
+fn what_is_accepted_without_a_look_says_apply() {
+    for tls in [false, true] {
+        let log = LogFile::new();
+        let info = echoing(&log, APPLY);
+        let server = if tls { Server::with_vhost(with_tls(info)) } else { Server::with_vhost(info) };
+        if tls {
+            let mut client = trusting().connect(server.made, "localhost");
+            send(&mut client, b"hello");
+            read_exactly(&mut client, 5);
+            client.conn.send_close_notify();
+            half_close_after_flush(&mut client);
+        } else {
+            let mut client = connect(server.made);
+            send(&mut client, b"hello");
+            read_exactly(&mut client, 5);
+        }
+        let line = log.connection();
+        assert_eq!(story(&line), ["listen-accept/apply", "raw-skt", "raw-echo", "client", "the peer closed"]);
+        assert_eq!((line.received, line.sent), (5, 5), "over TLS what was decrypted");
+    }
+}
+
+fn half_close_after_flush(client: &mut util::tls::TlsStream) {
+    client.conn.write_tls(&mut client.sock).expect("send");
+    half_close(&client.sock);
+}
+
+#[test]
+fn what_is_never_decided_is_logged_too() {
+    // Nothing, then the end; nothing, for too long; half a word, for too long; gone.
+    type Case<'a> = (&'a dyn Fn(u16), [&'static str; 5], u64);
+    let waits = |bytes: &'static [u8]| {
+        move |port: u16| {
+            let mut client = connect(port);
+            send(&mut client, bytes);
+            read_until_closed(&mut client);
+        }
+    };
+    let leaves = |port| drop(connect(port));
+    let vanishes = |port| {
+        let mut client = connect(port);
+        send(&mut client, b"GE");
+        reset(client);
+    };
+    let deeds: [Case<'_>; 4] = [
+        (&leaves, ["drop/eof", "first-packet", "-", "client", "the peer closed"], 0),
+        (&waits(b""), ["drop/timeout", "first-packet", "-", "us", "timed out: it did not say what it is"], 0),
+        (&waits(b"GE"), ["drop/timeout", "first-packet", "-", "us", "timed out: it did not say what it is"], 2),
+        (&vanishes, ["wait/-", "first-packet", "-", "client", "connection lost:"], 2),
+    ];
+    for (deed, [verdict, role, protocol, first, how], received) in deeds {
+        let log = LogFile::new();
+        let server = Server::with_vhost_in(impatient(), echoing(&log, Options::empty()));
+        deed(server.made);
+        let line = log.connection();
+        let [_, _, _, _, said] = story(&line);
+        assert_eq!(story(&line)[..4], [verdict, role, protocol, first]);
+        assert!(said.starts_with(how), "{said}");
+        // A reset may overtake what was sent before it.
+        assert!(line.received == received || verdict == "wait/-", "{line:?}");
+        server.assert_nothing_left();
+    }
+}
+
+#[test]
+fn what_a_tls_listener_drops_is_logged() {
+    let log = LogFile::new();
+    let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
+    let mut plain = connect(server.made);
+    send(&mut plain, b"GET / HTTP/1.1\r\n\r\n");
+    read_until_closed(&mut plain);
+    drop(plain);
+    let line = log.connection();
+    assert_eq!(story(&line)[..4], ["drop/match", "first-packet", "-", "us"]);
+
+    let log = LogFile::new();
+    let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
+    let mut hello = connect(server.made);
+    send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    read_until_closed(&mut hello);
+    let line = log.connection();
+    assert_eq!(story(&line)[..4], ["tls/match", "tls", "-", "us"]);
+    assert!(line.how.contains("handshake"), "{line:?}");
+
+    let log = LogFile::new();
+    let server = Server::with_vhost(with_tls(echoing(&log, Options::empty())));
+    let mut hello = connect(server.made);
+    send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    drop(hello);
+    assert_eq!(story(&log.connection())[..4], ["tls/match", "tls", "-", "client"]);
+}
+
+#[test]
+fn ssh_inside_tls_is_logged_in_the_clear() {
+    let log = LogFile::new();
+    let server = Server::with_vhost(with_tls(echoing(&log, FALLBACK)));
+    let mut client = trusting().connect(server.made, "localhost");
+    send(&mut client, b"SSH-2.0-x\r\n");
+    read_exactly(&mut client, 11);
+    client.conn.send_close_notify();
+    half_close_after_flush(&mut client);
+    let line = log.connection();
+    assert_eq!(story(&line), ["listen-accept/match", "raw-skt", "raw-echo", "client", "the peer closed"]);
+    assert_eq!((line.received, line.sent), (11, 11));
+}
+
+#[test]
+fn a_relay_is_one_line_with_what_went_each_way() {
+    let (up, down) = (random_bytes(1, 300_000), random_bytes(2, 700_000));
+    let onward = Onward::source(down.clone());
+    let log = LogFile::new();
+    let server = Server::with_vhost(relaying(&log, &onward.target(), FALLBACK));
+    let mut client = connect(server.made);
+    let mut reader = client.try_clone().expect("dup");
+    let reading = std::thread::spawn(move || read_to_end(&mut reader));
+    send(&mut client, b"SSH-2.0-x\r\n");
+    send(&mut client, &up);
+    assert_same_bytes(&reading.join().expect("read"), &down);
+    half_close(&client);
+    let line = log.connection();
+    assert_eq!(story(&line), ["listen-accept/match", "raw-proxy", "raw-proxy", "server", "done"]);
+    assert_eq!((line.received, line.sent), (up.len() as u64 + 11, down.len() as u64));
+    assert_eq!(line.onward, format!("127.0.0.1:{}", onward.port));
+    drop(client);
+    server.assert_nothing_left();
+}
+
+#[test]
+fn a_relay_says_who_closed_first() {
+    type Case = (fn() -> Onward, fn(u16), [&'static str; 2]);
+    let deeds: [Case; 3] = [
+        (
+            Onward::echo,
+            |port| {
+                let mut client = connect(port);
+                send(&mut client, b"\0first");
+                read_exactly(&mut client, 6);
+                half_close(&client);
+                read_to_end(&mut client);
+            },
+            ["client", "done"],
+        ),
+        (
+            Onward::echo,
+            |port| {
+                let mut client = connect(port);
+                send(&mut client, b"\0first");
+                read_exactly(&mut client, 6);
+                reset(client);
+            },
+            ["client", "connection lost: "],
+        ),
+        (
+            || Onward::source(b"bye".to_vec()),
+            |port| {
+                let mut client = connect(port);
+                send(&mut client, b"\0first");
+                assert_eq!(read_to_end(&mut client), b"bye");
+            },
+            ["server", "done"],
+        ),
+    ];
+    for (onward, deed, [first, how]) in deeds {
+        let (onward, log) = (onward(), LogFile::new());
+        let server = Server::with_vhost(relaying(&log, &onward.target(), FALLBACK));
+        deed(server.made);
+        let line = log.connection();
+        assert!(line.first == first && line.how.starts_with(how), "{line:?}");
+        assert_eq!(line.received, 6);
+    }
+}
+
+#[test]
+fn a_relay_to_nobody_names_where_it_wanted_to_go() {
+    let log = LogFile::new();
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let onward = format!("ipv4:{gone}");
+    let server = Server::with_vhost(relaying(&log, &onward, APPLY));
+    read_until_closed(&mut connect(server.made));
+    let line = log.connection();
+    assert_eq!(story(&line)[..4], ["listen-accept/apply", "raw-proxy", "raw-proxy", "server"]);
+    assert!(line.how.contains("cannot connect to") && line.how.contains("refused"), "{line:?}");
+    assert_eq!(line.onward, onward);
+    server.assert_nothing_left();
+}
+
+#[test]
+fn a_connection_that_the_operator_ends_was_closed_by_us() {
+    let log = LogFile::new();
+    let onward = Onward::echo();
+    let server = Server::with_vhost(relaying(&log, &onward.target(), FALLBACK));
+    let mut client = connect(server.made);
+    send(&mut client, b"\0first");
+    read_exactly(&mut client, 6);
+    server.ask(|context| {
+        let id = context.cx().vhost_by_name("localhost").expect("it is there");
+        context.destroy_vhost(id);
+    });
+    drop(client);
+    let line = log.connection();
+    assert_eq!((&*line.first, &*line.how), ("us", "closed by us: its vhost goes"));
+    assert_eq!((line.received, line.sent), (6, 6));
+}
+
+#[test]
+fn those_that_are_open_when_the_context_goes_are_logged() {
+    let log = LogFile::new();
+    let server = Server::with_vhost(echoing(&log, FALLBACK));
+    let clients: Vec<_> = (0..20).map(|_| connect(server.made)).collect();
+    for mut client in &clients {
+        send(&mut client, b"\0");
+        read_exactly(&mut client, 1);
+    }
+    drop(server);
+    let lines = util::access::lines(&log.path());
+    assert_eq!(lines.len(), 20);
+    assert!(lines.iter().all(|line| Connection::parse(line).first == "us"));
+}
+
+#[test]
+fn http_has_no_line_as_a_connection() {
+    let log = LogFile::new();
+    let server = Server::with_vhost(echoing(&log, FALLBACK));
+    let response = http::get(server.made, "localhost", "/x");
+    assert_eq!(response.status, 404);
+    server.assert_nothing_left();
+    assert_eq!(log.requests(1)[0].line, "GET /x HTTP/1.1");
+}
+
+#[test]
+fn sockets_that_are_handed_over_are_logged_and_our_own_are_not() {
+    let log = LogFile::new();
+    let info = echoing(&log, Options::empty());
+    let server = Server::start(move |context| make_vhost(context, VhostInfo { listen: Listen::None, ..info() }));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client = connect_to(&listener.local_addr().expect("bound").to_string());
+    let (accepted, peer) = listener.accept().expect("it connects");
+    server.ask(move |context| {
+        let vhost = context.cx().vhost_by_name("localhost").expect("it is there");
+        let adopt = AdoptInfo::new(vhost, "raw-echo").readbuf(b"before ".to_vec());
+        context.cx().adopt_tcp(accepted, adopt).expect("adopt");
+    });
+    send(&mut client, b"after");
+    read_exactly(&mut client, 12);
+    drop(client);
+    let line = log.connection();
+    assert_eq!((line.peer.clone(), line.received, line.sent), (peer.to_string(), 12, 12));
+    assert_eq!(story(&line)[..4], ["adopt/-", "raw-skt", "raw-echo", "client"]);
+}
+
+#[test]
+fn a_unix_listener_is_named_by_its_path() {
+    let log = LogFile::new();
+    let path = log.path().with_file_name("a socket");
+    let (info, listen) = (echoing(&log, FALLBACK), Listen::unix(&path));
+    let server = Server::with_vhost(move || VhostInfo { listen, ..info() });
+    let mut client = UnixStream::connect(&path).expect("connect");
+    client.set_read_timeout(Some(DEADLINE)).expect("SO_RCVTIMEO");
+    send(&mut client, b"\0");
+    read_exactly(&mut client, 1);
+    drop(client);
+    // The space is a part of the name: it is not to end a field.
+    let line = log.lines(1).remove(0);
+    assert!(line.starts_with("unix - - [") && line.contains("unix:"), "{line}");
+    assert!(line.contains(r"a\x20socket listen-accept/match"), "{line}");
+    drop(server);
+}
+
+#[test]
+fn the_lines_of_the_page_are_what_the_page_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/READMEs/README.access-log.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let shown: Vec<&str> = page.lines().filter(|line| line.starts_with("127.0.0.1")).collect();
+    let (raw, http): (Vec<&str>, Vec<&str>) = shown.into_iter().partition(|line| line.contains("\"RAW "));
+    assert_eq!((raw.len(), http.len()), (3, 3));
+    http.into_iter().for_each(|line| drop(Request::parse(line)));
+    raw.into_iter().for_each(|line| drop(Connection::parse(line)));
+}

@@ -1,0 +1,222 @@
+//! What a configuration adds to http: redirect mounts, headers, strict transport security, content types, how long files may be kept.
+
+mod util;
+
+use rlws::{Cache, Listen, Mount, Options, Origin, VhostInfo};
+use util::certs::ca;
+use util::http::{Response, get, read_head, read_response, request};
+use util::server::{assert_names, make_vhost, mistake};
+use util::tls::trusting;
+use util::*;
+
+fn vhost(mounts: Vec<Mount>) -> VhostInfo {
+    VhostInfo { name: "localhost".into(), listen: Listen::on("127.0.0.1", 0), mounts, ..Default::default() }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// All values of a header.
+fn values<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
+    let lines = response.head.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+#[test]
+fn a_redirect_mount_keeps_what_is_below_it_and_the_query() {
+    let mounts = vec![
+        Mount::redirect("/", "https://localhost"),
+        Mount::redirect("/docs", "https://docs.test/v2/"),
+        Mount::redirect("/old.html", "http://x.test/new.html"),
+        Mount::redirect("/fixed", "https://x.test/all?from=here"),
+    ];
+    let server = Server::with_vhost(move || vhost(mounts));
+    for (path, location) in [
+        ("/", "https://localhost/"),
+        ("/a/b.html", "https://localhost/a/b.html"),
+        ("/a/?x=1&y=%20", "https://localhost/a/?x=1&y=%20"),
+        ("/%61%20b", "https://localhost/a%20b"),
+        ("//evil.test/..//x", "https://localhost/x"),
+        ("/.evil.test", "https://localhost/.evil.test"),
+        ("/@evil.test", "https://localhost/@evil.test"),
+        ("/docs", "https://docs.test/v2/"),
+        ("/docs/", "https://docs.test/v2/"),
+        ("/docs/a/", "https://docs.test/v2/a/"),
+        ("/docsa", "https://localhost/docsa"),
+        ("/old.html", "http://x.test/new.html"),
+        ("/old.html?a", "http://x.test/new.html?a"),
+        ("/old.html/a", "http://x.test/new.html/a"),
+        ("/fixed/a?b", "https://x.test/all?from=here"),
+    ] {
+        let response = get(server.made, "localhost", path);
+        assert_eq!((response.status, response.header("location")), (301, Some(location)), "{path}");
+    }
+    server.assert_nothing_left();
+}
+
+#[test]
+fn a_redirect_has_the_code_that_is_configured_for_every_method() {
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::with_vhost(move || {
+            let mut mount = Mount::redirect("/", "https://x.test");
+            mount.origin = Origin::Redirect { code, url: "https://x.test".into() };
+            vhost(vec![mount])
+        });
+        for method in ["GET", "POST", "DELETE"] {
+            let mut client = connect(server.made);
+            send(&mut client, request(method, "localhost", "/a").as_bytes());
+            let response = read_response(&mut client);
+            assert_eq!((response.status, response.header("location")), (code, Some("https://x.test/a")), "{method}");
+        }
+    }
+}
+
+#[test]
+fn the_headers_of_a_vhost_come_with_every_response_and_those_of_a_mount_with_its_own() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || VhostInfo {
+        headers: pairs(&[("X-Vhost", "v"), ("X-Both", "vhost"), ("X-Utf8", "\u{e4}")]),
+        error_document_404: Some("/404.html".into()),
+        ..vhost(vec![
+            Mount::files("/", root.clone()),
+            Mount::files("/own", root).header("x-both", "mount").header("X-Mount", "m"),
+            Mount::redirect("/away", "https://x.test").header("X-Mount", "a"),
+        ])
+    });
+    for (path, status, both, mount) in [
+        ("/", 200, "vhost", None),
+        ("/nothing.html", 404, "vhost", None),
+        ("/%", 400, "vhost", None),
+        ("/own/", 200, "mount", Some("m")),
+        ("/own/folder", 301, "mount", Some("m")),
+        ("/own/nothing.html", 404, "mount", Some("m")),
+        ("/away", 301, "vhost", Some("a")),
+    ] {
+        let response = get(server.made, "localhost", path);
+        assert_eq!(response.status, status, "{path}");
+        assert_eq!(values(&response, "x-vhost"), ["v"], "{path}");
+        assert_eq!(values(&response, "x-utf8"), ["\u{e4}"], "{path}");
+        assert_eq!(values(&response, "x-both"), [both], "{path}");
+        assert_eq!(response.header("x-mount"), mount, "{path}");
+    }
+    // What is no request at all, too.
+    let mut client = connect(server.made);
+    send(&mut client, b"GET / HTTP/1.1\r\n\r\n");
+    let response = read_response(&mut client);
+    assert_eq!((response.status, values(&response, "x-vhost")), (400, vec!["v"]));
+}
+
+#[test]
+fn headers_of_the_configuration_go_before_the_best_practices() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || VhostInfo {
+        options: Options::HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE,
+        headers: pairs(&[("x-frame-options", "sameorigin")]),
+        ..vhost(vec![Mount::files("/", root).header("Referrer-Policy", "origin")])
+    });
+    let response = get(server.made, "localhost", "/");
+    assert_eq!(values(&response, "X-Frame-Options"), ["sameorigin"]);
+    assert_eq!(values(&response, "Referrer-Policy"), ["origin"]);
+    assert_eq!(values(&response, "X-Content-Type-Options"), ["nosniff"]);
+}
+
+#[test]
+fn a_header_that_would_break_responses_is_an_error() {
+    let with = |headers: &[(&str, &str)]| VhostInfo { headers: pairs(headers), ..vhost(Vec::new()) };
+    assert_names(&mistake(with(&[("Content-Length", "1")])), &["localhost", "Content-Length", "http writes that one"]);
+    assert_names(&mistake(with(&[("transfer-encoding", "chunked")])), &["transfer-encoding"]);
+    assert_names(&mistake(with(&[("X-A:", "1")])), &["\"X-A:\"", "its name"]);
+    assert_names(&mistake(with(&[("X-A", "1\r\nX-B: 2")])), &["\"X-A\"", "control byte"]);
+    let mount = Mount::redirect("/away", "https://x.test").header("Connection", "close");
+    assert_names(&mistake(vhost(vec![mount])), &["localhost", "mount \"/away\"", "Connection"]);
+}
+
+#[test]
+fn a_mount_that_cannot_be_served_is_an_error() {
+    for (mount, parts) in [
+        (Mount::redirect("/a", "x.test"), &["localhost", "mount \"/a\"", "x.test", "https://HOST"][..]),
+        (Mount::redirect("a", "https://x.test"), &["mount \"a\"", "begins with /"]),
+        (Mount::files("/", "/").mimetype("zip", "a/b"), &["mimetype \"zip\"", "begins with a dot"]),
+        (Mount::files("/", "/").mimetype(".zip", "evil"), &["mimetype \".zip\"", "\"evil\""]),
+    ] {
+        assert_names(&mistake(vhost(vec![mount])), parts);
+    }
+}
+
+#[test]
+fn strict_transport_security_is_said_over_tls_and_not_without() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::start(move |context| {
+        let info = || VhostInfo {
+            options: Options::STS | Options::ALLOW_HTTP_ON_HTTPS_LISTENER,
+            ..vhost(vec![Mount::files("/", root.clone())])
+        };
+        make_vhost(context, VhostInfo { tls: Some(ca().server(&["localhost"]).tls_info()), ..info() })
+    });
+    let mut client = trusting().connect(server.made, "localhost");
+    send(&mut client, request("GET", "localhost", "/").as_bytes());
+    let response = read_response(&mut client);
+    assert_eq!(values(&response, "strict-transport-security"), ["max-age=15768000; includeSubDomains"]);
+    let plain = get(server.made, "localhost", "/");
+    assert_eq!((plain.status, plain.header("strict-transport-security")), (200, None));
+}
+
+#[test]
+fn a_mounts_own_content_types_go_before_the_known_ones() {
+    let site = Site::new();
+    site.write("noext", b"x");
+    let root = site.root();
+    let server = Server::with_vhost(move || {
+        vhost(vec![
+            Mount::files("/", root.clone()).mimetype(".qqq", "application/x-strange").mimetype(".css", "text/evil"),
+            Mount::files("/all", root.clone()).mimetype("*", "application/octet-stream").mimetype(".json", ""),
+            Mount::files("/untyped", root).mimetype("*", ""),
+        ])
+    });
+    for (path, status, content_type) in [
+        ("/strange.qqq", 200, Some("application/x-strange")),
+        ("/style.css", 200, Some("text/evil")),
+        ("/data.json", 200, Some("application/json")),
+        ("/noext", 415, Some("text/html; charset=utf-8")),
+        ("/all/noext", 200, Some("application/octet-stream")),
+        ("/all/strange.qqq", 200, Some("application/octet-stream")),
+        ("/all/style.css", 200, Some("text/css; charset=utf-8")),
+        ("/all/data.json", 200, None),
+        ("/untyped/noext", 200, None),
+        ("/untyped/image.png", 200, Some("image/png")),
+    ] {
+        let response = get(server.made, "localhost", path);
+        assert_eq!((response.status, response.header("content-type")), (status, content_type), "{path}");
+    }
+}
+
+#[test]
+fn files_say_how_long_they_may_be_kept_and_nothing_else_does() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || {
+        let cache = Cache { max_age: 60, reusable: true, revalidate: true, intermediaries: true, ..Default::default() };
+        vhost(vec![
+            Mount::files("/", root.clone()),
+            Mount::files("/kept", root.clone()).cache(cache.clone()),
+            Mount::files("/never", root.clone()).cache(Cache::default()),
+            Mount::files("/own", root).cache(cache).header("cache-control", "immutable"),
+        ])
+    });
+    for (path, control) in [
+        ("/style.css", None),
+        ("/kept/style.css", Some("must-revalidate, public, max-age=60")),
+        ("/kept/nothing.css", None),
+        ("/kept/folder", None),
+        ("/never/style.css", Some("no-store")),
+        ("/own/style.css", Some("immutable")),
+    ] {
+        let mut client = connect(server.made);
+        send(&mut client, request("HEAD", "localhost", path).as_bytes());
+        assert_eq!(read_head(&mut client).header("cache-control"), control, "{path}");
+    }
+}
