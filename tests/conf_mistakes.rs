@@ -167,8 +167,11 @@ fn other_unknown_keys_and_those_in_the_wrong_section_are_warnings() {
 #[test]
 fn what_lws_does_and_we_do_not_yet_is_a_warning_unless_it_is_off() {
     assert_vhost(
-        r#""port": 1, "sts": "on", "quic-port": 443, "enable-client-ssl": "0", "strict-host-check": "off""#,
-        &["f:1:26: warning: vhosts[0].sts: not done yet", "f:1:39: warning: vhosts[0].quic-port: not done yet"],
+        r#""port": 1, "enable-client-ssl": "on", "quic-port": 443, "strict-host-check": "off""#,
+        &[
+            "f:1:26: warning: vhosts[0].enable-client-ssl: not done yet",
+            "f:1:53: warning: vhosts[0].quic-port: not done yet",
+        ],
     );
     assert_vhost(
         r#""port": 1, "mounts": [{"mountpoint": "/", "origin": ">https://x"}]"#,
@@ -322,7 +325,7 @@ fn vhosts_that_cannot_share_a_socket_are_told_with_each_other() {
 
 #[test]
 fn all_mistakes_come_at_once_in_the_order_of_their_places() {
-    let text = "{\n\"global\": {\"count-threads\": 0, \"timeout-secs\": \"soon\"},\n\"vhosts\": [{\"port\": 1,\n\"mounts\": [{\n\"origin\": \"x\"}], \"sts\": 1}, {}]\n}";
+    let text = "{\n\"global\": {\"count-threads\": 0, \"timeout-secs\": \"soon\"},\n\"vhosts\": [{\"port\": 1,\n\"mounts\": [{\n\"origin\": \"x\"}], \"dht\": 1}, {}]\n}";
     let error = load_str("f", text).expect_err("it is full of them");
     let places: Vec<(u32, u32)> = error.diagnostics.iter().map(|one| (one.place.line, one.place.column)).collect();
     assert_eq!(places, [(2, 29), (2, 48), (4, 12), (5, 11), (5, 18), (5, 29)]);

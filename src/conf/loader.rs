@@ -80,8 +80,18 @@ impl Loader {
     /// # Errors
     /// As [`Loader::load_dir`].
     pub fn load_str(&self, name: &str, text: &str) -> Result<Conf, ConfError> {
+        self.load_texts([(name, text)])
+    }
+
+    /// Reads several texts, each with the name that stands for its file, such as those of [`Conf::texts`].
+    ///
+    /// # Errors
+    /// As [`Loader::load_dir`].
+    pub fn load_texts<'t>(&self, texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Conf, ConfError> {
         let mut builder = Builder::new(self, Report::default());
-        builder.add(name.to_owned(), Ok(text.as_bytes().to_vec()));
+        for (name, text) in texts {
+            builder.add(name.to_owned(), Ok(text.as_bytes().to_vec()));
+        }
         builder.finish()
     }
 

@@ -112,6 +112,11 @@ impl Conf {
         self.files.iter().filter_map(move |file| file.root().find(name))
     }
 
+    /// The names and texts of its files, so that another process can read the same: comments are blanked, all else is where it was.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|file| (file.source.name(), file.source.text()))
+    }
+
     fn file_names(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|file| file.source.name())
     }

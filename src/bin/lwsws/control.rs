@@ -1,7 +1,7 @@
 //! What the parent and its workers say to each other, over a unix socket that is a worker's stdin.
 //!
 //! ```text
-//!   parent ── sockets N KEY (with N descriptors), .. , serve ──▶ worker
+//!   parent ── file LENGTH NAME, text, .. , sockets N KEY (with N descriptors), .. , serve ──▶ worker
 //!   parent ◀─────────────────────── ready ────────────────────── worker
 //!   parent ── drain | stop SECONDS | reopen ───────────────────▶ worker
 //! ```
@@ -14,6 +14,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rlws::ListenSockets;
+use rlws::conf::Conf;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -29,8 +30,11 @@ pub(crate) const STOP: &str = "stop";
 /// Descriptors in one message; Linux takes 253.
 const AT_ONCE: usize = 64;
 
-/// Hands listen sockets over.
-pub(crate) fn send_sockets(to: &UnixStream, sockets: &[ListenSockets]) -> io::Result<()> {
+/// Hands over what a worker needs: the configuration as it was checked, and its listen sockets.
+pub(crate) fn hand_over(to: &UnixStream, conf: &Conf, sockets: &[ListenSockets]) -> io::Result<()> {
+    for (name, text) in conf.texts() {
+        io::Write::write_all(&mut &*to, format!("file {} {name}\n{text}", text.len()).as_bytes())?;
+    }
     for sockets in sockets {
         let fds: Vec<BorrowedFd<'_>> = sockets.fds().collect();
         for fds in fds.chunks(AT_ONCE) {
@@ -51,32 +55,48 @@ fn send_with(to: &UnixStream, line: &str, fds: &[BorrowedFd<'_>]) -> io::Result<
     io::Write::write_all(&mut &*to, &line.as_bytes()[sent..])
 }
 
-/// Sockets as they were handed over, under the text of what they listen on.
-pub(crate) type Handed = Vec<(String, Vec<OwnedFd>)>;
+/// What a worker was handed.
+#[derive(Default)]
+pub(crate) struct Handed {
+    /// Names and texts of the configuration's files.
+    pub(crate) files: Vec<(String, String)>,
+    /// Sockets, under the text of what they listen on.
+    pub(crate) sockets: Vec<(String, Vec<OwnedFd>)>,
+}
 
 /// Takes what the parent hands over, until it says that this was all.
-pub(crate) fn receive_sockets(from: &UnixStream) -> io::Result<Handed> {
-    let (mut text, mut fds, mut handed) = (Vec::new(), Vec::new(), Handed::new());
+pub(crate) fn take_over(from: &UnixStream) -> io::Result<Handed> {
+    let (mut text, mut fds, mut handed) = (Vec::new(), Vec::new(), Handed::default());
     loop {
-        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = text.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]).into_owned();
-            if line == SERVE {
-                return Ok(handed);
-            }
-            let (count, key) = sockets_of(&line).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, line.clone()))?;
-            if count > fds.len() {
-                return Err(io::Error::new(ErrorKind::InvalidData, "fewer descriptors than announced"));
-            }
-            handed.push((key.to_owned(), fds.drain(..count).collect()));
+        let Some(end) = text.iter().position(|byte| *byte == b'\n') else {
+            receive(from, &mut text, &mut fds)?;
+            continue;
+        };
+        let line: Vec<u8> = text.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line[..end]).into_owned();
+        let odd = || io::Error::new(ErrorKind::InvalidData, format!("{line:?} is no word of the parent's"));
+        if line == SERVE {
+            return Ok(handed);
         }
-        receive(from, &mut text, &mut fds)?;
+        let (count, name) = counted(&line, "file ").or(counted(&line, "sockets ")).ok_or_else(odd)?;
+        if line.starts_with("file ") {
+            while text.len() < count {
+                receive(from, &mut text, &mut fds)?;
+            }
+            let whole = String::from_utf8(text.drain(..count).collect()).map_err(|_| odd())?;
+            handed.files.push((name.to_owned(), whole));
+        } else if count <= fds.len() {
+            handed.sockets.push((name.to_owned(), fds.drain(..count).collect()));
+        } else {
+            return Err(odd());
+        }
     }
 }
 
-fn sockets_of(line: &str) -> Option<(usize, &str)> {
-    let (count, key) = line.strip_prefix("sockets ")?.split_once(' ')?;
-    Some((count.parse().ok()?, key))
+/// `WORD COUNT NAME`
+fn counted<'l>(line: &'l str, word: &str) -> Option<(usize, &'l str)> {
+    let (count, name) = line.strip_prefix(word)?.split_once(' ')?;
+    Some((count.parse().ok()?, name))
 }
 
 fn receive(from: &UnixStream, text: &mut Vec<u8>, fds: &mut Vec<OwnedFd>) -> io::Result<()> {

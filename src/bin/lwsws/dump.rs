@@ -63,7 +63,8 @@ fn vhost(vhost: &VhostConf) -> Value {
         ("access-log", vhost.access_log.as_deref().map(file)),
     ]);
     for (key, option) in SWITCHES {
-        all[*key] = text(u8::from(vhost.options.contains(*option)));
+        let implied = *option == Options::ALLOW_NON_SSL_ON_SSL_PORT && vhost.options.implies_allow_non_tls();
+        all[*key] = text(u8::from(implied || vhost.options.contains(*option)));
     }
     all
 }

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let done = match args.task {
         Task::Serve if args.daemonize => parent::daemonize(&args),
         Task::Serve => parent::run(&args),
-        Task::Work => worker::run(&args),
+        Task::Work => worker::run(),
         Task::Check => check(&args),
         Task::Dump => dump::run(&args),
         Task::Classify => classify::run(&args),

@@ -23,7 +23,16 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads a folder. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        let conf = conf::load_dir(dir).map_err(|error| error.to_string())?;
+        Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)
+    }
+
+    /// Reads texts that were read from files before.
+    pub(crate) fn from_texts(texts: &[(String, String)]) -> Result<Loaded, String> {
+        let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        Loaded::of(conf::Loader::new().load_texts(texts).map_err(|error| error.to_string())?)
+    }
+
+    fn of(conf: Conf) -> Result<Loaded, String> {
         let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|error| error.to_string())?;
         Ok(Loaded { conf, vhosts })
     }

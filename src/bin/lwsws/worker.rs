@@ -11,7 +11,6 @@ use rlws::{
     Verdict, VhostCall, VhostInfo, VhostReason,
 };
 
-use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
 use crate::logs::Logs;
 use crate::privileges::{self, Identity};
@@ -23,12 +22,11 @@ const ORPHANED: Duration = Duration::from_secs(10);
 /// How often a worker that drains looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
-pub(crate) fn run(args: &Args) -> Result<(), String> {
+pub(crate) fn run() -> Result<(), String> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
     let parent = UnixStream::from(stdin);
-    let mut handed = control::receive_sockets(&parent).map_err(|error| format!("from the parent: {error}"))?;
-
-    let loaded = Loaded::from(&args.dir)?;
+    let mut handed = control::take_over(&parent).map_err(|error| format!("from the parent: {error}"))?;
+    let loaded = Loaded::from_texts(&handed.files)?;
     let identity = Identity::of(&loaded.conf.global)?;
     privileges::raise_nofile(loaded.conf.global.rlimit_nofile)?;
     let mut context = Context::new(loaded.conf.context_info()).map_err(|error| error.to_string())?;
@@ -36,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     for (conf, mut info) in loaded.conf.vhosts.iter().zip(loaded.vhosts.infos) {
         info.access_log = conf.access_log.as_deref().map(|path| logs.open(path, &identity)).transpose()?;
         let key = info.listen.to_string();
-        let its = handed.extract_if(.., |(listen, _)| *listen == key).flat_map(|(_, fds)| fds).collect();
+        let its = handed.sockets.extract_if(.., |(listen, _)| *listen == key).flat_map(|(_, fds)| fds).collect();
         context.use_listen_sockets(ListenSockets::of(info.listen.clone(), its));
         context.create_vhost(info).map_err(|error| conf.explain(&error).to_string())?;
     }
