@@ -174,8 +174,8 @@ fn what_lws_does_and_we_do_not_yet_is_a_warning_unless_it_is_off() {
         ],
     );
     assert_vhost(
-        r#""port": 1, "mounts": [{"mountpoint": "/", "origin": ">https://x"}]"#,
-        &["f:1:67: warning: vhosts[0].mounts[0].origin: redirects are not done yet; the mount is left out"],
+        r#""port": 1, "mounts": [{"mountpoint": "/", "origin": "cgi:///x"}]"#,
+        &["f:1:67: warning: vhosts[0].mounts[0].origin: cgi is not done yet; the mount is left out"],
     );
 }
 
