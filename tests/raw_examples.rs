@@ -276,12 +276,15 @@ fn the_adopted_udp_socket_sends_each_datagram_back_to_its_sender() {
         let mut buf = vec![0; 70_000];
         for len in [0, 1, 1472, 65_507] {
             let sent: Vec<Vec<u8>> = (1..3).map(|seed| random_bytes(seed, len)).collect();
-            for (client, bytes) in clients.iter().zip(&sent) {
-                assert_eq!(client.send(bytes).expect("send"), len);
-            }
-            for (client, bytes) in clients.iter().zip(&sent) {
-                let got = client.recv(&mut buf).unwrap_or_else(|error| panic!("{len}: {error}\n{}", program.log()));
-                assert_same_bytes(&buf[..got], bytes);
+            // Of the largest ones the system may have room for one at a time.
+            for both in clients.iter().zip(&sent).collect::<Vec<_>>().chunks(if len > 10_000 { 1 } else { 2 }) {
+                for (client, bytes) in both {
+                    assert_eq!(client.send(bytes).expect("send"), len);
+                }
+                for (client, bytes) in both {
+                    let got = client.recv(&mut buf).unwrap_or_else(|error| panic!("{len}: {error}\n{}", program.log()));
+                    assert_same_bytes(&buf[..got], bytes);
+                }
             }
         }
         program.stop();
