@@ -134,15 +134,20 @@ pub fn options(protocol: &str, pairs: &[(&str, &str)]) -> Pvo {
 
 /// Waits until a number has stopped changing: what moves it has met a bound.
 pub fn settled(mut number: impl FnMut() -> usize) -> usize {
-    let (mut last, mut same) = (number(), 0);
+    let (mut last, mut same, mut since) = (number(), 0, Instant::now());
     eventually("a number that stops changing", || {
         let now = number();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        same == 150
+        if now != last {
+            (last, same, since) = (now, 0, Instant::now());
+        }
+        same += 1;
+        same > 150 && since.elapsed() > RETRANSMISSION
     });
     last
 }
+
+/// The kernel drops what finds no room, even on the loopback device, and tries again after 200 ms at the earliest.
+const RETRANSMISSION: Duration = Duration::from_millis(500);
 
 /// The open file descriptors of a process.
 pub fn count_fds(process: &Path) -> usize {
