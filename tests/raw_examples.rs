@@ -108,13 +108,14 @@ fn netcat_copies_megabytes_then_passes_the_end_of_stdin_on_and_still_gets_the_an
 }
 
 #[test]
-fn netcat_prints_all_that_the_server_said_before_it_closed_while_stdin_is_still_open() {
+fn netcat_prints_all_that_the_server_said_before_it_closed_and_leaves_when_stdin_ends_too() {
     let said = random_bytes(3, 10_000_000);
     let server = Onward::source(said.clone());
     let (mut program, stdin, mut stdout) = to_server("minimal-raw-netcat", server.port, &[]);
-    assert_same_bytes(&read_to_end(&mut stdout), &said);
-    assert!(program.wait().success(), "{}", program.log());
+    assert_same_bytes(&read_exactly(&mut stdout, said.len()), &said);
     drop(stdin);
+    assert_eq!(read_to_end(&mut stdout), b"");
+    assert!(program.wait().success(), "{}", program.log());
 }
 
 #[test]
