@@ -170,8 +170,9 @@ impl Cx {
     /// The same for anything else that read(2) and write(2) work on (`LWS_ADOPT_RAW_FILE_DESC`): a pipe, a terminal, a serial line,
     /// inotify, a regular file. Its protocol hears `RawAdoptFile`.
     ///
-    /// While it is ours it is non-blocking, for whoever else has a copy of it too. Standard input is therefore better opened anew, as
-    /// `/dev/stdin`. A regular file is always ready, so reading it may make the loop wait for the disk.
+    /// While it is ours it is non-blocking, for whoever else has a copy of it too. A terminal as standard input or output is therefore better
+    /// opened anew, as `/dev/stdin` or `/dev/stdout`; a file so opened would begin at its start. A regular file is always ready, so reading it
+    /// may make the loop wait for the disk.
     ///
     /// # Errors
     /// As [`Cx::adopt_tcp`].

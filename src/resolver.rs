@@ -124,3 +124,124 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Send + 'static> Resolver<Q, A> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Condvar, Mutex};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Questions from this one on are not answered before the gate is open.
+    const SLOW: u32 = 1000;
+
+    /// A look-up that notes what it was asked.
+    struct Gate {
+        asked: Mutex<Vec<u32>>,
+        is_open: Mutex<bool>,
+        opened: Condvar,
+    }
+
+    impl Gate {
+        const fn new() -> Gate {
+            Gate { asked: Mutex::new(Vec::new()), is_open: Mutex::new(false), opened: Condvar::new() }
+        }
+
+        fn look_up(&self, question: u32) -> u32 {
+            self.asked.lock().unwrap().push(question);
+            let is_open = self.is_open.lock().unwrap();
+            let _open = self.opened.wait_while(is_open, |is_open| question >= SLOW && !*is_open).unwrap();
+            question
+        }
+
+        fn open(&self) {
+            *self.is_open.lock().unwrap() = true;
+            self.opened.notify_all();
+        }
+
+        fn asked(&self) -> Vec<u32> {
+            let mut asked = self.asked.lock().unwrap().clone();
+            asked.sort_unstable();
+            asked
+        }
+    }
+
+    fn resolver(look_up: fn(&u32) -> u32) -> (Resolver<u32, u32>, mio::Poll) {
+        let poll = mio::Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        (Resolver::new(Arc::new(waker), look_up), poll)
+    }
+
+    fn id(index: u32) -> WsiId {
+        WsiId { index, generation: 1 }
+    }
+
+    fn next(resolver: &mut Resolver<u32, u32>, is_there: impl Fn(WsiId) -> bool) -> (Vec<WsiId>, u32) {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(answer) = resolver.answer(&is_there) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "no answer");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn names_that_hang_hold_no_other_one_up() {
+        static GATE: Gate = Gate::new();
+        let (mut resolver, _poll) = resolver(|question| GATE.look_up(*question));
+        for slow in 1..limits::RESOLVER_THREADS as u32 {
+            resolver.ask(id(slow), SLOW + slow).unwrap();
+        }
+        for quick in 100..110 {
+            resolver.ask(id(quick), quick).unwrap();
+        }
+        for quick in 100..110 {
+            assert_eq!(next(&mut resolver, |_| true), (vec![id(quick)], quick));
+        }
+        GATE.open();
+        for _ in 1..limits::RESOLVER_THREADS {
+            assert!(next(&mut resolver, |_| true).1 >= SLOW);
+        }
+        assert!(resolver.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_looked_up() {
+        static GATE: Gate = Gate::new();
+        let (mut resolver, _poll) = resolver(|question| GATE.look_up(*question));
+        let slow = SLOW..SLOW + limits::RESOLVER_THREADS as u32;
+        for (number, slow) in slow.clone().enumerate() {
+            resolver.ask(id(number as u32), slow).unwrap();
+        }
+        for number in 10..20 {
+            resolver.ask(id(number), number).unwrap();
+        }
+        GATE.open();
+        let is_there = |id: WsiId| id.index != 10 && id.index != 15 && id.index != 19;
+        for _ in 0..limits::RESOLVER_THREADS + 7 {
+            next(&mut resolver, is_there);
+        }
+        let asked: Vec<u32> = (11..15).chain(16..19).chain(slow).collect();
+        assert_eq!(GATE.asked(), asked);
+        assert!(resolver.waiting.is_empty() && resolver.queue.is_empty());
+    }
+
+    #[test]
+    fn what_many_wait_for_is_looked_up_once_and_they_are_no_more_than_the_limit() {
+        static GATE: Gate = Gate::new();
+        let (mut resolver, _poll) = resolver(|question| GATE.look_up(*question));
+        let many: Vec<WsiId> = (0..limits::RESOLVER_QUEUE as u32).map(id).collect();
+        for id in &many {
+            resolver.ask(*id, SLOW).unwrap();
+        }
+        resolver.ask(id(u32::MAX), SLOW).expect_err("too many");
+        resolver.ask(id(u32::MAX), SLOW + 1).unwrap();
+        GATE.open();
+        let mut answers = [next(&mut resolver, |_| true), next(&mut resolver, |_| true)];
+        answers.sort_by_key(|(_, answer)| *answer);
+        assert_eq!(answers, [(many, SLOW), (vec![id(u32::MAX)], SLOW + 1)]);
+        assert_eq!(GATE.asked(), [SLOW, SLOW + 1]);
+    }
+}

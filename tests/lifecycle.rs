@@ -49,7 +49,7 @@ const SECTIONS: [(&str, &[&[Scenario]]); 13] = [
     ("Role tls", &[tls::SERVER]),
     ("Role http", &[http::HTTP]),
     ("Role http-redirect", &[http::REDIRECT]),
-    ("Role raw-skt", &[raw_skt::ACCEPTED, raw_skt::ADOPTED]),
+    ("Role raw-skt", &[raw_skt::ACCEPTED, raw_skt::ADOPTED, raw_skt::HALF_CLOSE]),
     ("Role connect", &[connecting::RAW_SKT, connecting::TLS, connecting::AGAIN]),
     ("Role raw-file", &[raw_file::ROWS]),
     ("Role raw-udp", &[raw_udp::ROWS]),

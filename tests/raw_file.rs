@@ -4,7 +4,7 @@ mod util;
 
 use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -250,6 +250,33 @@ fn a_terminal_echoes_from_either_side_and_ends_with_the_other() {
         turned.gone(id);
         assert_eq!(order(id), WHOLE_LIFE);
     }
+}
+
+#[test]
+fn what_is_typed_at_a_terminal_that_is_only_written_is_not_for_it() {
+    let (mut program, mut user) = terminal();
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    let only_written = OpenOptions::new().write(true).open(path).expect("the terminal again");
+    on_call(|wsi, _, reason| {
+        if let Reason::User(_) = reason {
+            wsi.write(b"still there").expect("it is only written");
+        }
+        Verdict::Continue
+    });
+    let mut turned = Loop::new(home());
+    let (id, vhost) = (turned.adopts_file(only_written), turned.vhost);
+    turned.turns();
+    send(&mut user, b"typed\n");
+    turned.until("it is there", || rustix::io::ioctl_fionread(&program).is_ok_and(|waiting| waiting == 6));
+    turned.turns();
+    turned.cx().callback_all_protocol(vhost, NAME, 0);
+    turned.turns();
+    assert_eq!(count_of(id, "RawCloseFile"), 0);
+    assert_eq!(read_exactly(&mut user, 11), b"still there");
+    // Its other reader still has it.
+    assert_eq!(read_exactly(&mut program, 6), b"typed\n");
+    drop(user);
+    turned.gone(id);
 }
 
 #[test]

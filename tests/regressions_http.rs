@@ -2,6 +2,7 @@
 
 mod util;
 
+use std::cell::Cell;
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use rlws::protocols::RawEcho;
 use rlws::{
     Call, Context, ContextInfo, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
-    VhostInfo, limits,
+    VhostInfo, VhostReason, WsiId, limits,
 };
 use socket2::{Domain, Socket, Type};
 use util::http::{ask, read_head, read_response, request};
@@ -219,10 +220,39 @@ fn pipelined_responses_that_fill_the_socket_outlast_the_keep_alive() {
     assert!(!turned.is_there());
 }
 
+thread_local! {
+    static SEEN: Cell<Option<WsiId>> = const { Cell::new(None) };
+}
+
+/// Remembers the latest connection, and answers as ever.
+struct Seen;
+
+impl Protocol for Seen {
+    const NAME: &'static str = "seen";
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        rlws::protocols::http_dummy::callback(call.wsi, call.cx, reason)
+    }
+
+    fn vhost_callback(_: VhostCall<'_>, (): &mut (), reason: VhostReason<'_>) -> Verdict {
+        if let VhostReason::WsiCreate(wsi) = reason {
+            SEEN.set(Some(wsi.id()));
+        }
+        Verdict::Continue
+    }
+}
+
 #[test]
 fn pipelined_small_404s_that_fill_the_socket_outlast_the_keep_alive() {
     const COUNT: usize = 30_000;
-    let mut turned = Turned::new(VhostInfo { listen: Listen::on("127.0.0.1", 0), ..Default::default() });
+    let protocols = vec![ProtocolTable::of::<Seen>()];
+    let mut turned = Turned::new(VhostInfo { listen: Listen::on("127.0.0.1", 0), protocols, ..Default::default() });
     let requests = request("GET", "a", "/").repeat(COUNT);
     let mut rest = requests.as_bytes();
     eventually("all requests are on their way", || {
@@ -230,7 +260,11 @@ fn pipelined_small_404s_that_fill_the_socket_outlast_the_keep_alive() {
         rest = &rest[turned.client.write(rest).unwrap_or_default()..];
         rest.is_empty()
     });
-    turned.fill();
+    eventually("a response is stuck", || {
+        (0..200).for_each(|_| turned.turn());
+        let id = SEEN.get().expect("it is there");
+        turned.context.cx().wsi(id).is_some_and(|wsi| !wsi.is_flushed())
+    });
     turned.turns(6);
     assert!(turned.is_there());
     let mut reader = BufReader::new(turned);

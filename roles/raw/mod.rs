@@ -115,6 +115,7 @@ struct Raw {
 impl Role for Raw {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         match self.turn(wsi, cx) {
+            Ok(()) if self.eof_told && wsi.flags.fin_sent => Next::Close(CloseReason::Done),
             Ok(()) if wsi.writeable_due() || self.may_receive(wsi) => Next::Again,
             Ok(()) => Next::Stay,
             Err(reason) => Next::Close(reason),
@@ -158,9 +159,6 @@ impl Raw {
             wsi.flags.want_writeable = false;
             tell(wsi, cx, self.words.writeable)?;
         }
-        if self.eof_told && wsi.flags.fin_sent {
-            return Err(CloseReason::Done);
-        }
         if wsi.flags.rx_paused || self.eof_told {
             return self.has_failed(wsi);
         }
@@ -195,7 +193,7 @@ impl Raw {
         let told = match received {
             Ok(Received::Bytes(n)) => self.received(wsi, cx, &buf[..n]),
             Ok(Received::Blocked) => Ok(()),
-            Ok(Received::Eof) if wsi.flags.half_close => {
+            Ok(Received::Eof) if wsi.flags.half_close && wsi.io.is_stream() => {
                 self.eof_told = true;
                 tell(wsi, cx, Reason::RawEof)
             }

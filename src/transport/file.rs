@@ -39,6 +39,11 @@ impl File {
     pub(super) fn writes(&self) -> bool {
         self.writes
     }
+
+    /// What to ask the poll for: of something that is only written not whether it is readable, for a terminal is when its user types.
+    fn interest(&self, asked: Interest) -> Interest {
+        if self.reads { asked } else { asked.remove(Interest::READABLE).unwrap_or(asked) }
+    }
 }
 
 impl Drop for File {
@@ -79,11 +84,11 @@ impl AsFd for File {
 
 impl Source for File {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        SourceFd(&self.fd.as_raw_fd()).register(registry, token, interests)
+        SourceFd(&self.fd.as_raw_fd()).register(registry, token, self.interest(interests))
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        SourceFd(&self.fd.as_raw_fd()).reregister(registry, token, interests)
+        SourceFd(&self.fd.as_raw_fd()).reregister(registry, token, self.interest(interests))
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {

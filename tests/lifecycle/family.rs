@@ -77,6 +77,23 @@ pub const ROWS: &[Scenario] = &[
         play.id(1);
         play.end_of(2, peer).each()
     }),
+    ("the same, and the child tries again, which is answered alike", || {
+        let hole = BlackHole::new();
+        let target: Target = hole.target().parse().expect("a target");
+        let again = doing(move |wsi, cx| {
+            let parent = wsi.parent().expect("it says who it was");
+            let info = ConnectInfo::new(wsi.vhost(), target.clone(), BOUND).parent(parent);
+            cx.client_connect(info).expect("client_connect");
+        });
+        let play = Stage::of(listening(APPLY)).once("ClientConnectionError", again).start();
+        let peer = play.connect();
+        child(&play, &hole.target());
+        play.id(1);
+        let mut heard = play.end_of(3, peer).each();
+        let first = heard.remove(1);
+        assert_eq!(first, heard[1]);
+        heard
+    }),
     ("the child is begun in the parent's `RawClose`", || {
         let onward = Onward::echo();
         let play = Stage::of(listening(APPLY)).once("RawClose", begets(&onward.target())).start();

@@ -1,13 +1,14 @@
-//! Role raw-skt, for connections that came to us: accepted with APPLY, or adopted.
+//! Role raw-skt, for connections that came to us: accepted with APPLY, or adopted; and half-close.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
-use rlws::{AdoptInfo, Verdict};
+use rlws::{AdoptInfo, Cx, Verdict, VhostInfo, Wsi};
 
 use super::Scenario;
 use super::stage::*;
-use super::util::{connect_to, half_close, read_exactly, read_until_closed, reset, send};
+use super::util::tls::{self, trusting};
+use super::util::{Onward, connect_to, half_close, read_exactly, read_until_closed, reset, send};
 
 /// An accepted connection that closes itself because of a reason, which the peer brings about.
 fn closes_on(reason: &'static str, before: impl FnOnce(Stage) -> Stage) -> Stage {
@@ -313,5 +314,101 @@ pub const ADOPTED: &[Scenario] = &[
         let play = stage.start();
         play.hears("RawAdopt");
         play.end(ours).each()
+    }),
+];
+
+/// `RawAdopt` and `RawConnected` allow it.
+fn half_closing(vhost: VhostInfo) -> Stage {
+    let allows = || doing(|wsi, _| wsi.allow_half_close());
+    Stage::of(vhost).on("RawAdopt", allows()).on("RawConnected", allows())
+}
+
+/// Says its last word.
+fn ends(wsi: &mut Wsi, _: &mut Cx) {
+    wsi.write(b"answer").expect("there is room");
+    wsi.shutdown_write().expect("raw-skt");
+}
+
+pub const HALF_CLOSE: &[Scenario] = &[
+    ("bytes come, the peer ends its side; `RawEof` answers and calls `shutdown_write`", || {
+        let play = half_closing(listening(APPLY)).on("RawEof", doing(ends)).start();
+        let mut peer = play.connect();
+        send(&mut peer, b"hello");
+        half_close(&peer);
+        assert_eq!(read_until_closed(&mut peer).0, b"answer");
+        play.hears("WsiDestroy");
+        play.end(peer).each()
+    }),
+    ("the same over TLS", || {
+        let play = half_closing(tls_listening(APPLY)).on("RawEof", doing(ends)).start();
+        let mut peer = trusting().connect(play.port(), "localhost");
+        send(&mut peer, b"hello");
+        tls::say_goodbye(&mut peer);
+        assert_eq!(read_until_closed(&mut peer).0, b"answer");
+        play.end(peer).each()
+    }),
+    ("the peer ends its side; `RawWriteable` answers and calls `shutdown_write`", || {
+        let stage = half_closing(listening(APPLY)).on("RawEof", doing(|wsi, _| wsi.callback_on_writable()));
+        let play = stage.on("RawWriteable", doing(ends)).start();
+        let mut peer = play.connect();
+        half_close(&peer);
+        assert_eq!(read_until_closed(&mut peer).0, b"answer");
+        play.hears("WsiDestroy");
+        play.end(peer).each()
+    }),
+    ("`RawRx` answers and calls `shutdown_write`; the peer ends its side later", || {
+        let play = half_closing(listening(APPLY)).on("RawRx", doing(ends)).start();
+        let mut peer = play.connect();
+        send(&mut peer, b"hello");
+        assert_eq!(read_until_closed(&mut peer).0, b"answer");
+        play.turn();
+        half_close(&peer);
+        play.hears("WsiDestroy");
+        play.end(peer).each()
+    }),
+    ("our own: the server ends its side; `RawEof` answers and calls `shutdown_write`", || {
+        let server = Onward::source(b"hello".to_vec());
+        let play = half_closing(home()).on("RawEof", doing(ends)).start();
+        play.client(&server.target());
+        let heard = play.end(()).each();
+        assert_eq!(server.connection(0).bytes(), b"answer");
+        heard
+    }),
+    ("`rx_flow_control` keeps bytes and the peer's end back; then `close_later`", || {
+        let play = half_closing(listening(APPLY)).on("RawAdopt", doing(|wsi, _| wsi.rx_flow_control(false))).start();
+        let mut peer = play.connect();
+        play.hears("RawAdopt");
+        send(&mut peer, b"hello");
+        half_close(&peer);
+        play.turn();
+        let id = play.id(0);
+        play.ask(move |context| context.cx().rx_flow_control(id, true));
+        play.hears("RawEof");
+        play.close_later(0);
+        play.end(peer).each()
+    }),
+    ("the peer ends its side; `RawEof` returns `Close`", || {
+        let play = half_closing(listening(APPLY)).on("RawEof", close).start();
+        let mut peer = play.connect();
+        half_close(&peer);
+        read_until_closed(&mut peer);
+        play.end(peer).each()
+    }),
+    ("the peer ends its side, and a timer passes that returns `Close`", || {
+        let stage = half_closing(listening(APPLY)).on("RawEof", doing(|wsi, cx| wsi.set_timer(cx, SOON)));
+        let play = stage.on("Timer", close).start();
+        let peer = play.connect();
+        half_close(&peer);
+        play.hears("RawEof");
+        play.later(2 * SOON);
+        play.end(peer).each()
+    }),
+    ("the peer ends its side, and resets", || {
+        let play = half_closing(listening(APPLY)).start();
+        let peer = play.connect();
+        half_close(&peer);
+        play.hears("RawEof");
+        reset(peer);
+        play.end(()).each()
     }),
 ];

@@ -51,8 +51,9 @@ impl Program {
         (program, stdin.expect("it is piped"), stdout.expect("it is piped"))
     }
 
+    /// The same, with stdin and stdout as the command has them.
     #[track_caller]
-    fn launch(command: &mut Command) -> Program {
+    pub fn launch(command: &mut Command) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let log = Arc::new(Mutex::new(String::new()));

@@ -1,11 +1,12 @@
 //! Connects to a raw server, trying again while it is away; sends what stdin says and prints what comes.
 
+#[path = "../stdio.rs"]
+mod stdio;
+
 use lexopt::prelude::*;
 use rlws::{AdoptInfo, Call, ConnectInfo, Context, ContextInfo, Cx, InitError, Pem, Protocol, ProtocolTable, Pvo};
-use rlws::{CloseReason, Wsi, logger};
+use rlws::{CloseReason, Wsi, WsiId, logger};
 use rlws::{Reason, Retry, Roots, Target, TlsClient, TlsClientInfo, Verdict, VhostCall, VhostInfo, VhostReason};
-use std::fs::File;
-use std::io::{Write, stdout};
 use std::time::Duration;
 
 const USAGE: &str = "\
@@ -26,11 +27,17 @@ struct Client {
     connect: ConnectInfo,
     retry: Retry,
     tries: u32,
-    /// How long to wait for what is still to come once stdin has ended.
-    patience: Duration,
-    stdin_has_ended: bool,
+    server: WsiId,
+    stdout: WsiId,
     /// What was read from stdin, which then rests until this is sent.
-    waiting: Vec<u8>,
+    up: Vec<u8>,
+    stdin_has_ended: bool,
+    /// How long to wait then for what is still to come.
+    patience: Duration,
+    /// What the server said, which then rests until this is written.
+    down: Vec<u8>,
+    /// The connection has ended so, which has to wait until stdout has everything.
+    end: Option<Result<(), String>>,
 }
 
 impl Protocol for RawClient {
@@ -48,8 +55,12 @@ impl Protocol for RawClient {
         }
         let retry = Retry { conceal: pvo.parse("retries")?.unwrap_or(5), ..Default::default() };
         let patience = Duration::from_millis(pvo.parse("patience-ms")?.unwrap_or(1000));
-        cx.client_connect(connect.clone())?;
-        Ok(Client { connect, retry, tries: 0, patience, stdin_has_ended: false, waiting: Vec::new() })
+        let server = cx.client_connect(connect.clone())?;
+        let stdout = cx.adopt_file(stdio::stdout()?, AdoptInfo::new(vhost, Self::NAME))?;
+        // It may be the very socket that stdin is.
+        cx.rx_flow_control(stdout, false);
+        let (up, down, stdin_has_ended, end) = (Vec::new(), Vec::new(), false, None);
+        Ok(Client { connect, retry, tries: 0, server, stdout, up, stdin_has_ended, patience, down, end })
     }
 
     fn callback(Call { wsi, cx, vhd, .. }: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
@@ -69,40 +80,68 @@ impl Protocol for RawClient {
                 }
             }
             Reason::RawRx(data) => {
-                if let Err(error) = stdout().write_all(data).and_then(|()| stdout().flush()) {
-                    return cx.stop_with(format!("stdout: {error}"));
-                }
-                if vhd.stdin_has_ended {
-                    wsi.set_timer(cx, vhd.patience);
-                }
+                vhd.down.extend_from_slice(data);
+                wsi.rx_flow_control(false);
+                wsi.cancel_timer();
+                cx.callback_on_writable(vhd.stdout);
             }
-            Reason::RawWriteable if !vhd.waiting.is_empty() => {
-                if let Err(error) = wsi.write(&vhd.waiting) {
+            Reason::RawWriteable if !vhd.up.is_empty() => {
+                if let Err(error) = wsi.write(&vhd.up) {
                     return cx.stop_with(error);
                 }
-                vhd.waiting.clear();
+                vhd.up.clear();
                 wsi.callback_on_writable();
             }
-            Reason::RawWriteable if vhd.stdin_has_ended => wsi.set_timer(cx, vhd.patience),
-            Reason::RawWriteable => wsi.children().iter().for_each(|stdin| cx.rx_flow_control(*stdin, true)),
+            Reason::RawWriteable if !vhd.stdin_has_ended => {
+                wsi.children().iter().for_each(|stdin| cx.rx_flow_control(*stdin, true));
+            }
+            // While it rests it is not the server that is silent.
+            Reason::RawWriteable if vhd.down.is_empty() => wsi.set_timer(cx, vhd.patience),
             Reason::ChildClosing(_) => {
                 vhd.stdin_has_ended = true;
                 wsi.callback_on_writable();
             }
             Reason::Timer => return Verdict::Close,
-            Reason::RawClose => match wsi.close_reason() {
-                Some(CloseReason::Lost(error)) => return cx.stop_with(format!("{}: {error}", wsi.peer())),
-                _ => {
-                    log::info!("closed");
-                    cx.stop();
-                }
-            },
+            Reason::RawClose => {
+                vhd.end = Some(match wsi.close_reason() {
+                    Some(CloseReason::Lost(error)) => Err(format!("{}: {error}", wsi.peer())),
+                    _ => Ok(()),
+                });
+                cx.callback_on_writable(vhd.stdout);
+            }
 
             // -- stdin
             Reason::RawRxFile(data) => {
-                vhd.waiting.extend_from_slice(data);
+                vhd.up.extend_from_slice(data);
                 wsi.rx_flow_control(false);
-                wsi.parent().into_iter().for_each(|server| cx.callback_on_writable(server));
+                cx.callback_on_writable(vhd.server);
+            }
+
+            // -- stdout
+            Reason::RawWriteableFile if !vhd.down.is_empty() => {
+                if let Err(error) = wsi.write(&vhd.down) {
+                    return cx.stop_with(format!("stdout: {error}"));
+                }
+                vhd.down.clear();
+                wsi.callback_on_writable();
+            }
+            Reason::RawWriteableFile => match vhd.end.take() {
+                Some(Ok(())) => {
+                    log::info!("closed");
+                    cx.stop();
+                }
+                Some(Err(why)) => return cx.stop_with(why),
+                None => {
+                    cx.rx_flow_control(vhd.server, true);
+                    if vhd.stdin_has_ended && vhd.up.is_empty() {
+                        cx.set_timer(vhd.server, vhd.patience);
+                    }
+                }
+            },
+            Reason::RawCloseFile if wsi.id() == vhd.stdout => {
+                if let Some(CloseReason::Lost(error)) = wsi.close_reason() {
+                    return cx.stop_with(format!("stdout: {error}"));
+                }
             }
             _ => {}
         }
@@ -110,10 +149,11 @@ impl Protocol for RawClient {
     }
 
     fn vhost_callback(call: VhostCall<'_>, vhd: &mut Client, reason: VhostReason<'_>) -> Verdict {
-        if let VhostReason::Sul(_) = reason
-            && let Err(error) = call.cx.client_connect(vhd.connect.clone())
-        {
-            return call.cx.stop_with(error);
+        if let VhostReason::Sul(_) = reason {
+            match call.cx.client_connect(vhd.connect.clone()) {
+                Ok(server) => vhd.server = server,
+                Err(error) => return call.cx.stop_with(error),
+            }
         }
         Verdict::Continue
     }
@@ -121,9 +161,7 @@ impl Protocol for RawClient {
 
 /// A child of the connection: it is closed with it, and tells it of its own end.
 fn adopt_stdin(wsi: &Wsi, cx: &mut Cx) -> Result<(), Box<dyn std::error::Error>> {
-    // Opened anew, so that nobody else's stdin stops blocking.
-    let stdin = File::open("/dev/stdin")?;
-    cx.adopt_file(stdin, AdoptInfo::new(wsi.vhost(), RawClient::NAME).parent(wsi.id()))?;
+    cx.adopt_file(stdio::stdin()?, AdoptInfo::new(wsi.vhost(), RawClient::NAME).parent(wsi.id()))?;
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! Copies stdin to a server, and what the server says to stdout.
 
+#[path = "../stdio.rs"]
+mod stdio;
+
 use lexopt::prelude::*;
 use rlws::{AdoptInfo, Call, ConnectInfo, Context, ContextInfo, InitError, Protocol, ProtocolTable, Pvo};
-use rlws::{CloseReason, Reason, Target, Verdict, VhostCall, VhostInfo, logger};
-use std::fs::File;
-use std::io::{Write, stdout};
+use rlws::{CloseReason, Reason, Target, Verdict, VhostCall, VhostInfo, WsiId, logger};
 
 const USAGE: &str = "\
 usage: minimal-raw-netcat [OPTIONS]
@@ -16,11 +17,16 @@ usage: minimal-raw-netcat [OPTIONS]
 
 struct Netcat;
 
-#[derive(Default)]
 struct Copying {
+    server: WsiId,
+    stdout: WsiId,
     /// What was read from stdin, which then rests until this is sent.
-    waiting: Vec<u8>,
+    up: Vec<u8>,
     stdin_has_ended: bool,
+    /// What the server said, which then rests until this is written.
+    down: Vec<u8>,
+    /// The connection has ended so, which has to wait until stdout has everything.
+    end: Option<Result<(), String>>,
 }
 
 impl Protocol for Netcat {
@@ -29,31 +35,59 @@ impl Protocol for Netcat {
     type Session = ();
     type Vhost = Copying;
 
-    fn init(_vhost: VhostCall<'_>, _pvo: &Pvo) -> Result<Copying, InitError> {
-        Ok(Copying::default())
+    fn init(VhostCall { cx, vhost }: VhostCall<'_>, pvo: &Pvo) -> Result<Copying, InitError> {
+        let target = pvo.get("target").ok_or("it has no option \"target\"")?.parse()?;
+        let server = cx.client_connect(ConnectInfo::new(vhost, target, Self::NAME))?;
+        cx.adopt_file(stdio::stdin()?, AdoptInfo::new(vhost, Self::NAME).parent(server))?;
+        let stdout = cx.adopt_file(stdio::stdout()?, AdoptInfo::new(vhost, Self::NAME))?;
+        // It may be the very socket that stdin is.
+        cx.rx_flow_control(stdout, false);
+        Ok(Copying { server, stdout, up: Vec::new(), stdin_has_ended: false, down: Vec::new(), end: None })
     }
 
     fn callback(Call { wsi, cx, vhd, .. }: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         match reason {
+            // -- stdout
+            Reason::RawWriteableFile if !vhd.down.is_empty() => {
+                if let Err(error) = wsi.write(&vhd.down) {
+                    return cx.stop_with(format!("stdout: {error}"));
+                }
+                vhd.down.clear();
+                wsi.callback_on_writable();
+            }
+            Reason::RawWriteableFile => match vhd.end.take() {
+                None => cx.rx_flow_control(vhd.server, true),
+                Some(Ok(())) => cx.stop(),
+                Some(Err(why)) => return cx.stop_with(why),
+            },
+            Reason::RawCloseFile if wsi.id() == vhd.stdout => {
+                if let Some(CloseReason::Lost(error)) = wsi.close_reason() {
+                    return cx.stop_with(format!("stdout: {error}"));
+                }
+            }
+
             // -- stdin
             Reason::RawRxFile(data) => {
-                vhd.waiting.extend_from_slice(data);
+                vhd.up.extend_from_slice(data);
                 wsi.rx_flow_control(false);
-                wsi.parent().into_iter().for_each(|server| cx.callback_on_writable(server));
+                cx.callback_on_writable(vhd.server);
             }
             Reason::RawCloseFile => {
                 vhd.stdin_has_ended = true;
-                wsi.parent().into_iter().for_each(|server| cx.callback_on_writable(server));
+                cx.callback_on_writable(vhd.server);
             }
 
             // -- the server
             Reason::ClientConnectionError(why) => return cx.stop_with(why),
-            Reason::RawConnected => log::info!("connected to {}", wsi.peer()),
-            Reason::RawWriteable if !vhd.waiting.is_empty() => {
-                if let Err(error) = wsi.write(&vhd.waiting) {
+            Reason::RawConnected => {
+                log::info!("connected to {}", wsi.peer());
+                wsi.allow_half_close();
+            }
+            Reason::RawWriteable if !vhd.up.is_empty() => {
+                if let Err(error) = wsi.write(&vhd.up) {
                     return cx.stop_with(error);
                 }
-                vhd.waiting.clear();
+                vhd.up.clear();
                 wsi.callback_on_writable();
             }
             // Everything is sent, and no more comes: so the server is told, which may still answer.
@@ -64,14 +98,18 @@ impl Protocol for Netcat {
             }
             Reason::RawWriteable => wsi.children().iter().for_each(|stdin| cx.rx_flow_control(*stdin, true)),
             Reason::RawRx(data) => {
-                if let Err(error) = stdout().write_all(data).and_then(|()| stdout().flush()) {
-                    return cx.stop_with(format!("stdout: {error}"));
-                }
+                vhd.down.extend_from_slice(data);
+                wsi.rx_flow_control(false);
+                cx.callback_on_writable(vhd.stdout);
             }
-            Reason::RawClose => match wsi.close_reason() {
-                Some(CloseReason::Lost(error)) => return cx.stop_with(format!("{}: {error}", wsi.peer())),
-                _ => cx.stop(),
-            },
+            Reason::RawEof => log::info!("{} says no more", wsi.peer()),
+            Reason::RawClose => {
+                vhd.end = Some(match wsi.close_reason() {
+                    Some(CloseReason::Lost(error)) => Err(format!("{}: {error}", wsi.peer())),
+                    _ => Ok(()),
+                });
+                cx.callback_on_writable(vhd.stdout);
+            }
             _ => {}
         }
         Verdict::Continue
@@ -96,12 +134,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     logger::init(level);
 
     let mut context = Context::new(ContextInfo::default())?;
-    let protocols = vec![ProtocolTable::of::<Netcat>()];
-    let vhost = context.create_vhost(VhostInfo { protocols, ..Default::default() })?;
-    let server = context.cx().client_connect(ConnectInfo::new(vhost, Target::Tcp { host, port }, Netcat::NAME))?;
-    // Opened anew, so that nobody else's stdin stops blocking.
-    let stdin = File::open("/dev/stdin").map_err(|error| format!("/dev/stdin: {error}"))?;
-    context.cx().adopt_file(stdin, AdoptInfo::new(vhost, Netcat::NAME).parent(server))?;
+    let target = Target::Tcp { host, port }.to_string();
+    context.create_vhost(VhostInfo {
+        protocols: vec![ProtocolTable::of::<Netcat>()],
+        pvo: Pvo::default().with(Netcat::NAME, Pvo::default().with("target", target)),
+        ..Default::default()
+    })?;
     context.stop_on_signals()?;
     Ok(context.run()?)
 }
