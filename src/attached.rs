@@ -36,7 +36,7 @@ pub(crate) enum Alarm {
 
 impl Wsi {
     /// Has the bound protocol hear `Timer` once, `after` from now (`lws_set_timer_usecs`). Setting it again moves it; it goes with the
-    /// protocol.
+    /// protocol. If its time comes before one is bound, nobody hears it.
     pub fn set_timer(&mut self, cx: &Cx, after: Duration) {
         self.set_timer_at(cx.later(after));
     }

@@ -76,7 +76,7 @@ impl Cx {
         self.deferred.push_back(Deferred::VhostUserAll(vhost, n));
     }
 
-    /// [`Wsi::set_timer`] of another connection.
+    /// [`Wsi::set_timer`] of another connection. One that is still being made has no protocol yet that could hear it.
     pub fn set_timer(&mut self, id: WsiId, after: Duration) {
         self.set_timer_at(id, self.later(after));
     }
@@ -111,7 +111,7 @@ impl Cx {
     }
 
     /// Closes another connection once this callback has returned (`lws_set_timeout(.., LWS_TO_KILL_ASYNC)`). What is queued on
-    /// it is still sent.
+    /// it is still sent, within [`limits::DRAIN_TIME`](crate::limits::DRAIN_TIME).
     pub fn close_later(&mut self, id: WsiId) {
         self.deferred.push_back(Deferred::Close(id, "asked for by its protocol"));
     }

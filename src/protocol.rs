@@ -100,7 +100,7 @@ pub struct VhostCall<'a> {
 pub enum Verdict {
     /// Go on (lws: 0). From an rx callback of raw-proxy: pass the bytes.
     Continue,
-    /// Close the connection once what is queued has been sent (lws: non-zero).
+    /// Close the connection once what is queued has been sent, for up to [`limits::DRAIN_TIME`](crate::limits::DRAIN_TIME) (lws: non-zero).
     Close,
     /// From an rx callback of raw-proxy: pass these bytes instead. Elsewhere the same as `Continue`.
     Replace(Vec<u8>),

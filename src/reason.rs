@@ -50,7 +50,7 @@ pub enum Reason<'a> {
     RawRxFile(&'a [u8]),
     /// Everything queued has been written, as asked for by `callback_on_writable` (`LWS_CALLBACK_RAW_WRITEABLE_FILE`).
     RawWriteableFile,
-    /// The descriptor is being closed; what was queued is still written (`LWS_CALLBACK_RAW_CLOSE_FILE`).
+    /// The descriptor is being closed (`LWS_CALLBACK_RAW_CLOSE_FILE`). What was queued is still written, as after `RawClose`.
     RawCloseFile,
 
     // -- role raw-proxy, towards the client
