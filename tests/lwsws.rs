@@ -194,6 +194,20 @@ fn a_worker_that_dies_is_replaced() {
 }
 
 #[test]
+fn a_worker_is_replaced_with_the_key_that_was_checked() {
+    let folder = Folder::new(r#""username": "nobody""#, TLS);
+    let program = folder.start();
+    let port = program.port();
+    fs::remove_file(folder.path("its.key")).expect("remove");
+    program.wait_for_log("is not taken");
+    let [pid] = workers(&program)[..] else { panic!("one worker") };
+    kill_process(Pid::from_raw(pid).expect("a process"), Signal::KILL).expect("kill");
+    eventually("another one serves", || workers(&program).iter().any(|other| *other != pid));
+    assert_eq!(tls::shown_cert(&tls::trusting().connect(port, "localhost")), certs::localhost().der());
+    program.stop();
+}
+
+#[test]
 fn workers_end_when_their_parent_is_gone() {
     let folder = Folder::new("", ECHO);
     let mut program = folder.start();
