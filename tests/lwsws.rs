@@ -319,6 +319,24 @@ fn check_says_whether_the_configuration_is_good() {
 }
 
 #[test]
+fn check_finds_what_would_keep_the_workers_from_starting() {
+    let nobody = Folder::new(r#""username": "no-such-user""#, ECHO);
+    let no_folder = Folder::new("", r#""access-log": "/no/such/folder/log""#);
+    let no_file = Folder::new("", r#""access-log": "DIR/site""#);
+    for (folder, parts) in [
+        (nobody, ["username", "no-such-user"]),
+        (no_folder, ["conf:2:", "vhosts[0].access-log: "]),
+        (no_file, ["conf:2:", "vhosts[0].access-log: "]),
+    ] {
+        let bad = folder.run(&["--check"], b"");
+        let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+        assert_eq!(bad.status.code(), Some(1), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!folder.path("site/log").exists() && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
 fn classify_says_who_would_get_a_first_packet() {
     let folder = Folder::new("", &format!(r#"{ECHO}, "allow-http-on-https": "1", {TLS}"#));
     for (first, part) in [

@@ -8,6 +8,9 @@ use rlws::conf::{self, Conf, VhostInfos};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
 use rlws::{Context, Pem, ProtocolTable};
 
+use crate::logs;
+use crate::privileges::Identity;
+
 /// What vhosts can enable in `ws-protocols`.
 pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<HttpDummy>(),
@@ -86,15 +89,20 @@ impl Loaded {
     }
 
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
-    /// protocols.
+    /// protocols. Looks whether there is a user to serve as, and a place for each access log.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
-        let mut wrong = Vec::new();
+        let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
         for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {
             let mut info = info.clone();
             info.listen = rlws::Listen::None;
             if let Err(error) = context.create_vhost(info) {
                 wrong.push(conf.explain(&error).to_string());
+            }
+            if let Some(node) = conf.node().find("access-log")
+                && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
+            {
+                wrong.push(node.error("a file in a folder that is there").to_string());
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
