@@ -34,6 +34,17 @@ fn every_example_has_a_test_and_a_page_and_is_listed() {
     }
 }
 
+#[test]
+fn the_page_for_newcomers_shows_the_example_it_copies() {
+    let page = examples().join("../../READMEs/README.lwsws.md");
+    let page = fs::read_to_string(page).expect("the page");
+    assert!(page.contains("cp -r minimal-examples/lwsws/https-and-ssh/conf* /etc/lwsws/\n"));
+    for file in ["conf", "conf.d/localhost"] {
+        let text = fs::read_to_string(examples().join("https-and-ssh").join(file)).expect("the file");
+        assert!(page.contains(&format!("\n```\n{text}```\n")), "{file} is not on the page as it stands");
+    }
+}
+
 /// Runs a command through the ssh server that is behind a port of the example.
 #[track_caller]
 fn ssh_works(sshd: &Sshd, served: &Served, port: u16) {
