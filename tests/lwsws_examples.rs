@@ -8,7 +8,6 @@ mod example;
 mod util;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -28,6 +27,7 @@ fn every_example_has_a_test_and_a_page_and_is_listed() {
     for name in names {
         let used = ["of", "with"].map(|how| format!("Example::{how}(\"{name}\""));
         assert!(used.iter().any(|used| here.contains(used)), "no test serves minimal-examples/lwsws/{name}");
+        rlws::conf::load_dir(examples().join(&name)).unwrap_or_else(|error| panic!("as it stands: {error}"));
         assert!(list.contains(&format!("]({name}/README.md)")), "{name} is not in the list");
         let page = fs::read_to_string(examples().join(&name).join("README.md")).expect("its page");
         assert!(page.contains(&format!("lwsws -c minimal-examples/lwsws/{name}\n")), "{name}: how is it run?");
@@ -91,12 +91,19 @@ fn a_plain_relay() {
 
 #[test]
 fn a_relay_that_ends_tls() {
-    let echo = Onward::echo();
-    let served = Example::with("tls-relay", &[("ipv4:127.0.0.1:6667", &echo.target())]).start();
+    // A chat server, which speaks first.
+    let chat = Onward::serve(|stream, _| {
+        send(stream, b"NOTICE hello\r\n");
+        let line = read_exactly(stream, 9);
+        send(stream, &line);
+    });
+    let served = Example::with("tls-relay", &[("ipv4:127.0.0.1:6667", &chat.target())]).start();
     let mut client = served.s_client(6697, "localhost");
     let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("spawn");
-    client.stdin.as_mut().expect("piped").write_all(b"NICK me\r\n").expect("it reads");
-    assert_eq!(read_exactly(client.stdout.as_mut().expect("piped"), 9), b"NICK me\r\n");
+    let (mut said, mut heard) = (client.stdin.take().expect("piped"), client.stdout.take().expect("piped"));
+    assert_eq!(read_exactly(&mut heard, 14), b"NOTICE hello\r\n");
+    send(&mut said, b"NICK me\r\n");
+    assert_eq!(read_exactly(&mut heard, 9), b"NICK me\r\n");
     client.kill().expect("kill");
     client.wait().expect("wait");
     // Who speaks no TLS does not get through.
@@ -105,7 +112,7 @@ fn a_relay_that_ends_tls() {
     send(&mut plain, b"NICK me\r\n");
     read_until_closed(&mut plain);
     drop(plain);
-    assert_eq!(echo.connections().len(), 1);
+    assert_eq!(chat.connections().len(), 1);
     served.program.stop();
 }
 
@@ -162,7 +169,10 @@ fn a_unix_socket() {
     send(&mut client, http::request("GET", "localhost", "/").as_bytes());
     assert_eq!(http::read_response(&mut client).text(), "the page");
     drop(client);
-    served.program.stop();
+    // The file is still there at the next start.
+    let Served { example, program } = served;
+    program.stop();
+    example.start().program.stop();
 }
 
 #[test]
@@ -201,6 +211,8 @@ fn what_lws_reads_is_served_with_warnings() {
     let served = example.start_with_warnings();
     assert_eq!(served.curl(&["http://localhost:7681/"]), "their page");
     let log = served.example.path("/var/log/lwsws/test-access-log");
-    assert!(fs::read_to_string(log).expect("it was made").contains("\"GET / HTTP/1.1\" 200 10 "));
+    eventually("the request is logged", || {
+        fs::read_to_string(&log).is_ok_and(|lines| lines.contains("\"GET / HTTP/1.1\" 200 10 "))
+    });
     served.program.stop();
 }

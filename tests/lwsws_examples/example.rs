@@ -31,10 +31,10 @@ pub fn examples() -> PathBuf {
 /// | `"port": "N"` | any free port; the first N on 127.0.0.1, the next on 127.0.0.2, ..; a file with an interface keeps it |
 /// | what the test names, such as the address of the ssh server | what it gives for it |
 ///
-/// So examples that say the same N share a socket, and others do not.
+/// So vhosts that say the same N share a socket, and others do not.
 pub struct Example {
     folder: TempDir,
-    text: String,
+    /// The ports of the example, in the order of their addresses here.
     ports: Vec<u16>,
 }
 
@@ -50,21 +50,23 @@ impl Example {
         let folder = tempfile::tempdir().expect("a folder");
         // Whoever the workers serve as has to get here.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        let mut example = Example { folder, text: String::new(), ports: Vec::new() };
+        let mut example = Example { folder, ports: Vec::new() };
         for path in ["etc/lwsws/conf.d", "srv/www", "run", "var/log/lwsws", "usr/share"] {
             fs::create_dir_all(example.path(path)).expect("mkdir");
         }
         example.write("srv/www/index.html", "the page");
         example.identity("localhost", &["localhost"]);
+        let mut unused = replacements.to_vec();
         for file in files(&examples().join(name)) {
-            let text = fs::read_to_string(examples().join(name).join(&file)).expect("a text");
-            example.text.push_str(&text);
-            let text = example.moved(&text, replacements);
+            let mut text = fs::read_to_string(examples().join(name).join(&file)).expect("a text");
+            unused.retain(|(from, _)| !text.contains(from));
+            for (from, to) in replacements {
+                text = text.replace(from, to);
+            }
+            let text = example.with_ports(&example.with_paths(&text));
             example.write(&format!("etc/lwsws/{file}"), &text);
         }
-        for (from, _) in replacements {
-            assert!(example.text.contains(from), "{name} has no {from}");
-        }
+        assert!(unused.is_empty(), "{name} has no {unused:?}");
         example
     }
 
@@ -84,26 +86,28 @@ impl Example {
         certs::ca().server(names).write(&self.path("etc/lwsws"), file);
     }
 
-    fn moved(&mut self, text: &str, replacements: &[(&str, &str)]) -> String {
-        let mut text = replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
-        let folder = self.folder.path().display().to_string();
-        text = text.replace("_lws_ddir_", "/usr/share");
+    fn with_paths(&self, text: &str) -> String {
+        let folder = self.folder.path().display();
+        let mut text = text.replace("_lws_ddir_", "/usr/share");
         for (before, path) in PATHS {
             text = text.replace(&format!("{before}{path}"), &format!("{before}{folder}{path}"));
         }
+        text
+    }
+
+    fn with_ports(&mut self, text: &str) -> String {
         let has_interface = text.contains(r#""interface""#);
-        let mut moved = String::new();
         let mut parts = text.split(r#""port": ""#);
-        moved.push_str(parts.next().unwrap_or_default());
+        let mut text = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let (port, rest) = part.split_once('"').expect("the end of the string");
             let address = self.address(port.parse().expect("a port"));
             if !has_interface {
-                moved.push_str(&format!(r#""interface": "{address}", "#));
+                text.push_str(&format!(r#""interface": "{address}", "#));
             }
-            moved.push_str(&format!(r#""port": "0"{rest}"#));
+            text.push_str(&format!(r#""port": "0"{rest}"#));
         }
-        moved
+        text
     }
 
     /// The address that stands for a port of the example.
