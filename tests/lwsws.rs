@@ -3,85 +3,18 @@
 mod util;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
+use util::lwsws::{ECHO, Folder, TLS, workers};
 use util::*;
-
-/// A folder with a configuration, and what it serves.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    /// `global` and one vhost, whose keys go behind name, port and mounts; `DIR` stands for the folder.
-    fn new(global: &str, vhost: &str) -> Folder {
-        let folder = Folder(tempfile::tempdir().expect("a folder"));
-        // Whoever the workers serve as has to get here.
-        fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        fs::create_dir(folder.path("site")).expect("mkdir");
-        fs::write(folder.path("site/index.html"), "the page").expect("write");
-        certs::localhost().write(folder.0.path(), "its");
-        folder.configure(global, vhost);
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn configure(&self, global: &str, vhost: &str) {
-        let text = format!(
-            r#"{{ "global": {{ {global} }}, "vhosts": [{{ "name": "localhost", "port": "0", "interface": "127.0.0.1",
-                "mounts": [{{ "mountpoint": "/", "origin": "file://DIR/site", "default": "index.html" }}], {vhost} }}] }}"#
-        );
-        self.write_conf(&text);
-    }
-
-    fn write_conf(&self, text: &str) {
-        let text = text.replace("DIR", &self.0.path().display().to_string());
-        fs::write(self.path("conf"), text).expect("write");
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lwsws"));
-        command.arg("-c").arg(self.0.path()).args(["-d", "1039"]);
-        command
-    }
-
-    #[track_caller]
-    fn start(&self) -> Program {
-        let program = Program::spawn(&mut self.command());
-        program.wait_for_log(" workers serve ");
-        program
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str], input: &[u8]) -> Output {
-        let mut command = self.command();
-        let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("spawn");
-        child.stdin.take().expect("piped").write_all(input).expect("it reads");
-        child.wait_with_output().expect("wait")
-    }
-}
-
-const ECHO: &str = r#""ws-protocols": [{ "raw-echo": { "status": "ok" } }], "listen-accept-protocol": "raw-echo",
-    "fallback-listen-accept": "1""#;
-const TLS: &str = r#""host-ssl-cert": "DIR/its.cert", "host-ssl-key": "DIR/its.key""#;
-
-/// The processes that a program has started and that still live.
-fn workers(program: &Program) -> Vec<i32> {
-    let tasks = format!("/proc/{0}/task/{0}/children", program.pid());
-    let children = fs::read_to_string(tasks).expect("its children");
-    let lives = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    children.split_whitespace().map(|pid| pid.parse().expect("a process id")).filter(lives).collect()
-}
 
 #[track_caller]
 fn echoes(client: &mut TcpStream, word: &[u8]) {
