@@ -127,6 +127,59 @@ fn a_worker_that_dies_is_replaced() {
 }
 
 #[test]
+fn a_configuration_that_no_worker_can_start_with_changes_nothing() {
+    let folder = Folder::on_port(free_port(), r#""count-threads": "1""#, ECHO);
+    let program = folder.start();
+    let port = program.port();
+    for round in 1..=2 {
+        folder.configure(r#""count-threads": "4", "rlimit-nofile": "99999999999""#, ECHO);
+        folder.reload(&program);
+        assert_eq!(program.log().matches("is not taken").count(), round, "{}", program.log());
+        eventually("the former worker is left", || workers(&program).len() == 1);
+        for _ in 0..20 {
+            assert_eq!(http::get(port, "localhost", "/").text(), "the page");
+        }
+        // One in its place has the configuration that serves.
+        let pids = workers(&program);
+        kill_process(Pid::from_raw(pids[0]).expect("a process"), Signal::KILL).expect("kill");
+        eventually("another one serves", || workers(&program).iter().any(|other| !pids.contains(other)));
+        assert_eq!(http::get(port, "localhost", "/").text(), "the page");
+    }
+    folder.configure(r#""count-threads": "2""#, ECHO);
+    folder.reload(&program);
+    eventually("the new workers are left", || workers(&program).len() == 2);
+    program.stop();
+}
+
+#[test]
+fn what_would_keep_workers_from_serving_is_found_before_they_are_started() {
+    let folder = Folder::new("", ECHO);
+    let program = folder.start();
+    folder.configure("", r#""access-log": "DIR/not-there/access""#);
+    folder.reload(&program);
+    let log = program.log();
+    assert!(log.contains("not-there/access: No such file or directory") && !log.contains("generation 2"), "{log}");
+    program.stop();
+}
+
+#[test]
+fn the_file_of_a_unix_socket_goes_with_it() {
+    let folder = Folder::new("", ECHO);
+    let vhosts = r#"{ "vhosts": [{ "unix-socket": "1", "interface": "DIR/socket" }] }"#;
+    folder.write_conf(vhosts);
+    let program = folder.start();
+    assert!(folder.path("socket").exists());
+    folder.configure("", ECHO);
+    folder.reload(&program);
+    assert!(!folder.path("socket").exists(), "nobody listens there any more");
+    folder.write_conf(vhosts);
+    folder.reload(&program);
+    assert!(folder.path("socket").exists());
+    program.stop();
+    assert!(!folder.path("socket").exists());
+}
+
+#[test]
 fn workers_end_when_their_parent_is_gone() {
     let folder = Folder::new("", ECHO);
     let mut program = folder.start();
@@ -147,7 +200,7 @@ fn a_renewed_certificate_is_served_and_a_bad_one_is_not() {
     program.wait_for_log("is not taken");
     assert_eq!(shown(), certs::localhost().der());
     let renewed = certs::ca().server(&["localhost"]);
-    renewed.write(folder.0.path(), "its");
+    renewed.write(&folder.path(""), "its");
     eventually("the renewed one is shown", || shown() == renewed.der());
     program.stop();
 }

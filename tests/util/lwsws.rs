@@ -11,41 +11,50 @@ use rustix::process::Signal;
 use super::{Program, certs, eventually};
 
 /// A folder with a configuration, and what it serves.
-pub struct Folder(pub tempfile::TempDir);
+pub struct Folder {
+    folder: tempfile::TempDir,
+    port: u16,
+}
 
 impl Folder {
     /// `global` and one vhost, whose keys go behind name, port and mounts; `DIR` stands for the folder.
     pub fn new(global: &str, vhost: &str) -> Folder {
-        let folder = Folder(tempfile::tempdir().expect("a folder"));
+        Folder::on_port(0, global, vhost)
+    }
+
+    /// On a port of its own, which the workers share with a socket each; port 0 is one socket for all of them.
+    pub fn on_port(port: u16, global: &str, vhost: &str) -> Folder {
+        let folder = Folder { folder: tempfile::tempdir().expect("a folder"), port };
         // Whoever the workers serve as has to get here.
-        fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        fs::set_permissions(folder.folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         fs::create_dir(folder.path("site")).expect("mkdir");
         fs::write(folder.path("site/index.html"), "the page").expect("write");
-        certs::localhost().write(folder.0.path(), "its");
+        certs::localhost().write(folder.folder.path(), "its");
         folder.configure(global, vhost);
         folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     pub fn configure(&self, global: &str, vhost: &str) {
         let text = format!(
-            r#"{{ "global": {{ {global} }}, "vhosts": [{{ "name": "localhost", "port": "0", "interface": "127.0.0.1",
-                "mounts": [{{ "mountpoint": "/", "origin": "file://DIR/site", "default": "index.html" }}], {vhost} }}] }}"#
+            r#"{{ "global": {{ {global} }}, "vhosts": [{{ "name": "localhost", "port": "{}", "interface": "127.0.0.1",
+                "mounts": [{{ "mountpoint": "/", "origin": "file://DIR/site", "default": "index.html" }}], {vhost} }}] }}"#,
+            self.port
         );
         self.write_conf(&text);
     }
 
     pub fn write_conf(&self, text: &str) {
-        let text = text.replace("DIR", &self.0.path().display().to_string());
+        let text = text.replace("DIR", &self.folder.path().display().to_string());
         fs::write(self.path("conf"), text).expect("write");
     }
 
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lwsws"));
-        command.arg("-c").arg(self.0.path()).args(["-d", "1039"]);
+        command.arg("-c").arg(self.folder.path()).args(["-d", "1039"]);
         command
     }
 

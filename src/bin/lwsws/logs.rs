@@ -1,7 +1,7 @@
 //! The access logs of a worker: opened while it still may open everything, given to whom it serves as, so that it can open them again.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rlws::AccessLog;
@@ -36,8 +36,14 @@ impl Logs {
     }
 }
 
+/// Makes sure that a log is there for who writes it.
+pub(crate) fn make(path: &Path, owner: &Identity) -> Result<(), String> {
+    let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.and_then(|_| give(path, owner)).map_err(|error| format!("access-log {}: {error}", path.display()))
+}
+
 /// Makes a log belong to who writes it. A device stays as it is.
-pub(crate) fn give(path: &Path, owner: &Identity) -> std::io::Result<()> {
+fn give(path: &Path, owner: &Identity) -> std::io::Result<()> {
     let (uid, gid) = owner.owner();
     if (uid, gid) == (None, None) || !fs::metadata(path)?.is_file() {
         return Ok(());

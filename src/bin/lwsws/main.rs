@@ -8,6 +8,7 @@
 //! The parent binds, starts workers and watches them; it touches no traffic. For a new configuration it starts new workers on the same
 //! sockets and tells the old ones to finish what they have. In lws: `lwsws`.
 
+mod activation;
 mod args;
 mod classify;
 mod control;

@@ -5,6 +5,8 @@
 //!                                               │ bad                            │ all are ready
 //!                                               ▼                                ▼
 //!                                   the old one goes on serving       the old one finishes what it has
+//!
+//! One of the new workers that does not come up counts as bad, too: the others finish what they have, and all is as it was.
 //! ```
 //!
 //! It is itself a program of this library: signals and workers are connections, times are scheduled calls.
@@ -15,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use rlws::{
@@ -24,10 +26,11 @@ use rlws::{
 };
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use crate::activation;
 use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
 use crate::logs;
-use crate::notify::Manager;
+use crate::notify::{self, Manager};
 use crate::privileges::Identity;
 use crate::setup::Loaded;
 use crate::sockets::Sockets;
@@ -41,6 +44,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a worker may take to read what it is handed.
 const HANDOVER: Duration = Duration::from_secs(10);
+
+/// A worker that has lived for so long does not die of what the one before it died of.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// How often certificates are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -97,9 +103,10 @@ struct Parent {
     loaded: Loaded,
     sockets: Sockets,
     workers: Vec<Worker>,
-    /// The generation that was started last, and the one that serves.
+    /// How many generations there ever were, and which one serves; 0: none yet.
     newest: u32,
     serving: u32,
+    starting: Option<Starting>,
     /// The configuration changed again while a generation was starting.
     reload_again: bool,
     stopping: bool,
@@ -111,8 +118,16 @@ struct Parent {
     due: Vec<(SulId, Due)>,
 }
 
+/// A generation that does not serve yet.
+struct Starting {
+    generation: u32,
+    /// What goes on serving if it comes to nothing; of the first one nothing does.
+    former: Option<Loaded>,
+}
+
 struct Worker {
     process: Child,
+    started: Instant,
     wsi: WsiId,
     generation: u32,
     number: usize,
@@ -195,10 +210,11 @@ impl Parent {
             home: None,
             watched: Watched::of(&loaded.conf),
             loaded,
-            sockets: Sockets::default(),
+            sockets: Sockets::from_env(),
             workers: Vec::new(),
             newest: 0,
             serving: 0,
+            starting: None,
             reload_again: false,
             stopping: false,
             manager: Manager::from_env(),
@@ -225,7 +241,7 @@ impl Parent {
             self.schedule(cx, every / 2, Due::Watchdog)?;
         }
         self.schedule(cx, LOOK, Due::Look)?;
-        Ok(self.start_generation(cx)?)
+        Ok(self.start_generation(cx, None)?)
     }
 
     fn adopt(&self, cx: &mut Cx, stream: UnixStream, whom: Whom) -> Result<WsiId, String> {
@@ -246,19 +262,23 @@ impl Parent {
         self.loaded.conf.global.count_threads.max(1) as usize
     }
 
+    /// Does what workers depend on, and finds out what would keep them from serving.
     fn bind(&mut self) -> Result<(), String> {
         let workers = self.worker_count();
-        Identity::of(&self.loaded.conf.global)?;
+        Identity::of(&self.loaded.conf.global)?.is_within_reach()?;
+        self.make_logs()?;
         for (conf, info) in self.loaded.conf.vhosts.iter().zip(&self.loaded.vhosts.infos) {
             self.sockets.bind(info, workers).map_err(|error| conf.explain(&error).to_string())?;
         }
+        self.sockets.warn_of_unused();
         Ok(())
     }
 
     // -- workers
 
-    fn start_generation(&mut self, cx: &mut Cx) -> Result<(), String> {
+    fn start_generation(&mut self, cx: &mut Cx, former: Option<Loaded>) -> Result<(), String> {
         self.newest += 1;
+        self.starting = Some(Starting { generation: self.newest, former });
         (0..self.worker_count()).try_for_each(|number| self.start_worker(cx, self.newest, number))
     }
 
@@ -268,6 +288,9 @@ impl Parent {
         let mut command = program(&self.args)?;
         // Signals from the terminal are for the parent, which tells its workers what they mean.
         command.arg("--worker").stdin(OwnedFd::from(theirs)).process_group(0);
+        for name in activation::VARIABLES.iter().chain(&notify::VARIABLES) {
+            command.env_remove(name);
+        }
         let mut process = command.spawn().map_err(failed)?;
         drop(command);
         let sockets = self.sockets.of_worker(number, self.worker_count()).map_err(failed)?;
@@ -279,7 +302,8 @@ impl Parent {
         let pid = process.id();
         let wsi = self.adopt(cx, ours, Whom::Worker(pid))?;
         log::info!("worker {number} of generation {generation} is process {pid}");
-        self.workers.push(Worker { process, wsi, generation, number, state: State::Starting, words: Vec::new() });
+        let (started, state) = (cx.now(), State::Starting);
+        self.workers.push(Worker { process, started, wsi, generation, number, state, words: Vec::new() });
         Ok(())
     }
 
@@ -289,13 +313,13 @@ impl Parent {
         {
             worker.state = State::Serving;
         }
-        let newest = self.newest;
-        let is_up = |worker: &Worker| worker.generation != newest || worker.state == State::Serving;
-        if self.serving == newest || !self.workers.iter().all(is_up) {
+        let Some(newest) = self.starting.as_ref().map(|starting| starting.generation) else { return };
+        if !self.workers.iter().all(|worker| worker.generation != newest || worker.state == State::Serving) {
             return;
         }
+        self.starting = None;
         self.serving = newest;
-        self.sockets.keep_only(&self.loaded.vhosts.infos);
+        self.sockets.settle(&self.loaded.vhosts.infos);
         self.tell(cx, DRAIN, |worker| worker.generation != newest);
         log::info!(target: logger::NOTICE, "{} workers serve {}", self.worker_count(), self.args.dir.display());
         self.manager.say("READY=1");
@@ -329,7 +353,9 @@ impl Parent {
         match signal {
             SIGHUP => self.reload(cx),
             SIGUSR1 => {
-                self.make_logs();
+                if let Err(error) = self.make_logs() {
+                    log::error!("{error}");
+                }
                 self.tell(cx, REOPEN, |_| true);
             }
             SIGCHLD => self.reap(cx),
@@ -337,21 +363,18 @@ impl Parent {
         }
     }
 
-    /// Log files that were renamed are made anew here, for the workers may not make any.
-    fn make_logs(&self) {
-        let owner = Identity::of(&self.loaded.conf.global);
-        for path in self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref()) {
-            let made = fs::OpenOptions::new().append(true).create(true).open(path);
-            let given = made.and_then(|_| owner.as_ref().map_or(Ok(()), |owner| logs::give(path, owner)));
-            if let Err(error) = given {
-                log::error!("access-log {}: {error}", path.display());
-            }
-        }
+    /// Log files that are not there (any more) are made here, for the workers may not make any.
+    fn make_logs(&self) -> Result<(), String> {
+        let owner = Identity::of(&self.loaded.conf.global)?;
+        let paths = self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref());
+        let wrong: Vec<String> = paths.filter_map(|path| logs::make(path, &owner).err()).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     fn is_due(&mut self, cx: &mut Cx, sul: SulId) {
         let Some(index) = self.due.iter().position(|(due, _)| *due == sul) else { return };
-        let again = match self.due.swap_remove(index).1 {
+        let due = self.due.swap_remove(index).1;
+        let again = match due {
             Due::Look => {
                 if self.watched.have_changed() {
                     log::info!(target: logger::NOTICE, "a certificate has changed");
@@ -363,6 +386,8 @@ impl Parent {
                 self.manager.say("WATCHDOG=1");
                 self.schedule(cx, self.manager.watchdog.unwrap_or(LOOK) / 2, Due::Watchdog)
             }
+            // What it would be handed is another generation's; if that one serves, nobody misses this one.
+            Due::Restart { .. } if self.starting.is_some() => self.schedule(cx, LOOK, due),
             Due::Restart { generation, number } if generation == self.serving && !self.stopping => {
                 let restarted = self.start_worker(cx, generation, number);
                 if restarted.is_err() {
@@ -386,7 +411,7 @@ impl Parent {
         if self.stopping {
             return;
         }
-        if self.serving != self.newest {
+        if self.starting.is_some() {
             self.reload_again = true;
             return;
         }
@@ -396,52 +421,67 @@ impl Parent {
             loaded.warn();
             Ok(loaded)
         });
-        let taken = taken.and_then(|loaded| {
+        let started = taken.and_then(|loaded| {
             self.watched = Watched::of(&loaded.conf);
             let former = std::mem::replace(&mut self.loaded, loaded);
-            self.bind().inspect_err(|_| self.loaded = former)
+            match self.bind() {
+                Ok(()) => self.start_generation(cx, Some(former)),
+                Err(error) => {
+                    self.loaded = former;
+                    Err(error)
+                }
+            }
         });
-        if let Err(error) = taken.and_then(|()| self.start_generation(cx)) {
+        if let Err(error) = started {
             self.refuse(cx, &error);
         }
     }
 
-    /// The new configuration comes to nothing.
+    /// The new configuration comes to nothing, and all is as it was.
     fn refuse(&mut self, cx: &mut Cx, why: &str) {
         why.lines().for_each(|line| log::error!("{line}"));
         log::error!("the new configuration is not taken; the old one goes on serving");
+        if let Some(former) = self.starting.take().and_then(|starting| starting.former) {
+            self.loaded = former;
+        }
+        self.sockets.undo();
+        // Those that came up may have accepted connections.
         let serving = self.serving;
-        self.tell(cx, &format!("{STOP} 0"), |worker| worker.generation != serving && worker.state != State::Finishing);
-        self.newest = serving;
+        self.tell(cx, DRAIN, |worker| worker.generation != serving && worker.state != State::Finishing);
         self.watched.look_again();
         self.manager.say("READY=1");
+        if std::mem::take(&mut self.reload_again) {
+            self.reload(cx);
+        }
     }
 
     /// Sees which workers have ended, and what that means.
     fn reap(&mut self, cx: &mut Cx) {
         let mut ended = Vec::new();
-        self.workers.retain_mut(|worker| match worker.process.try_wait() {
-            Ok(Some(status)) => {
-                ended.push((worker.generation, worker.number, worker.process.id(), worker.state, status));
-                false
+        for mut worker in std::mem::take(&mut self.workers) {
+            match worker.process.try_wait() {
+                Ok(Some(status)) => ended.push((worker, how_it_ended(status))),
+                _ => self.workers.push(worker),
             }
-            _ => true,
-        });
-        for (generation, number, pid, state, status) in ended {
-            let how = how_it_ended(status);
-            match state {
-                State::Finishing => log::info!("worker {number} (process {pid}) is done: {how}"),
-                _ if self.stopping => log::info!("worker {number} (process {pid}): {how}"),
-                State::Starting if self.serving == 0 => {
-                    let _ends = cx.stop_with(format!("a worker could not start: {how}"));
+        }
+        for (worker, how) in ended {
+            let Worker { generation, number, .. } = worker;
+            let pid = worker.process.id();
+            let starting = self.starting.as_ref().is_some_and(|starting| starting.generation == generation);
+            if self.stopping || worker.state == State::Finishing {
+                log::info!("worker {number} (process {pid}) is done: {how}");
+            } else if starting && self.serving == 0 {
+                let _ends = cx.stop_with(format!("a worker could not start: {how}"));
+            } else if starting {
+                self.refuse(cx, &format!("a worker could not start: {how}"));
+            } else if generation == self.serving {
+                log::error!("worker {number} (process {pid}) died: {how}");
+                if cx.now().duration_since(worker.started) > STEADY {
+                    self.tries = 0;
                 }
-                State::Starting if generation != self.serving => {
-                    self.refuse(cx, &format!("a worker could not start: {how}"))
-                }
-                State::Starting | State::Serving => {
-                    log::error!("worker {number} (process {pid}) died: {how}");
-                    self.restart_later(cx, generation, number);
-                }
+                self.restart_later(cx, generation, number);
+            } else {
+                log::info!("worker {number} (process {pid}) of a generation that came to nothing: {how}");
             }
         }
         if self.stopping && self.workers.is_empty() {
@@ -463,6 +503,8 @@ impl Parent {
         }
         log::info!(target: logger::NOTICE, "stopping: connections have {DRAIN_SECS} s to finish");
         self.manager.say("STOPPING=1");
+        // The workers close the last copies when nobody waits there any more: who comes later is refused, and does not wait for nothing.
+        self.sockets = Sockets::default();
         self.tell(cx, &format!("{STOP} {DRAIN_SECS}"), |_| true);
         if let Err(error) = self.schedule(cx, Duration::from_secs(DRAIN_SECS) + GRACE, Due::Kill) {
             log::error!("{error}");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Group, Uid, User, initgroups, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, initgroups, setgroups, setresgid, setresuid};
 use rlws::conf::Global;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -33,6 +33,15 @@ impl Identity {
             return Err("uid names no user of this system, so its group has to be given: gid or groupname".to_owned());
         }
         Ok(Identity { user, uid, gid })
+    }
+
+    /// Whether this process, or one that it starts, can become that.
+    pub(crate) fn is_within_reach(&self) -> Result<(), String> {
+        let other = self.uid.is_some_and(|uid| uid != geteuid()) || self.gid.is_some_and(|gid| gid != getegid());
+        if other && !geteuid().is_root() {
+            return Err("username, groupname, uid and gid: lwsws has to be started as root for these".to_owned());
+        }
+        Ok(())
     }
 
     /// Who may open files that are made for the workers.
