@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::DEADLINE;
@@ -21,9 +22,10 @@ pub fn connect_to(address: &str) -> TcpStream {
 /// A port that nobody uses, and that the system gives to no connection.
 #[track_caller]
 pub fn free_port() -> u16 {
-    // Each process that runs tests begins somewhere else.
-    let start = std::process::id() % 12_000;
-    let mut ports = (0..12_000).map(|step| 20_000 + ((start + step * 7) % 12_000) as u16);
+    // Each process that runs tests begins somewhere else, and goes on from there.
+    static STEP: AtomicU32 = AtomicU32::new(0);
+    let next = || 20_000 + ((std::process::id() + 7 * STEP.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16;
+    let mut ports = std::iter::repeat_with(next).take(12_000);
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
