@@ -180,6 +180,21 @@ fn the_file_of_a_unix_socket_goes_with_it() {
 }
 
 #[test]
+fn signals_are_for_the_parent_even_if_workers_get_them_too() {
+    let folder = Folder::new("", ECHO);
+    let program = folder.start();
+    let pids = workers(&program);
+    let mut client = connect(program.port());
+    for signal in [Signal::HUP, Signal::USR1, Signal::INT, Signal::TERM] {
+        pids.iter().for_each(|pid| kill_process(Pid::from_raw(*pid).expect("a process"), signal).expect("kill"));
+        echoes(&mut client, b"\0still there");
+    }
+    assert_eq!(workers(&program), pids);
+    drop(client);
+    program.stop();
+}
+
+#[test]
 fn workers_end_when_their_parent_is_gone() {
     let folder = Folder::new("", ECHO);
     let mut program = folder.start();

@@ -6,11 +6,14 @@ use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
-use util::lwsws::{ECHO, Folder, workers};
+use rustix::process::Signal;
+use util::lwsws::{ECHO, Folder, TLS, workers};
 use util::*;
 
 /// Starts it with sockets as systemd hands them over: descriptors 3 and up, `LISTEN_FDS` and `LISTEN_PID`.
@@ -147,4 +150,91 @@ fn sockets_for_another_process_are_left_alone() {
     program.wait_for_log(" workers serve ");
     assert!(!program.log().contains("service manager"), "{}", program.log());
     program.stop();
+}
+
+/// A file that is shipped for the system.
+fn packaged(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)).expect(name)
+}
+
+#[test]
+fn systemd_understands_the_units() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    // It looks whether the program is there.
+    let service = packaged("lwsws.service").replace("/usr/local/bin/lwsws", env!("CARGO_BIN_EXE_lwsws"));
+    fs::write(file("lwsws.service"), service).expect("write");
+    fs::write(file("lwsws.socket"), packaged("lwsws.socket")).expect("write");
+    let mut verify = Command::new(require("systemd-analyze"));
+    let said = finish(verify.args(["verify", "--man=no"]).args([file("lwsws.service"), file("lwsws.socket")]));
+    // What it says of other units of this machine is no concern of ours.
+    let complaints = String::from_utf8_lossy(&said.stderr).lines().filter(|line| line.contains("lwsws")).count();
+    assert!(said.status.success() && complaints == 0, "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+#[test]
+fn the_privileges_that_the_unit_leaves_are_enough() {
+    let unit = packaged("lwsws.service");
+    let capabilities = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("a line");
+    let set = capabilities.split(' ').map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    let set: String = std::iter::once("-all".to_owned()).chain(set).collect();
+    let folder = Folder::on_port(
+        free_port(),
+        r#""username": "nobody""#,
+        &format!(r#"{ECHO}, {TLS}, "allow-http-on-https": "1", "access-log": "DIR/access""#),
+    );
+    let lwsws = folder.command();
+    let mut limited = Command::new(require("setpriv"));
+    limited.args(["--no-new-privs", "--bounding-set", &set]).arg(lwsws.get_program()).args(lwsws.get_args());
+    let program = Program::spawn(&mut limited);
+    program.wait_for_log(" workers serve ");
+    let port = program.port();
+    assert_eq!(page(port), "the page");
+    // New workers open the log that is theirs by now, and the parent makes a new one.
+    folder.reload(&program);
+    fs::rename(folder.path("access"), folder.path("access.1")).expect("rename");
+    program.signal(Signal::USR1);
+    eventually("there is a new log", || folder.path("access").exists());
+    eventually("it is written to", || {
+        page(port);
+        fs::metadata(folder.path("access")).is_ok_and(|log| log.len() > 0)
+    });
+    assert!(!program.log().contains(" E: "), "{}", program.log());
+    program.stop();
+}
+
+#[test]
+fn logrotate_rotates_as_shipped_and_no_line_is_lost() {
+    let folder = Folder::new(r#""username": "nobody""#, r#""access-log": "DIR/access""#);
+    let program = folder.start();
+    let (port, here) = (program.port(), folder.path("").display().to_string());
+    let systemctl = "systemctl kill --kill-who=main --signal=USR1 lwsws.service";
+    let shipped = packaged("lwsws.logrotate");
+    assert!(shipped.contains(systemctl));
+    let rules = shipped.replace("/var/log/lwsws/", &here).replace(systemctl, &format!("kill -USR1 {}", program.pid()));
+    fs::write(folder.path("rules"), rules).expect("write");
+    fs::set_permissions(folder.path("rules"), fs::Permissions::from_mode(0o644)).expect("chmod");
+    let mut asked = 0;
+    for round in 0..3 {
+        for _ in 0..30 {
+            assert_eq!(page(port), "the page");
+            asked += 1;
+        }
+        eventually("all is in a log", || lines_below(&here).len() == asked);
+        let mut logrotate = Command::new(require("logrotate"));
+        succeed(logrotate.args(["--force", "--state"]).arg(folder.path("state")).arg(folder.path("rules")));
+        eventually("there is a new log", || folder.path("access").exists());
+        assert!(folder.path("access.1").exists(), "round {round}");
+    }
+    program.stop();
+    let lines = lines_below(&here);
+    assert_eq!(lines.len(), asked);
+    assert!(lines.iter().all(|line| access::Request::parse(line).status == 200));
+}
+
+/// The lines of all access logs in a folder, those that were compressed too.
+fn lines_below(folder: &str) -> Vec<String> {
+    let read = format!("for log in {folder}access*; do case $log in *.gz) gzip -dc $log;; *) cat $log;; esac; done");
+    let text = succeed(Command::new("sh").arg("-c").arg(read));
+    String::from_utf8(text).expect("text").lines().map(str::to_owned).collect()
 }
