@@ -160,6 +160,15 @@ fn what_would_keep_workers_from_serving_is_found_before_they_are_started() {
     let log = program.log();
     assert!(log.contains("not-there/access: No such file or directory") && !log.contains("generation 2"), "{log}");
     program.stop();
+
+    folder.configure(r#""username": "nobody""#, ECHO);
+    let lwsws = folder.command();
+    let mut unprivileged = Command::new(require("setpriv"));
+    unprivileged.args(["--bounding-set", "-setuid"]).arg(lwsws.get_program()).args(lwsws.get_args());
+    let mut program = Program::spawn(&mut unprivileged);
+    assert_eq!(program.wait().code(), Some(1));
+    let log = program.log();
+    assert!(log.contains("has to be started as root") && !log.contains("generation 1"), "{log}");
 }
 
 #[test]

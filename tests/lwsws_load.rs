@@ -25,7 +25,7 @@ impl Wrk {
     fn start(url: &str) -> Wrk {
         let mut command = Command::new(require("wrk"));
         // It ends long before that; and a busy machine is nobody's fault.
-        command.args(["-t1", "-c8", "-d300", "--timeout", "60"]).arg(url);
+        command.args(["-t1", "-c4", "-d300", "--timeout", "60"]).arg(url);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn");
         Wrk { child, url: url.to_owned() }
     }
@@ -104,6 +104,9 @@ fn twenty_reloads_break_no_request_and_no_ssh_session() {
             folder.configure(GLOBAL, if round % 7 == 0 { r#""prot": 7"# } else { &relay });
             folder.reload(&program);
         }
+        // Several at once are one or two.
+        (0..5).for_each(|_| program.signal(Signal::HUP));
+        folder.reload(&program);
         let answered = pages.map(Wrk::finish);
         done.store(true, Ordering::Relaxed);
         let echoed: Vec<usize> = sessions.into_iter().map(|session| session.join().expect("it lives on")).collect();
@@ -146,6 +149,32 @@ fn fewer_workers_and_more_again_reset_no_connection() {
         let served: usize = storm.into_iter().map(|client| client.join().expect("no connection failed")).sum();
         assert!(served > 100, "{served}");
     });
+    program.stop();
+}
+
+#[test]
+fn who_waits_at_the_socket_of_a_worker_that_goes_is_served_by_those_who_stay() {
+    let folder = Folder::on_port(free_port(), r#""count-threads": "4""#, ECHO);
+    let program = folder.start();
+    let signal_all = |pids: &[i32], signal| {
+        pids.iter().for_each(|pid| kill_process(Pid::from_raw(*pid).expect("a process"), signal).expect("kill"));
+    };
+    for count in [1, 3, 2] {
+        let former = workers(&program);
+        // Nobody accepts anything now, so that all sockets have somebody waiting.
+        signal_all(&former, Signal::STOP);
+        let mut clients: Vec<TcpStream> = (0..40).map(|_| connect(program.port())).collect();
+        for client in &mut clients {
+            send(client, http::request("GET", "localhost", "/").as_bytes());
+        }
+        folder.configure(&format!(r#""count-threads": "{count}""#), ECHO);
+        folder.reload(&program);
+        for client in &mut clients {
+            assert_eq!(http::read_response(client).text(), "the page");
+        }
+        signal_all(&former, Signal::CONT);
+        eventually("the former workers are gone", || workers(&program).len() == count);
+    }
     program.stop();
 }
 

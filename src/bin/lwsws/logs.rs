@@ -36,8 +36,11 @@ impl Logs {
     }
 }
 
-/// Makes sure that a log is there for who writes it.
+/// Makes sure that a log is there for who writes it. A device or a pipe is there.
 pub(crate) fn make(path: &Path, owner: &Identity) -> Result<(), String> {
+    if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Ok(());
+    }
     let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     made.and_then(|_| give(path, owner)).map_err(|error| format!("access-log {}: {error}", path.display()))
 }

@@ -5,6 +5,7 @@ use std::io;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, initgroups, setgroups, setresgid, setresuid};
 use rlws::conf::Global;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// A user and a group, as the system knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,10 @@ impl Identity {
 
     /// Whether this process, or one that it starts, can become that.
     pub(crate) fn is_within_reach(&self) -> Result<(), String> {
-        let other = self.uid.is_some_and(|uid| uid != geteuid()) || self.gid.is_some_and(|gid| gid != getegid());
-        if other && !geteuid().is_root() {
+        let ours = capabilities(None).map_err(|error| format!("asking for our capabilities: {error}"))?.effective;
+        let other_user = self.uid.is_some_and(|uid| uid != geteuid());
+        let other_group = self.gid.is_some_and(|gid| gid != getegid());
+        if other_user && !ours.contains(CapabilitySet::SETUID) || other_group && !ours.contains(CapabilitySet::SETGID) {
             return Err("username, groupname, uid and gid: lwsws has to be started as root for these".to_owned());
         }
         Ok(())
