@@ -132,9 +132,10 @@ fn a_configuration_that_no_worker_can_start_with_changes_nothing() {
     let program = folder.start();
     let port = program.port();
     for round in 1..=2 {
-        folder.configure(r#""count-threads": "4", "rlimit-nofile": "99999999999""#, ECHO);
+        folder.configure(r#""count-threads": "4", "rlimit-nofile": "1073741824""#, ECHO);
         folder.reload(&program);
         assert_eq!(program.log().matches("is not taken").count(), round, "{}", program.log());
+        assert!(program.log().contains("a worker could not start"), "{}", program.log());
         eventually("the former worker is left", || workers(&program).len() == 1);
         for _ in 0..20 {
             assert_eq!(http::get(port, "localhost", "/").text(), "the page");
