@@ -12,6 +12,7 @@ mod activation;
 mod args;
 mod classify;
 mod control;
+mod daemon;
 mod demo;
 mod dump;
 mod logs;
@@ -22,6 +23,7 @@ mod setup;
 mod sockets;
 mod watch;
 mod worker;
+mod worker_process;
 
 use std::process::ExitCode;
 
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     };
     logger::init(args.level);
     let done = match args.task {
-        Task::Serve if args.daemonize => parent::daemonize(&args),
+        Task::Serve if args.daemonize => daemon::start(&args),
         Task::Serve => parent::run(&args),
         Task::Work => worker::run(),
         Task::Check => check(&args),

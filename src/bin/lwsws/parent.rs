@@ -5,20 +5,17 @@
 //!                                               │ bad                            │ all are ready
 //!                                               ▼                                ▼
 //!                                   the old one goes on serving       the old one finishes what it has
-//!
-//! One of the new workers that does not come up counts as bad, too: the others finish what they have, and all is as it was.
 //! ```
+//!
+//! A new worker that does not come up makes the configuration a bad one, too: the others finish what they have, and all is as it was.
 //!
 //! It is itself a program of this library: signals and workers are connections, times are scheduled calls.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-use std::{env, fs, io};
+use std::time::Duration;
+use std::{fs, io};
 
 use rlws::{
     AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, Retry, SulId, Verdict,
@@ -26,15 +23,15 @@ use rlws::{
 };
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::activation;
 use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
-use crate::logs;
-use crate::notify::{self, Manager};
+use crate::notify::Manager;
 use crate::privileges::Identity;
 use crate::setup::Loaded;
 use crate::sockets::Sockets;
 use crate::watch::Watched;
+use crate::worker_process::{self, State, Worker, how_it_ended};
+use crate::{daemon, logs};
 
 /// How long connections may take to finish at the end.
 const DRAIN_SECS: u64 = 10;
@@ -72,31 +69,6 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     result
 }
 
-/// Starts the same program in the background, and returns when it serves.
-pub(crate) fn daemonize(args: &Args) -> Result<(), String> {
-    let failed = |error: io::Error| format!("starting in the background: {error}");
-    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = program(args)?;
-    command.arg("--daemon");
-    if let Some(pidfile) = &args.pidfile {
-        command.arg("--pidfile").arg(pidfile);
-    }
-    let spawned = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn();
-    // With it goes the other end of the socket.
-    drop(command);
-    spawned.map_err(failed)?;
-    let mut said = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(ours), &mut said).map_err(failed)?;
-    if said.trim() == READY { Ok(()) } else { Err("it did not start; its log says why".to_owned()) }
-}
-
-/// This program with the same configuration and log level.
-fn program(args: &Args) -> Result<Command, String> {
-    let mut command = Command::new(env::current_exe().map_err(|error| format!("finding this program: {error}"))?);
-    command.arg("-c").arg(&args.dir).arg("-d").arg(args.level.to_string());
-    Ok(command)
-}
-
 struct Parent {
     args: Args,
     home: Option<VhostId>,
@@ -123,25 +95,6 @@ struct Starting {
     generation: u32,
     /// What goes on serving if it comes to nothing; of the first one nothing does.
     former: Option<Loaded>,
-}
-
-struct Worker {
-    process: Child,
-    started: Instant,
-    wsi: WsiId,
-    generation: u32,
-    number: usize,
-    state: State,
-    /// What it is still to be told.
-    words: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Starting,
-    Serving,
-    /// It was told to end.
-    Finishing,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -241,7 +194,8 @@ impl Parent {
             self.schedule(cx, every / 2, Due::Watchdog)?;
         }
         self.schedule(cx, LOOK, Due::Look)?;
-        Ok(self.start_generation(cx, None)?)
+        self.begin_generation(None);
+        Ok(self.start_workers(cx)?)
     }
 
     fn adopt(&self, cx: &mut Cx, stream: UnixStream, whom: Whom) -> Result<WsiId, String> {
@@ -276,23 +230,19 @@ impl Parent {
 
     // -- workers
 
-    fn start_generation(&mut self, cx: &mut Cx, former: Option<Loaded>) -> Result<(), String> {
+    fn begin_generation(&mut self, former: Option<Loaded>) {
         self.newest += 1;
         self.starting = Some(Starting { generation: self.newest, former });
+    }
+
+    fn start_workers(&mut self, cx: &mut Cx) -> Result<(), String> {
         (0..self.worker_count()).try_for_each(|number| self.start_worker(cx, self.newest, number))
     }
 
     fn start_worker(&mut self, cx: &mut Cx, generation: u32, number: usize) -> Result<(), String> {
         let failed = |error: io::Error| format!("starting a worker: {error}");
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut command = program(&self.args)?;
-        // Signals from the terminal are for the parent, which tells its workers what they mean.
-        command.arg("--worker").stdin(OwnedFd::from(theirs)).process_group(0);
-        for name in activation::VARIABLES.iter().chain(&notify::VARIABLES) {
-            command.env_remove(name);
-        }
-        let mut process = command.spawn().map_err(failed)?;
-        drop(command);
+        let mut process = worker_process::spawn(&self.args, theirs)?;
         let sockets = self.sockets.of_worker(number, self.worker_count()).map_err(failed)?;
         ours.set_write_timeout(Some(HANDOVER)).map_err(failed)?;
         if let Err(error) = control::hand_over(&ours, &self.loaded.conf, &sockets) {
@@ -324,7 +274,7 @@ impl Parent {
         log::info!(target: logger::NOTICE, "{} workers serve {}", self.worker_count(), self.args.dir.display());
         self.manager.say("READY=1");
         if self.args.daemon && newest == 1 {
-            tell_starter();
+            daemon::tell_starter();
         }
         if std::mem::take(&mut self.reload_again) {
             self.reload(cx);
@@ -397,7 +347,7 @@ impl Parent {
             }
             Due::Restart { .. } => Ok(()),
             Due::Kill => {
-                self.workers.iter_mut().for_each(kill);
+                self.workers.iter_mut().for_each(Worker::kill);
                 Ok(())
             }
         };
@@ -424,13 +374,9 @@ impl Parent {
         let started = taken.and_then(|loaded| {
             self.watched = Watched::of(&loaded.conf);
             let former = std::mem::replace(&mut self.loaded, loaded);
-            match self.bind() {
-                Ok(()) => self.start_generation(cx, Some(former)),
-                Err(error) => {
-                    self.loaded = former;
-                    Err(error)
-                }
-            }
+            self.begin_generation(Some(former));
+            self.bind()?;
+            self.start_workers(cx)
         });
         if let Err(error) = started {
             self.refuse(cx, &error);
@@ -443,12 +389,13 @@ impl Parent {
         log::error!("the new configuration is not taken; the old one goes on serving");
         if let Some(former) = self.starting.take().and_then(|starting| starting.former) {
             self.loaded = former;
+            self.watched = Watched::of(&self.loaded.conf);
         }
+        self.watched.look_again();
         self.sockets.undo();
         // Those that came up may have accepted connections.
         let serving = self.serving;
         self.tell(cx, DRAIN, |worker| worker.generation != serving && worker.state != State::Finishing);
-        self.watched.look_again();
         self.manager.say("READY=1");
         if std::mem::take(&mut self.reload_again) {
             self.reload(cx);
@@ -512,37 +459,5 @@ impl Parent {
         if self.workers.is_empty() {
             cx.stop();
         }
-    }
-}
-
-/// One that had not ended by itself in time.
-fn kill(worker: &mut Worker) {
-    log::warn!("worker {} (process {}) does not end; it is killed", worker.number, worker.process.id());
-    if let Err(error) = worker.process.kill() {
-        log::error!("killing it: {error}");
-    }
-}
-
-fn how_it_ended(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => "in order".to_owned(),
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => {
-            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            format!("killed by {name} ({signal})")
-        }
-        (None, None) => status.to_string(),
-    }
-}
-
-/// Tells the process that daemonizes, at the other end of stdin, that we serve.
-fn tell_starter() {
-    let told = io::stdin().as_fd().try_clone_to_owned().and_then(|fd| {
-        let mut starter = UnixStream::from(fd);
-        io::Write::write_all(&mut starter, format!("{READY}\n").as_bytes())
-    });
-    if let Err(error) = told {
-        log::warn!("telling who started us: {error}");
     }
 }
