@@ -205,6 +205,18 @@ fn signals_are_for_the_parent_even_if_workers_get_them_too() {
 }
 
 #[test]
+fn what_workers_are_told_before_they_serve_is_not_lost() {
+    let folder = Folder::new(r#""count-threads": "4""#, ECHO);
+    for _ in 0..5 {
+        let mut program = Program::spawn(&mut folder.command());
+        program.wait_for_log("worker 0 of generation 1 is process");
+        program.signal(Signal::TERM);
+        assert!(program.wait().success());
+        assert!(!program.log().contains("does not end"), "{}", program.log());
+    }
+}
+
+#[test]
 fn workers_end_when_their_parent_is_gone() {
     let folder = Folder::new("", ECHO);
     let mut program = folder.start();

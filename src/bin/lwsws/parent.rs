@@ -253,15 +253,28 @@ impl Parent {
         let wsi = self.adopt(cx, ours, Whom::Worker(pid))?;
         log::info!("worker {number} of generation {generation} is process {pid}");
         let (started, state) = (cx.now(), State::Starting);
-        self.workers.push(Worker { process, started, wsi, generation, number, state, words: Vec::new() });
+        self.workers.push(Worker {
+            process,
+            started,
+            wsi,
+            generation,
+            number,
+            state,
+            listens: false,
+            words: Vec::new(),
+        });
         Ok(())
     }
 
     fn is_ready(&mut self, cx: &mut Cx, pid: u32) {
-        for worker in
-            self.workers.iter_mut().filter(|worker| worker.process.id() == pid && worker.state == State::Starting)
-        {
-            worker.state = State::Serving;
+        for worker in self.workers.iter_mut().filter(|worker| worker.process.id() == pid) {
+            worker.listens = true;
+            if worker.state == State::Starting {
+                worker.state = State::Serving;
+            }
+            if !worker.words.is_empty() {
+                cx.callback_on_writable(worker.wsi);
+            }
         }
         let Some(newest) = self.starting.as_ref().map(|starting| starting.generation) else { return };
         if !self.workers.iter().all(|worker| worker.generation != newest || worker.state == State::Serving) {
@@ -294,6 +307,7 @@ impl Parent {
 
     fn words_for(&mut self, pid: u32) -> Vec<u8> {
         let worker = self.workers.iter_mut().find(|worker| worker.process.id() == pid);
+        let worker = worker.filter(|worker| worker.listens);
         worker.map(|worker| std::mem::take(&mut worker.words)).unwrap_or_default()
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Worker {
     /// Its number in its generation.
     pub(crate) number: usize,
     pub(crate) state: State,
+    /// It has said that it is ready: before that it reads what it is handed, and no words.
+    pub(crate) listens: bool,
     /// What it is still to be told.
     pub(crate) words: Vec<u8>,
 }
