@@ -452,7 +452,10 @@ impl Parent {
 
     fn restart_later(&mut self, cx: &mut Cx, generation: u32, number: usize) {
         let wait = self.back_off.delay(&mut self.tries).unwrap_or_default();
-        log::warn!("starting another one in its place in {wait:.1?}");
+        match wait.is_zero() {
+            true => log::warn!("starting another one in its place at once"),
+            false => log::warn!("starting another one in its place in {wait:.1?}"),
+        }
         if let Err(error) = self.schedule(cx, wait, Due::Restart { generation, number }) {
             log::error!("{error}");
         }
