@@ -1,6 +1,7 @@
 //! The access logs of a worker: opened while it still may open everything, given to whom it serves as, so that it can open them again.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,17 @@ pub(crate) fn make(path: &Path, owner: &Identity) -> Result<(), String> {
     }
     let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     made.and_then(|_| give(path, owner)).map_err(|error| format!("access-log {}: {error}", path.display()))
+}
+
+/// Whether a log can be made there, or is there; nothing is made. A path that may not be looked at counts as one.
+pub(crate) fn has_place(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(file) => !file.is_dir(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Path::new(".").join(path).parent().is_some_and(Path::is_dir)
+        }
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    }
 }
 
 /// Makes a log belong to who writes it. A device stays as it is.
