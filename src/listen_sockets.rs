@@ -6,8 +6,10 @@
 //!
 //! In lws a context always binds its own.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{io, mem};
+
+use socket2::Socket;
 
 use crate::error::{Error, Result};
 use crate::listening::{self, Bound, ListenError};
@@ -27,7 +29,7 @@ pub enum ReusePort {
     No,
     /// It can, and this is the first of ours: that another program listens there already is an error all the same.
     First,
-    /// It can, and was.
+    /// It can, and was. It listens from when a context uses it: until then no connection is led there.
     Another,
 }
 
@@ -57,6 +59,34 @@ impl ListenSockets {
         ListenSockets { listen, sockets }
     }
 
+    /// Takes those out of some sockets that somebody else has bound, and listens on (as systemd's socket activation does), that are where
+    /// a vhost wants to listen. On all interfaces: its port on the unspecified address, of IPv6, IPv4 or both. `None`: there is none; port
+    /// 0 has none.
+    ///
+    /// What was set on them stays, such as IPV6_V6ONLY or a path's mode.
+    ///
+    /// # Errors
+    /// [`Error::Listen`], for a socket that cannot be set up as one of ours.
+    pub fn pick(vhost: &VhostInfo, from: &mut Vec<OwnedFd>) -> Result<Option<ListenSockets>> {
+        let mut sockets = Vec::new();
+        for socket in mem::take(from) {
+            let socket = Socket::from(socket);
+            if !listening::is_meant(&socket, &vhost.listen, vhost.options) {
+                from.push(socket.into());
+                continue;
+            }
+            if matches!(vhost.listen, Listen::Tcp { .. }) {
+                listening::set_inherited(&socket).map_err(|source| Error::Listen {
+                    vhost: vhost.name.clone(),
+                    address: vhost.listen.to_string(),
+                    source,
+                })?;
+            }
+            sockets.push(socket.into());
+        }
+        Ok((!sockets.is_empty()).then(|| ListenSockets { listen: vhost.listen.clone(), sockets }))
+    }
+
     /// What they listen on.
     pub fn listen(&self) -> &Listen {
         &self.listen
@@ -67,7 +97,19 @@ impl ListenSockets {
         self.sockets.iter().map(AsFd::as_fd)
     }
 
-    pub(crate) fn into_bound(self) -> io::Result<Vec<Bound>> {
-        self.sockets.into_iter().map(|socket| listening::bound(socket.into())).collect()
+    /// The sockets, to keep them elsewhere.
+    pub fn into_fds(self) -> Vec<OwnedFd> {
+        self.sockets
+    }
+
+    /// Ready for the loop, listening.
+    pub(crate) fn into_bound(self, backlog: i32) -> io::Result<Vec<Bound>> {
+        let ready = |socket: Socket| {
+            if !socket.is_listener()? {
+                socket.listen(backlog)?;
+            }
+            listening::bound(socket)
+        };
+        self.sockets.into_iter().map(|socket| ready(socket.into())).collect()
     }
 }

@@ -87,6 +87,31 @@ pub(crate) fn sockets(
     }
 }
 
+/// Whether a socket that somebody else has bound listens where `listen` means. Of all interfaces, those of either family do.
+pub(crate) fn is_meant(socket: &Socket, listen: &Listen, options: Options) -> bool {
+    let Ok(at) = socket.local_addr() else { return false };
+    match (listen, at.as_socket()) {
+        (Listen::Tcp { port, interface: None }, Some(at)) => {
+            let unwanted = if at.is_ipv6() { Options::DISABLE_IPV6 } else { Options::IPV6_V6ONLY };
+            at.ip().is_unspecified() && at.port() == *port && !options.contains(unwanted)
+        }
+        (Listen::Tcp { port, interface }, Some(at)) => {
+            addresses(interface.as_deref(), *port, options).is_ok_and(|addresses| addresses.contains(&at))
+        }
+        (Listen::Unix { path, .. }, None) => match path.to_str().and_then(|path| path.strip_prefix('@')) {
+            Some(name) => at.as_abstract_namespace() == Some(name.as_bytes()),
+            None => at.as_pathname() == Some(path),
+        },
+        _ => false,
+    }
+}
+
+/// Sets what connections of a listen socket inherit.
+pub(crate) fn set_inherited(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive())
+}
+
 /// Makes a listen socket one for the loop.
 pub(crate) fn bound(socket: Socket) -> io::Result<Bound> {
     socket.set_nonblocking(true)?;
@@ -165,10 +190,12 @@ fn bind_tcp(address: SocketAddr, how: &TcpHow) -> Result<(Socket, String), Liste
         let socket = prepare()?;
         socket.set_reuse_port(how.reuse_port != ReusePort::No)?;
         socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_keepalive(&keepalive())?;
+        set_inherited(&socket)?;
         socket.bind(&address.into())?;
-        socket.listen(how.backlog)?;
+        // Where nobody serves yet, nobody should wait while others do.
+        if how.reuse_port != ReusePort::Another {
+            socket.listen(how.backlog)?;
+        }
         Ok(socket)
     };
     let name = address.to_string();

@@ -240,7 +240,10 @@ impl Cx {
         let bound = match handed.map(|index| self.handed.swap_remove(index)) {
             None => listening::listen(&listen, options, backlog)?,
             Some(sockets) => {
-                sockets.into_bound().map_err(|source| ListenError::System { address: listen.to_string(), source })?
+                let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+                sockets
+                    .into_bound(backlog)
+                    .map_err(|source| ListenError::System { address: listen.to_string(), source })?
             }
         };
         for bound in bound {

@@ -3,85 +3,18 @@
 mod util;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
+use util::lwsws::{ECHO, Folder, TLS, workers};
 use util::*;
-
-/// A folder with a configuration, and what it serves.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    /// `global` and one vhost, whose keys go behind name, port and mounts; `DIR` stands for the folder.
-    fn new(global: &str, vhost: &str) -> Folder {
-        let folder = Folder(tempfile::tempdir().expect("a folder"));
-        // Whoever the workers serve as has to get here.
-        fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        fs::create_dir(folder.path("site")).expect("mkdir");
-        fs::write(folder.path("site/index.html"), "the page").expect("write");
-        certs::localhost().write(folder.0.path(), "its");
-        folder.configure(global, vhost);
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn configure(&self, global: &str, vhost: &str) {
-        let text = format!(
-            r#"{{ "global": {{ {global} }}, "vhosts": [{{ "name": "localhost", "port": "0", "interface": "127.0.0.1",
-                "mounts": [{{ "mountpoint": "/", "origin": "file://DIR/site", "default": "index.html" }}], {vhost} }}] }}"#
-        );
-        self.write_conf(&text);
-    }
-
-    fn write_conf(&self, text: &str) {
-        let text = text.replace("DIR", &self.0.path().display().to_string());
-        fs::write(self.path("conf"), text).expect("write");
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lwsws"));
-        command.arg("-c").arg(self.0.path()).args(["-d", "1039"]);
-        command
-    }
-
-    #[track_caller]
-    fn start(&self) -> Program {
-        let program = Program::spawn(&mut self.command());
-        program.wait_for_log(" workers serve ");
-        program
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str], input: &[u8]) -> Output {
-        let mut command = self.command();
-        let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("spawn");
-        child.stdin.take().expect("piped").write_all(input).expect("it reads");
-        child.wait_with_output().expect("wait")
-    }
-}
-
-const ECHO: &str = r#""ws-protocols": [{ "raw-echo": { "status": "ok" } }], "listen-accept-protocol": "raw-echo",
-    "fallback-listen-accept": "1""#;
-const TLS: &str = r#""host-ssl-cert": "DIR/its.cert", "host-ssl-key": "DIR/its.key""#;
-
-/// The processes that a program has started and that still live.
-fn workers(program: &Program) -> Vec<i32> {
-    let tasks = format!("/proc/{0}/task/{0}/children", program.pid());
-    let children = fs::read_to_string(tasks).expect("its children");
-    let lives = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    children.split_whitespace().map(|pid| pid.parse().expect("a process id")).filter(lives).collect()
-}
 
 #[track_caller]
 fn echoes(client: &mut TcpStream, word: &[u8]) {
@@ -194,6 +127,32 @@ fn a_worker_that_dies_is_replaced() {
 }
 
 #[test]
+fn a_configuration_that_no_worker_can_start_with_changes_nothing() {
+    let folder = Folder::on_port(free_port(), r#""count-threads": "1""#, ECHO);
+    let program = folder.start();
+    let port = program.port();
+    for round in 1..=2 {
+        folder.configure(r#""count-threads": "4", "rlimit-nofile": "1073741824""#, ECHO);
+        folder.reload(&program);
+        assert_eq!(program.log().matches("is not taken").count(), round, "{}", program.log());
+        assert!(program.log().contains("a worker could not start"), "{}", program.log());
+        eventually("the former worker is left", || workers(&program).len() == 1);
+        for _ in 0..20 {
+            assert_eq!(http::get(port, "localhost", "/").text(), "the page");
+        }
+        // One in its place has the configuration that serves.
+        let pids = workers(&program);
+        kill_process(Pid::from_raw(pids[0]).expect("a process"), Signal::KILL).expect("kill");
+        eventually("another one serves", || workers(&program).iter().any(|other| !pids.contains(other)));
+        assert_eq!(http::get(port, "localhost", "/").text(), "the page");
+    }
+    folder.configure(r#""count-threads": "2""#, ECHO);
+    folder.reload(&program);
+    eventually("the new workers are left", || workers(&program).len() == 2);
+    program.stop();
+}
+
+#[test]
 fn a_worker_is_replaced_with_the_key_that_was_checked() {
     let folder = Folder::new(r#""username": "nobody""#, TLS);
     let program = folder.start();
@@ -205,6 +164,70 @@ fn a_worker_is_replaced_with_the_key_that_was_checked() {
     eventually("another one serves", || workers(&program).iter().any(|other| *other != pid));
     assert_eq!(tls::shown_cert(&tls::trusting().connect(port, "localhost")), certs::localhost().der());
     program.stop();
+}
+
+#[test]
+fn what_would_keep_workers_from_serving_is_found_before_they_are_started() {
+    let folder = Folder::new("", ECHO);
+    let program = folder.start();
+    folder.configure("", r#""access-log": "DIR/not-there/access""#);
+    folder.reload(&program);
+    let log = program.log();
+    assert!(log.contains("not-there/access") && !log.contains("generation 2"), "{log}");
+    program.stop();
+
+    folder.configure(r#""username": "nobody""#, ECHO);
+    let lwsws = folder.command();
+    let mut unprivileged = Command::new(require("setpriv"));
+    unprivileged.args(["--bounding-set", "-setuid"]).arg(lwsws.get_program()).args(lwsws.get_args());
+    let mut program = Program::spawn(&mut unprivileged);
+    assert_eq!(program.wait().code(), Some(1));
+    let log = program.log();
+    assert!(log.contains("has to be started as root") && !log.contains("generation 1"), "{log}");
+}
+
+#[test]
+fn the_file_of_a_unix_socket_goes_with_it() {
+    let folder = Folder::new("", ECHO);
+    let vhosts = r#"{ "vhosts": [{ "unix-socket": "1", "interface": "DIR/socket" }] }"#;
+    folder.write_conf(vhosts);
+    let program = folder.start();
+    assert!(folder.path("socket").exists());
+    folder.configure("", ECHO);
+    folder.reload(&program);
+    assert!(!folder.path("socket").exists(), "nobody listens there any more");
+    folder.write_conf(vhosts);
+    folder.reload(&program);
+    assert!(folder.path("socket").exists());
+    program.stop();
+    assert!(!folder.path("socket").exists());
+}
+
+#[test]
+fn signals_are_for_the_parent_even_if_workers_get_them_too() {
+    let folder = Folder::new("", ECHO);
+    let program = folder.start();
+    let pids = workers(&program);
+    let mut client = connect(program.port());
+    for signal in [Signal::HUP, Signal::USR1, Signal::INT, Signal::TERM] {
+        pids.iter().for_each(|pid| kill_process(Pid::from_raw(*pid).expect("a process"), signal).expect("kill"));
+        echoes(&mut client, b"\0still there");
+    }
+    assert_eq!(workers(&program), pids);
+    drop(client);
+    program.stop();
+}
+
+#[test]
+fn what_workers_are_told_before_they_serve_is_not_lost() {
+    let folder = Folder::new(r#""count-threads": "4""#, ECHO);
+    for _ in 0..5 {
+        let mut program = Program::spawn(&mut folder.command());
+        program.wait_for_log("worker 0 of generation 1 is process");
+        program.signal(Signal::TERM);
+        assert!(program.wait().success());
+        assert!(!program.log().contains("does not end"), "{}", program.log());
+    }
 }
 
 #[test]
@@ -228,7 +251,7 @@ fn a_renewed_certificate_is_served_and_a_bad_one_is_not() {
     program.wait_for_log("is not taken");
     assert_eq!(shown(), certs::localhost().der());
     let renewed = certs::ca().server(&["localhost"]);
-    renewed.write(folder.0.path(), "its");
+    renewed.write(&folder.path(""), "its");
     eventually("the renewed one is shown", || shown() == renewed.der());
     program.stop();
 }

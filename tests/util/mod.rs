@@ -16,6 +16,7 @@
 //! | `tls` | a TLS client |
 //! | `tls_onward` | a TLS server that a proxy or a client connects to |
 //! | `access` | a reader of access logs |
+//! | `lwsws` | the server `lwsws` with a configuration of the test's own |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -27,6 +28,7 @@ pub mod access;
 pub mod certs;
 pub mod http;
 pub mod log;
+pub mod lwsws;
 pub mod net;
 pub mod onward;
 pub mod program;

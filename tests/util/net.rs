@@ -1,7 +1,8 @@
 //! Sockets with deadlines, bytes to send, and the comparison of what came with what should have.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::DEADLINE;
@@ -16,6 +17,16 @@ pub fn connect(port: u16) -> TcpStream {
 pub fn connect_to(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
     with_deadline(stream)
+}
+
+/// A port that nobody uses, and that the system gives to no connection.
+#[track_caller]
+pub fn free_port() -> u16 {
+    // Each process that runs tests begins somewhere else, and goes on from there.
+    static STEP: AtomicU32 = AtomicU32::new(0);
+    let next = || 20_000 + ((std::process::id() + 7 * STEP.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16;
+    let mut ports = std::iter::repeat_with(next).take(12_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 pub fn with_deadline(stream: TcpStream) -> TcpStream {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rlws::AccessLog;
@@ -37,6 +37,15 @@ impl Logs {
     }
 }
 
+/// Makes sure that a log is there for who writes it. A device or a pipe is there.
+pub(crate) fn make(path: &Path, owner: &Identity) -> Result<(), String> {
+    if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Ok(());
+    }
+    let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.and_then(|_| give(path, owner)).map_err(|error| format!("access-log {}: {error}", path.display()))
+}
+
 /// Whether a log can be made there, or is there; nothing is made. A path that may not be looked at counts as one.
 pub(crate) fn has_place(path: &Path) -> bool {
     match fs::metadata(path) {
@@ -49,7 +58,7 @@ pub(crate) fn has_place(path: &Path) -> bool {
 }
 
 /// Makes a log belong to who writes it. A device stays as it is.
-pub(crate) fn give(path: &Path, owner: &Identity) -> std::io::Result<()> {
+fn give(path: &Path, owner: &Identity) -> std::io::Result<()> {
     let (uid, gid) = owner.owner();
     if (uid, gid) == (None, None) || !fs::metadata(path)?.is_file() {
         return Ok(());

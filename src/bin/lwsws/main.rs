@@ -8,9 +8,11 @@
 //! The parent binds, starts workers and watches them; it touches no traffic. For a new configuration it starts new workers on the same
 //! sockets and tells the old ones to finish what they have. In lws: `lwsws`.
 
+mod activation;
 mod args;
 mod classify;
 mod control;
+mod daemon;
 mod demo;
 mod dump;
 mod logs;
@@ -21,6 +23,7 @@ mod setup;
 mod sockets;
 mod watch;
 mod worker;
+mod worker_process;
 
 use std::process::ExitCode;
 
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
     };
     logger::init(args.level);
     let done = match args.task {
-        Task::Serve if args.daemonize => parent::daemonize(&args),
+        Task::Serve if args.daemonize => daemon::start(&args),
         Task::Serve => parent::run(&args),
         Task::Work => worker::run(),
         Task::Check => check(&args),

@@ -5,6 +5,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// What is in the environment for that; no worker gets it.
+pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// The service manager, where there is one.
 pub(crate) struct Manager {
     socket: Option<(UnixDatagram, SocketAddr)>,

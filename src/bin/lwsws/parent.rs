@@ -7,16 +7,15 @@
 //!                                   the old one goes on serving       the old one finishes what it has
 //! ```
 //!
+//! A new worker that does not come up makes the configuration a bad one, too: the others finish what they have, and all is as it was.
+//!
 //! It is itself a program of this library: signals and workers are connections, times are scheduled calls.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use rlws::{
     AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, Retry, SulId, Verdict,
@@ -26,12 +25,13 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::args::Args;
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
-use crate::logs;
 use crate::notify::Manager;
 use crate::privileges::Identity;
 use crate::setup::Loaded;
 use crate::sockets::Sockets;
 use crate::watch::Watched;
+use crate::worker_process::{self, State, Worker, how_it_ended};
+use crate::{daemon, logs};
 
 /// How long connections may take to finish at the end.
 const DRAIN_SECS: u64 = 10;
@@ -41,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a worker may take to read what it is handed.
 const HANDOVER: Duration = Duration::from_secs(10);
+
+/// A worker that has lived for so long does not die of what the one before it died of.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// How often certificates are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,40 +69,16 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     result
 }
 
-/// Starts the same program in the background, and returns when it serves.
-pub(crate) fn daemonize(args: &Args) -> Result<(), String> {
-    let failed = |error: io::Error| format!("starting in the background: {error}");
-    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = program(args)?;
-    command.arg("--daemon");
-    if let Some(pidfile) = &args.pidfile {
-        command.arg("--pidfile").arg(pidfile);
-    }
-    let spawned = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn();
-    // With it goes the other end of the socket.
-    drop(command);
-    spawned.map_err(failed)?;
-    let mut said = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(ours), &mut said).map_err(failed)?;
-    if said.trim() == READY { Ok(()) } else { Err("it did not start; its log says why".to_owned()) }
-}
-
-/// This program with the same configuration and log level.
-fn program(args: &Args) -> Result<Command, String> {
-    let mut command = Command::new(env::current_exe().map_err(|error| format!("finding this program: {error}"))?);
-    command.arg("-c").arg(&args.dir).arg("-d").arg(args.level.to_string());
-    Ok(command)
-}
-
 struct Parent {
     args: Args,
     home: Option<VhostId>,
     loaded: Loaded,
     sockets: Sockets,
     workers: Vec<Worker>,
-    /// The generation that was started last, and the one that serves.
+    /// How many generations there ever were, and which one serves; 0: none yet.
     newest: u32,
     serving: u32,
+    starting: Option<Starting>,
     /// The configuration changed again while a generation was starting.
     reload_again: bool,
     stopping: bool,
@@ -111,22 +90,11 @@ struct Parent {
     due: Vec<(SulId, Due)>,
 }
 
-struct Worker {
-    process: Child,
-    wsi: WsiId,
+/// A generation that does not serve yet.
+struct Starting {
     generation: u32,
-    number: usize,
-    state: State,
-    /// What it is still to be told.
-    words: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Starting,
-    Serving,
-    /// It was told to end.
-    Finishing,
+    /// What goes on serving if it comes to nothing; of the first one nothing does.
+    former: Option<Loaded>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -195,10 +163,11 @@ impl Parent {
             home: None,
             watched: Watched::of(&loaded.conf),
             loaded,
-            sockets: Sockets::default(),
+            sockets: Sockets::from_env(),
             workers: Vec::new(),
             newest: 0,
             serving: 0,
+            starting: None,
             reload_again: false,
             stopping: false,
             manager: Manager::from_env(),
@@ -225,7 +194,8 @@ impl Parent {
             self.schedule(cx, every / 2, Due::Watchdog)?;
         }
         self.schedule(cx, LOOK, Due::Look)?;
-        Ok(self.start_generation(cx)?)
+        self.begin_generation(None);
+        Ok(self.start_workers(cx)?)
     }
 
     fn adopt(&self, cx: &mut Cx, stream: UnixStream, whom: Whom) -> Result<WsiId, String> {
@@ -246,30 +216,33 @@ impl Parent {
         self.loaded.conf.global.count_threads.max(1) as usize
     }
 
+    /// Does what workers depend on, and finds out what would keep them from serving.
     fn bind(&mut self) -> Result<(), String> {
         let workers = self.worker_count();
-        Identity::of(&self.loaded.conf.global)?;
+        Identity::of(&self.loaded.conf.global)?.is_within_reach()?;
+        self.make_logs()?;
         for (conf, info) in self.loaded.conf.vhosts.iter().zip(&self.loaded.vhosts.infos) {
             self.sockets.bind(info, workers).map_err(|error| conf.explain(&error).to_string())?;
         }
+        self.sockets.warn_of_unused();
         Ok(())
     }
 
     // -- workers
 
-    fn start_generation(&mut self, cx: &mut Cx) -> Result<(), String> {
+    fn begin_generation(&mut self, former: Option<Loaded>) {
         self.newest += 1;
+        self.starting = Some(Starting { generation: self.newest, former });
+    }
+
+    fn start_workers(&mut self, cx: &mut Cx) -> Result<(), String> {
         (0..self.worker_count()).try_for_each(|number| self.start_worker(cx, self.newest, number))
     }
 
     fn start_worker(&mut self, cx: &mut Cx, generation: u32, number: usize) -> Result<(), String> {
         let failed = |error: io::Error| format!("starting a worker: {error}");
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut command = program(&self.args)?;
-        // Signals from the terminal are for the parent, which tells its workers what they mean.
-        command.arg("--worker").stdin(OwnedFd::from(theirs)).process_group(0);
-        let mut process = command.spawn().map_err(failed)?;
-        drop(command);
+        let mut process = worker_process::spawn(&self.args, theirs)?;
         let sockets = self.sockets.of_worker(number, self.worker_count()).map_err(failed)?;
         ours.set_write_timeout(Some(HANDOVER)).map_err(failed)?;
         if let Err(error) = control::hand_over(&ours, &self.loaded, &sockets) {
@@ -279,28 +252,42 @@ impl Parent {
         let pid = process.id();
         let wsi = self.adopt(cx, ours, Whom::Worker(pid))?;
         log::info!("worker {number} of generation {generation} is process {pid}");
-        self.workers.push(Worker { process, wsi, generation, number, state: State::Starting, words: Vec::new() });
+        let (started, state) = (cx.now(), State::Starting);
+        self.workers.push(Worker {
+            process,
+            started,
+            wsi,
+            generation,
+            number,
+            state,
+            listens: false,
+            words: Vec::new(),
+        });
         Ok(())
     }
 
     fn is_ready(&mut self, cx: &mut Cx, pid: u32) {
-        for worker in
-            self.workers.iter_mut().filter(|worker| worker.process.id() == pid && worker.state == State::Starting)
-        {
-            worker.state = State::Serving;
+        for worker in self.workers.iter_mut().filter(|worker| worker.process.id() == pid) {
+            worker.listens = true;
+            if worker.state == State::Starting {
+                worker.state = State::Serving;
+            }
+            if !worker.words.is_empty() {
+                cx.callback_on_writable(worker.wsi);
+            }
         }
-        let newest = self.newest;
-        let is_up = |worker: &Worker| worker.generation != newest || worker.state == State::Serving;
-        if self.serving == newest || !self.workers.iter().all(is_up) {
+        let Some(newest) = self.starting.as_ref().map(|starting| starting.generation) else { return };
+        if !self.workers.iter().all(|worker| worker.generation != newest || worker.state == State::Serving) {
             return;
         }
+        self.starting = None;
         self.serving = newest;
-        self.sockets.keep_only(&self.loaded.vhosts.infos);
+        self.sockets.settle(&self.loaded.vhosts.infos);
         self.tell(cx, DRAIN, |worker| worker.generation != newest);
         log::info!(target: logger::NOTICE, "{} workers serve {}", self.worker_count(), self.args.dir.display());
         self.manager.say("READY=1");
         if self.args.daemon && newest == 1 {
-            tell_starter();
+            daemon::tell_starter();
         }
         if std::mem::take(&mut self.reload_again) {
             self.reload(cx);
@@ -320,6 +307,7 @@ impl Parent {
 
     fn words_for(&mut self, pid: u32) -> Vec<u8> {
         let worker = self.workers.iter_mut().find(|worker| worker.process.id() == pid);
+        let worker = worker.filter(|worker| worker.listens);
         worker.map(|worker| std::mem::take(&mut worker.words)).unwrap_or_default()
     }
 
@@ -329,7 +317,9 @@ impl Parent {
         match signal {
             SIGHUP => self.reload(cx),
             SIGUSR1 => {
-                self.make_logs();
+                if let Err(error) = self.make_logs() {
+                    log::error!("{error}");
+                }
                 self.tell(cx, REOPEN, |_| true);
             }
             SIGCHLD => self.reap(cx),
@@ -337,21 +327,18 @@ impl Parent {
         }
     }
 
-    /// Log files that were renamed are made anew here, for the workers may not make any.
-    fn make_logs(&self) {
-        let owner = Identity::of(&self.loaded.conf.global);
-        for path in self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref()) {
-            let made = fs::OpenOptions::new().append(true).create(true).open(path);
-            let given = made.and_then(|_| owner.as_ref().map_or(Ok(()), |owner| logs::give(path, owner)));
-            if let Err(error) = given {
-                log::error!("access-log {}: {error}", path.display());
-            }
-        }
+    /// Log files that are not there (any more) are made here, for the workers may not make any.
+    fn make_logs(&self) -> Result<(), String> {
+        let owner = Identity::of(&self.loaded.conf.global)?;
+        let paths = self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref());
+        let wrong: Vec<String> = paths.filter_map(|path| logs::make(path, &owner).err()).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     fn is_due(&mut self, cx: &mut Cx, sul: SulId) {
         let Some(index) = self.due.iter().position(|(due, _)| *due == sul) else { return };
-        let again = match self.due.swap_remove(index).1 {
+        let due = self.due.swap_remove(index).1;
+        let again = match due {
             Due::Look => {
                 if self.watched.have_changed() {
                     log::info!(target: logger::NOTICE, "a certificate has changed");
@@ -363,6 +350,8 @@ impl Parent {
                 self.manager.say("WATCHDOG=1");
                 self.schedule(cx, self.manager.watchdog.unwrap_or(LOOK) / 2, Due::Watchdog)
             }
+            // What it would be handed is another generation's; if that one serves, nobody misses this one.
+            Due::Restart { .. } if self.starting.is_some() => self.schedule(cx, LOOK, due),
             Due::Restart { generation, number } if generation == self.serving && !self.stopping => {
                 let restarted = self.start_worker(cx, generation, number);
                 if restarted.is_err() {
@@ -372,7 +361,7 @@ impl Parent {
             }
             Due::Restart { .. } => Ok(()),
             Due::Kill => {
-                self.workers.iter_mut().for_each(kill);
+                self.workers.iter_mut().for_each(Worker::kill);
                 Ok(())
             }
         };
@@ -386,7 +375,7 @@ impl Parent {
         if self.stopping {
             return;
         }
-        if self.serving != self.newest {
+        if self.starting.is_some() {
             self.reload_again = true;
             return;
         }
@@ -396,52 +385,64 @@ impl Parent {
             loaded.warn();
             Ok(loaded)
         });
-        let taken = taken.and_then(|loaded| {
+        let started = taken.and_then(|loaded| {
             self.watched = Watched::of(&loaded.conf);
             let former = std::mem::replace(&mut self.loaded, loaded);
-            self.bind().inspect_err(|_| self.loaded = former)
+            self.begin_generation(Some(former));
+            self.bind()?;
+            self.start_workers(cx)
         });
-        if let Err(error) = taken.and_then(|()| self.start_generation(cx)) {
+        if let Err(error) = started {
             self.refuse(cx, &error);
         }
     }
 
-    /// The new configuration comes to nothing.
+    /// The new configuration comes to nothing, and all is as it was.
     fn refuse(&mut self, cx: &mut Cx, why: &str) {
         why.lines().for_each(|line| log::error!("{line}"));
         log::error!("the new configuration is not taken; the old one goes on serving");
-        let serving = self.serving;
-        self.tell(cx, &format!("{STOP} 0"), |worker| worker.generation != serving && worker.state != State::Finishing);
-        self.newest = serving;
+        if let Some(former) = self.starting.take().and_then(|starting| starting.former) {
+            self.loaded = former;
+            self.watched = Watched::of(&self.loaded.conf);
+        }
         self.watched.look_again();
+        self.sockets.undo();
+        // Those that came up may have accepted connections.
+        let serving = self.serving;
+        self.tell(cx, DRAIN, |worker| worker.generation != serving && worker.state != State::Finishing);
         self.manager.say("READY=1");
+        if std::mem::take(&mut self.reload_again) {
+            self.reload(cx);
+        }
     }
 
     /// Sees which workers have ended, and what that means.
     fn reap(&mut self, cx: &mut Cx) {
         let mut ended = Vec::new();
-        self.workers.retain_mut(|worker| match worker.process.try_wait() {
-            Ok(Some(status)) => {
-                ended.push((worker.generation, worker.number, worker.process.id(), worker.state, status));
-                false
+        for mut worker in std::mem::take(&mut self.workers) {
+            match worker.process.try_wait() {
+                Ok(Some(status)) => ended.push((worker, how_it_ended(status))),
+                _ => self.workers.push(worker),
             }
-            _ => true,
-        });
-        for (generation, number, pid, state, status) in ended {
-            let how = how_it_ended(status);
-            match state {
-                State::Finishing => log::info!("worker {number} (process {pid}) is done: {how}"),
-                _ if self.stopping => log::info!("worker {number} (process {pid}): {how}"),
-                State::Starting if self.serving == 0 => {
-                    let _ends = cx.stop_with(format!("a worker could not start: {how}"));
+        }
+        for (worker, how) in ended {
+            let Worker { generation, number, .. } = worker;
+            let pid = worker.process.id();
+            let starting = self.starting.as_ref().is_some_and(|starting| starting.generation == generation);
+            if self.stopping || worker.state == State::Finishing {
+                log::info!("worker {number} (process {pid}) is done: {how}");
+            } else if starting && self.serving == 0 {
+                let _ends = cx.stop_with(format!("a worker could not start: {how}"));
+            } else if starting {
+                self.refuse(cx, &format!("a worker could not start: {how}"));
+            } else if generation == self.serving {
+                log::error!("worker {number} (process {pid}) died: {how}");
+                if cx.now().duration_since(worker.started) > STEADY {
+                    self.tries = 0;
                 }
-                State::Starting if generation != self.serving => {
-                    self.refuse(cx, &format!("a worker could not start: {how}"))
-                }
-                State::Starting | State::Serving => {
-                    log::error!("worker {number} (process {pid}) died: {how}");
-                    self.restart_later(cx, generation, number);
-                }
+                self.restart_later(cx, generation, number);
+            } else {
+                log::info!("worker {number} (process {pid}) of a generation that came to nothing: {how}");
             }
         }
         if self.stopping && self.workers.is_empty() {
@@ -451,7 +452,10 @@ impl Parent {
 
     fn restart_later(&mut self, cx: &mut Cx, generation: u32, number: usize) {
         let wait = self.back_off.delay(&mut self.tries).unwrap_or_default();
-        log::warn!("starting another one in its place in {wait:.1?}");
+        match wait.is_zero() {
+            true => log::warn!("starting another one in its place at once"),
+            false => log::warn!("starting another one in its place in {wait:.1?}"),
+        }
         if let Err(error) = self.schedule(cx, wait, Due::Restart { generation, number }) {
             log::error!("{error}");
         }
@@ -463,6 +467,8 @@ impl Parent {
         }
         log::info!(target: logger::NOTICE, "stopping: connections have {DRAIN_SECS} s to finish");
         self.manager.say("STOPPING=1");
+        // The workers close the last copies when nobody waits there any more: who comes later is refused, and does not wait for nothing.
+        self.sockets = Sockets::default();
         self.tell(cx, &format!("{STOP} {DRAIN_SECS}"), |_| true);
         if let Err(error) = self.schedule(cx, Duration::from_secs(DRAIN_SECS) + GRACE, Due::Kill) {
             log::error!("{error}");
@@ -470,37 +476,5 @@ impl Parent {
         if self.workers.is_empty() {
             cx.stop();
         }
-    }
-}
-
-/// One that had not ended by itself in time.
-fn kill(worker: &mut Worker) {
-    log::warn!("worker {} (process {}) does not end; it is killed", worker.number, worker.process.id());
-    if let Err(error) = worker.process.kill() {
-        log::error!("killing it: {error}");
-    }
-}
-
-fn how_it_ended(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => "in order".to_owned(),
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => {
-            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            format!("killed by {name} ({signal})")
-        }
-        (None, None) => status.to_string(),
-    }
-}
-
-/// Tells the process that daemonizes, at the other end of stdin, that we serve.
-fn tell_starter() {
-    let told = io::stdin().as_fd().try_clone_to_owned().and_then(|fd| {
-        let mut starter = UnixStream::from(fd);
-        io::Write::write_all(&mut starter, format!("{READY}\n").as_bytes())
-    });
-    if let Err(error) = told {
-        log::warn!("telling who started us: {error}");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Group, Uid, User, initgroups, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, initgroups, setgroups, setresgid, setresuid};
 use rlws::conf::Global;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// A user and a group, as the system knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,17 @@ impl Identity {
             return Err("uid names no user of this system, so its group has to be given: gid or groupname".to_owned());
         }
         Ok(Identity { user, uid, gid })
+    }
+
+    /// Whether this process, or one that it starts, can become that.
+    pub(crate) fn is_within_reach(&self) -> Result<(), String> {
+        let ours = capabilities(None).map_err(|error| format!("asking for our capabilities: {error}"))?.effective;
+        let other_user = self.uid.is_some_and(|uid| uid != geteuid());
+        let other_group = self.gid.is_some_and(|gid| gid != getegid());
+        if other_user && !ours.contains(CapabilitySet::SETUID) || other_group && !ours.contains(CapabilitySet::SETGID) {
+            return Err("username, groupname, uid and gid: lwsws has to be started as root for these".to_owned());
+        }
+        Ok(())
     }
 
     /// Who may open files that are made for the workers.

@@ -4,12 +4,15 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rlws::{
     AdoptInfo, Call, CloseReason, Context, Cx, InitError, ListenSockets, Protocol, ProtocolTable, Pvo, Reason, SulId,
     Verdict, VhostCall, VhostInfo, VhostReason,
 };
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
 use crate::logs::Logs;
@@ -22,7 +25,14 @@ const ORPHANED: Duration = Duration::from_secs(10);
 /// How often a worker that drains looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What is for the parent, even where somebody sends it to all processes of this name: it says what the workers are to do.
+const FOR_THE_PARENT: [i32; 4] = [SIGHUP, SIGINT, SIGTERM, SIGUSR1];
+
 pub(crate) fn run() -> Result<(), String> {
+    for signal in FOR_THE_PARENT {
+        let heard = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal, heard).map_err(|error| format!("signal {signal}: {error}"))?;
+    }
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
     let parent = UnixStream::from(stdin);
     let mut handed = control::take_over(&parent).map_err(|error| format!("from the parent: {error}"))?;
@@ -46,7 +56,6 @@ pub(crate) fn run() -> Result<(), String> {
     context.cx().set_user(Rc::new(logs));
     let adopted = context.cx().adopt_unix(parent, AdoptInfo::new(home, Parent::NAME));
     adopted.map_err(|error| error.to_string())?;
-    context.stop_on_signals().map_err(|error| error.to_string())?;
     context.run().map_err(|error| error.to_string())
 }
 
