@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
 use crate::listen_group::ListenerId;
+use crate::listening::ListenHow;
 use crate::mount::{self, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::{ProtocolTable, Vhd};
@@ -42,7 +43,7 @@ pub struct Vhost {
     pub(crate) keepalive_timeout: Duration,
     pub(crate) error_document_404: Option<String>,
     pub(crate) access_log: Option<AccessLog>,
-    pub(crate) backlog: u32,
+    pub(crate) listen_how: ListenHow,
     pub(crate) listener: Option<ListenerId>,
     /// It is being destroyed: nothing new may begin on it.
     pub(crate) going: bool,
@@ -134,7 +135,11 @@ impl Vhost {
             keepalive_timeout: info.keepalive_timeout,
             error_document_404: info.error_document_404,
             access_log: info.access_log,
-            backlog: info.backlog,
+            listen_how: ListenHow {
+                options: info.options,
+                backlog: info.backlog,
+                fast_open_queue: info.fast_open_queue,
+            },
             listener: None,
             going: false,
             mounts_checked: None,

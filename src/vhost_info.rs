@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
 use crate::tls::TlsInfo;
+use crate::unix_owner::UnixOwner;
 
 /// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
 ///
@@ -61,6 +62,10 @@ pub struct VhostInfo {
     pub access_log: Option<AccessLog>,
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
     pub backlog: u32,
+    /// Connections whose first bytes came with their SYN, and that may wait for the end of the TCP handshake (`fo-listen-queue`,
+    /// RFC 7413); 0: TCP fast open is off. Linux also wants bit 2 of `net.ipv4.tcp_fastopen`; a warning says so where it is not set.
+    /// The first vhost of a listen socket decides.
+    pub fast_open_queue: u32,
 }
 
 impl Default for VhostInfo {
@@ -82,6 +87,7 @@ impl Default for VhostInfo {
             error_document_404: None,
             access_log: None,
             backlog: 1024,
+            fast_open_queue: 0,
         }
     }
 }
@@ -105,6 +111,8 @@ pub enum Listen {
         path: PathBuf,
         /// Mode bits of the path, such as `0o660`; as the umask leaves them unless told.
         mode: Option<u32>,
+        /// Who owns the path (`unix_socket_perms`); whoever binds it unless told.
+        owner: Option<UnixOwner>,
     },
 }
 
@@ -121,7 +129,7 @@ impl Listen {
 
     /// A unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> Listen {
-        Listen::Unix { path: path.into(), mode: None }
+        Listen::Unix { path: path.into(), mode: None, owner: None }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rlws::conf::{Conf, Loader, OriginConf, Problem, load_str};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
-use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, TlsSettings, VhostInfo};
+use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, TlsSettings, UnixOwner, VhostInfo};
 use util::http::get;
 use util::*;
 
@@ -68,17 +68,37 @@ fn every_place_to_listen_is_understood() {
         vhost(r#""unix-socket": "1", "interface": "/run/x.sock", "port": "7681""#).listen,
         Listen::unix("/run/x.sock")
     );
-    let with_mode = Listen::Unix { path: "@x".into(), mode: Some(0o660) };
-    assert_eq!(vhost(r#""unix-socket": "1", "interface": "@x", "unix-socket-perms": "0660""#).listen, with_mode);
-    let conf = load(r#"{"vhosts": [{"unix-socket": 1, "interface": "/x", "unix-socket-perms": "www:data"}]}"#);
-    let owner = conf.vhosts[0].unix_owner.clone().expect("it was given");
-    assert_eq!((owner.user.as_str(), owner.group.as_str()), ("www", "data"));
-    assert_eq!(conf.warnings()[0].problem, Problem::NotDoneYet);
+    let with_mode = Listen::Unix { path: "/x".into(), mode: Some(0o660), owner: None };
+    assert_eq!(vhost(r#""unix-socket": "1", "interface": "/x", "unix-socket-perms": "0660""#).listen, with_mode);
+    let owner = Some(UnixOwner::new("root", "0"));
+    let with_owner = Listen::Unix { path: "/x".into(), mode: Some(0o660), owner };
+    assert_eq!(vhost(r#""unix-socket": "1", "interface": "/x", "unix-socket-perms": "root:0""#).listen, with_owner);
+    assert_eq!(vhost(r#""port": 1, "fo-listen-queue": "5""#).fast_open_queue, 5);
+}
+
+#[test]
+fn an_owner_of_a_unix_socket_whom_the_system_does_not_know_is_told() {
+    let text = r#"{"vhosts": [{"unix-socket": 1, "interface": "/x", "unix-socket-perms": "root:no-such-group"}]}"#;
+    let conf = load(text);
+    assert!(conf.warnings().is_empty(), "what is read says nothing about this system");
+    let Err(error) = conf.vhost_infos(&PROTOCOLS) else { panic!("nobody is that group") };
     assert_eq!(
-        conf.vhosts[0].listen,
-        Listen::Unix { path: "/x".into(), mode: Some(0o600) },
-        "never wider than asked for"
+        error.to_string(),
+        "f:1:72: vhosts[0].unix-socket-perms: this system has no group \"no-such-group\": expected mode bits such as \
+         0660, or USER:GROUP, found \"root:no-such-group\""
     );
+}
+
+#[test]
+fn an_abstract_name_has_no_owner_and_no_mode_and_a_warning_says_so() {
+    for perms in ["0600", "root:root"] {
+        let text =
+            format!(r#"{{"vhosts": [{{"unix-socket": 1, "interface": "@x", "unix-socket-perms": "{perms}"}}]}}"#);
+        let conf = load(&text);
+        let warning = &conf.warnings()[0];
+        assert_eq!(warning.problem, Problem::NoEffect);
+        assert!(warning.to_string().contains("whoever is on this machine may connect"), "{warning}");
+    }
 }
 
 #[test]

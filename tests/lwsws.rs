@@ -5,7 +5,7 @@ mod util;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -327,6 +327,39 @@ fn dump_is_a_configuration_again() {
     let second = folder.run(&["--dump"], b"");
     assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
     assert!(String::from_utf8_lossy(&first).contains(r#""timeout-secs": "7""#));
+}
+
+#[test]
+fn a_dump_of_a_unix_socket_is_read_as_one() {
+    let folder = Folder::new("", "");
+    folder.write_conf(
+        r#"{"vhosts": [{"unix-socket": "1", "interface": "DIR/its.sock", "unix-socket-perms": "root:root"},
+                       {"name": "two", "unix-socket": "1", "interface": "DIR/other.sock", "unix-socket-perms": "0600"}]}"#,
+    );
+    let first = folder.run(&["--dump"], b"").stdout;
+    folder.write_conf(std::str::from_utf8(&first).expect("text"));
+    let second = folder.run(&["--dump"], b"");
+    assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
+    let text = String::from_utf8_lossy(&first);
+    assert!(text.contains("its.sock") && text.contains(r#""root:root""#) && text.contains(r#""0600""#), "{text}");
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner_and_served_by_workers_without_privileges() {
+    let folder = Folder::new("", "");
+    folder.write_conf(
+        r#"{"global": {"username": "nobody"}, "vhosts": [{"name": "localhost", "unix-socket": "1",
+            "interface": "DIR/its.sock", "unix-socket-perms": "nobody:root",
+            "mounts": [{"mountpoint": "/", "origin": "file://DIR/site", "default": "index.html"}]}]}"#,
+    );
+    let program = folder.start();
+    let socket = fs::metadata(folder.path("its.sock")).expect("the socket");
+    let nobody: u32 = id("-u", "nobody").parse().expect("a number");
+    assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (nobody, 0, 0o660));
+    let mut curl = Command::new(require("curl"));
+    curl.args(["-sS", "--fail", "--unix-socket"]).arg(folder.path("its.sock")).arg("http://localhost/");
+    assert_eq!(succeed(&mut curl), b"the page");
+    program.stop();
 }
 
 #[test]

@@ -72,7 +72,6 @@ pub use files::MAX_FILE;
 pub use global::{Global, RejectKeyword};
 pub use infos::VhostInfos;
 pub use keys::{Key, KeyKind, Section, Status, keys};
-pub use listen::UnixOwner;
 pub use loader::Loader;
 pub use mount::{Cache, Cgi, Guard, MountConf, OriginConf};
 pub use nearest::nearest;

@@ -33,10 +33,15 @@ fn global(global: &Global) -> Value {
 }
 
 fn vhost(vhost: &VhostConf) -> Value {
-    let (port, interface, socket) = match &vhost.listen {
-        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text), None),
-        Listen::Unix { path, .. } => (text("0"), None, Some(file(path))),
-        _ => (text("-1"), None, None),
+    let (port, interface) = match &vhost.listen {
+        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text)),
+        Listen::Unix { path, .. } => (text("0"), Some(file(path))),
+        _ => (text("-1"), None),
+    };
+    let (is_unix, perms) = match &vhost.listen {
+        Listen::Unix { owner: Some(owner), .. } => (true, Some(text(owner))),
+        Listen::Unix { mode, .. } => (true, mode.map(|mode| text(format!("{mode:04o}")))),
+        _ => (false, None),
     };
     let protocols: Vec<Value> = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): pvo(&it.pvo) })).collect();
     let mounts: Vec<Value> = vhost.mounts.iter().map(mount).collect();
@@ -45,7 +50,9 @@ fn vhost(vhost: &VhostConf) -> Value {
         ("name", Some(text(&vhost.name))),
         ("port", Some(port)),
         ("interface", interface),
-        ("unix-socket", socket),
+        ("unix-socket", is_unix.then(|| text(1))),
+        ("unix-socket-perms", perms),
+        ("fo-listen-queue", Some(text(vhost.fast_open_queue))),
         ("host-ssl-cert", tls.map(|tls| file(&tls.cert))),
         ("host-ssl-key", tls.map(|tls| file(&tls.key))),
         ("host-ssl-ca", tls.and_then(|tls| tls.ca.as_deref()).map(file)),

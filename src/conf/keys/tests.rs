@@ -37,7 +37,7 @@ fn every_example_is_taken_and_warned_about_where_its_key_is_not_done() {
         let member = format!("{name:?}: {}", key.example);
         let tls = r#""host-ssl-cert": "a", "host-ssl-key": "b""#;
         let beside = match key.name {
-            "unix-socket-perms" => r#""unix-socket": "1", "interface": "@x", "#.to_owned(),
+            "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#.to_owned(),
             "fallback-silence-ms" => r#""fallback-listen-accept": "1", "#.to_owned(),
             "host-ssl-ca" => format!("{tls}, \"client-cert-required\": \"1\", "),
             "client-cert-required" => format!("{tls}, \"host-ssl-ca\": \"c\", "),

@@ -15,10 +15,10 @@ pub(super) const KEYS: &[Key] = &[
     key(v("port"), Port, Done, ("required, but with `unix-socket`", r#""443""#), "0: any free one; -1: none, a vhost that does not listen"),
     key(v("interface"), Text, Done, ("all", r#""eth0""#), "an interface's name or an address; the path with `unix-socket`, abstract with `@` in front"),
     key(v("unix-socket"), Bool, Done, ("off", r#""0""#), "listen on the unix socket that `interface` names"),
-    key(v("unix-socket-perms"), Text, Done, ("by umask", r#""0660""#), "its mode bits; lws's `USER:GROUP` is not done yet"),
+    key(v("unix-socket-perms"), Text, Done, ("by umask", r#""0660""#), "its mode bits; or `USER:GROUP`, which own it then, with 0660"),
     key(v("noipv6"), Bool, Done, ("off", r#""on""#), "listen on IPv4 alone"),
     key(v("ipv6only"), Bool, Done, ("off", r#""on""#), "keep IPv4 clients off an IPv6 listen socket"),
-    key(v("fo-listen-queue"), Number { min: 0, max: 65535 }, NotYet, ("0: off", r#""5""#), "connections that may wait with TCP fast open"),
+    key(v("fo-listen-queue"), Number { min: 0, max: 65535 }, Done, ("0: off", r#""5""#), "connections that may wait with TCP fast open; the system has to allow it too (`net.ipv4.tcp_fastopen`)"),
     // What first packets become.
     key(v("listen-accept-role"), Text, Done, ("raw-skt", r#""raw-skt""#), "role of what is not http"),
     key(v("listen-accept-protocol"), Text, Done, ("the one with a pvo `raw`, else `default`, else the first", r#""raw-echo""#), "protocol of what is not http"),
