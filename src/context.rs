@@ -30,6 +30,11 @@ pub struct ContextInfo {
     pub connect_timeout: Duration,
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
+    /// TCP connections that one address may have with this context at a time (`ip-limit-wsi`); `None`: as many as it likes. Those beyond
+    /// are hung up on when they are accepted, and a warning says so at most once a second. Of IPv6 the 64 bits of the network count as
+    /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Leave room for those that share
+    /// an address (NAT).
+    pub ip_limit_wsi: Option<u32>,
 }
 
 impl Default for ContextInfo {
@@ -38,6 +43,7 @@ impl Default for ContextInfo {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(20),
             server_string: "rlws".to_owned(),
+            ip_limit_wsi: None,
         }
     }
 }

@@ -75,6 +75,7 @@ mod listen_sockets;
 mod listening;
 mod mount;
 mod options;
+mod peer_limits;
 mod protocol;
 mod pvo;
 mod reason;

@@ -17,6 +17,9 @@ pub const ACCEPT_BATCH: usize = 64;
 /// How long a listen socket rests after the system refused it another descriptor.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often at most a warning says that a peer has more connections than it may (`ContextInfo::ip_limit_wsi`).
+pub const PEER_LIMIT_WARN: Duration = Duration::from_secs(1);
+
 /// How long until a missing interface is looked for again.
 pub const INTERFACE_RETRY: Duration = Duration::from_secs(1);
 

@@ -385,3 +385,23 @@ fn a_daemon_serves_when_its_starter_returns_and_leaves_a_pid_file() {
     kill_process(Pid::from_raw(pid).expect("a process"), Signal::TERM).expect("kill");
     eventually("it has ended", || !pidfile.exists());
 }
+
+/// A flood takes what descriptors there are: who is there stays, who comes waits, and is served when there are some again.
+#[test]
+fn without_a_descriptor_left_nobody_is_lost() {
+    let folder = Folder::new(r#""rlimit-nofile": "64""#, ECHO);
+    let program = folder.start();
+    let mut client = connect(program.port());
+    echoes(&mut client, b"\0before");
+    let flood: Vec<TcpStream> = (0..200).map(|_| connect(program.port())).collect();
+    program.wait_for_log("cannot accept");
+    echoes(&mut client, b"\0during");
+    let mut late = connect(program.port());
+    late.write_all(b"\0late").expect("write");
+    drop(flood);
+    assert_eq!(read_exactly(&mut late, 5), b"\0late");
+    program.wait_for_log("nobody has to wait any more");
+    echoes(&mut client, b"\0after");
+    assert_eq!(program.log().matches("cannot accept").count(), 1, "it is said once: {}", program.log());
+    program.stop();
+}
