@@ -120,9 +120,15 @@ impl Role for Connection {
         Next::Close(refuse(wsi, cx, status, held.as_slice()))
     }
 
-    /// A response that is cut off is logged as far as it came.
+    /// A response that is cut off is logged as far as it came, and so is a head whose client vanished.
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
-        if let Some(entry) = self.response.take().and_then(|response| response.entry) {
+        let vanished = self.looked_at > 0 && matches!(wsi.close_reason(), Some(CloseReason::Lost(_)));
+        let entry = match self.response.take() {
+            Some(response) => response.entry,
+            None if vanished => Entry::begin(wsi, cx, wsi.rx.as_slice()).map(Entry::unanswered),
+            None => None,
+        };
+        if let Some(entry) = entry {
             entry.finish(wsi, cx);
         }
     }
