@@ -9,7 +9,7 @@ use crate::mount::Mount;
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
-use crate::tls::TlsInfo;
+use crate::tls::{TlsClientInfo, TlsInfo};
 use crate::unix_owner::UnixOwner;
 
 /// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
@@ -40,6 +40,9 @@ pub struct VhostInfo {
     pub headers: Vec<(String, String)>,
     /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
     pub tls: Option<TlsInfo>,
+    /// TLS of connections that the vhost makes (`client_ssl_..`, `enable-client-ssl`), for who asks
+    /// [`Vhost::client_tls`](crate::Vhost::client_tls): protocols for theirs, and `raw-proxy` where its option `onward-tls` is set.
+    pub client_tls: Option<TlsClientInfo>,
     /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1` and `http/1.0`, or none where
     /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
     pub alpn: Option<Vec<String>>,
@@ -78,6 +81,7 @@ impl Default for VhostInfo {
             mounts: Vec::new(),
             headers: Vec::new(),
             tls: None,
+            client_tls: None,
             alpn: None,
             options: Options::empty(),
             listen_accept_role: None,

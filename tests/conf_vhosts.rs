@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rlws::conf::{Conf, Loader, OriginConf, Problem, load_str};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
-use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, TlsSettings, UnixOwner, VhostInfo};
+use rlws::{
+    Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, Roots, TlsSettings, UnixOwner, VhostInfo,
+};
 use util::http::get;
 use util::*;
 
@@ -252,10 +254,29 @@ fn a_missing_certificate_may_be_ignored() {
 }
 
 #[test]
+fn client_tls_is_read_as_that_of_servers_is() {
+    let info = vhost(
+        r#""port": -1, "enable-client-ssl": "1", "client-ssl-cert": "/me.cert", "client-ssl-key": "/me.key",
+           "client-ssl-ca": "/ca", "client-ssl-ciphers": "ECDHE-RSA-AES128-GCM-SHA256:!aNULL",
+           "client-tls13-ciphers": "TLS_AES_128_GCM_SHA256", "client-ecdh-curve": "prime256v1",
+           "ssl-client-option-set": "536870912", "ssl-client-option-clear": "0""#,
+    );
+    let tls = info.client_tls.expect("it is enabled");
+    assert_eq!(tls.roots, Roots::Only(Pem::file("/ca")));
+    assert_eq!(tls.identity, Some((Pem::file("/me.cert"), Pem::file("/me.key"))));
+    assert_eq!((tls.settings.versions, tls.settings.groups.len()), (vec!["1.2".to_owned()], 1));
+    assert_eq!(tls.settings.cipher_suites.len(), 2);
+    assert_eq!(vhost(r#""port": -1, "client-ssl-ca": "/ca""#).client_tls, None);
+    assert_eq!(vhost(r#""port": -1, "enable-client-ssl": 1"#).client_tls.map(|tls| tls.roots), Some(Roots::System));
+}
+
+#[test]
 fn what_the_core_refuses_is_explained_with_its_place() {
     let dir = tempfile::tempdir().expect("a folder");
     let cert = dir.path().join("cert");
     std::fs::write(&cert, "no PEM").expect("write");
+    let ca = dir.path().join("ca");
+    std::fs::write(&ca, certs::ca().text()).expect("write");
     let explain = |members: &str| {
         let conf = load(&format!("{{\"vhosts\": [{{{members}}}]}}"));
         let info = conf.vhost_infos(&PROTOCOLS).unwrap_or_else(|error| panic!("{error}")).infos.remove(0);
@@ -280,6 +301,16 @@ fn what_the_core_refuses_is_explained_with_its_place() {
         "vhosts[0].listen-accept-protocol"
     );
     assert_eq!(explain(r#""unix-socket": 1, "interface": "/not/there/x""#), "vhosts[0].interface");
+    let client = |keys: &str| explain(&format!(r#""port": -1, "enable-client-ssl": 1, {keys}"#));
+    assert_eq!(client(&format!(r#""client-ssl-ca": "{cert}""#)), "vhosts[0].client-ssl-ca");
+    for (key, other) in [("cert", "key"), ("key", "cert")] {
+        let both = format!(
+            r#""client-ssl-{key}": "/not/there", "client-ssl-{other}": "{cert}", "client-ssl-ca": "{}""#,
+            ca.display()
+        );
+        let culprit = if key == "cert" { key } else { other };
+        assert_eq!(client(&both), format!("vhosts[0].client-ssl-{culprit}"), "the certificate is read first");
+    }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("it is bound").port();
     assert_eq!(explain(&format!(r#""port": {port}, "interface": "127.0.0.1""#)), "vhosts[0].port");

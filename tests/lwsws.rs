@@ -321,12 +321,14 @@ fn classify_says_who_would_get_a_first_packet() {
 
 #[test]
 fn dump_is_a_configuration_again() {
-    let folder = Folder::new(r#""timeout-secs": "7""#, &format!("{ECHO}, {TLS}"));
+    let client = r#""enable-client-ssl": "1", "client-ssl-ca": "DIR/its.cert""#;
+    let folder = Folder::new(r#""timeout-secs": "7""#, &format!("{ECHO}, {TLS}, {client}"));
     let first = folder.run(&["--dump"], b"").stdout;
     folder.write_conf(std::str::from_utf8(&first).expect("text"));
     let second = folder.run(&["--dump"], b"");
     assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
     assert!(String::from_utf8_lossy(&first).contains(r#""timeout-secs": "7""#));
+    assert!(String::from_utf8_lossy(&first).contains(r#""enable-client-ssl": "1""#));
 }
 
 #[test]

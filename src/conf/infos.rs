@@ -100,6 +100,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         pvo,
         mounts,
         tls: tls.map(|tls| tls.tls_info()),
+        client_tls: vhost.client_tls.clone(),
         alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
         options: if vhost.sts { vhost.options | Options::STS } else { vhost.options },
         headers: vhost.headers.clone(),

@@ -44,8 +44,7 @@ pub enum Roots {
 #[derive(Clone)]
 pub struct TlsClient {
     pub(crate) config: Arc<ClientConfig>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) insecure: bool,
+    info: Arc<TlsClientInfo>,
 }
 
 impl TlsClient {
@@ -80,13 +79,18 @@ impl TlsClient {
         if let Some(name) = &info.server_name {
             ServerName::try_from(name.as_str()).map_err(|error| TlsError::Settings(format!("{name}: {error}")))?;
         }
-        Ok(TlsClient { config: Arc::new(config), server_name: info.server_name.clone(), insecure: info.insecure })
+        Ok(TlsClient { config: Arc::new(config), info: Arc::new(info.clone()) })
+    }
+
+    /// What it was made of, for another one that differs a little.
+    pub fn info(&self) -> &TlsClientInfo {
+        &self.info
     }
 }
 
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TlsClient({:?})", self.server_name)
+        write!(f, "TlsClient({:?})", self.info.server_name)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use rlws::conf::{Global, MountConf, OriginConf, VhostConf};
-use rlws::{Listen, Options, Pvo};
+use rlws::{Listen, Options, Pem, Pvo, Roots, TlsClientInfo};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -45,7 +45,7 @@ fn vhost(vhost: &VhostConf) -> Value {
     };
     let protocols: Vec<Value> = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): pvo(&it.pvo) })).collect();
     let mounts: Vec<Value> = vhost.mounts.iter().map(mount).collect();
-    let tls = vhost.tls.as_ref();
+    let (tls, client) = (vhost.tls.as_ref(), vhost.client_tls.as_ref());
     let mut all = object([
         ("name", Some(text(&vhost.name))),
         ("port", Some(port)),
@@ -57,6 +57,10 @@ fn vhost(vhost: &VhostConf) -> Value {
         ("host-ssl-key", tls.map(|tls| file(&tls.key))),
         ("host-ssl-ca", tls.and_then(|tls| tls.ca.as_deref()).map(file)),
         ("client-cert-required", tls.map(|tls| text(u8::from(tls.client_cert_required)))),
+        ("enable-client-ssl", client.map(|_| text(1))),
+        ("client-ssl-cert", client.and_then(|tls| tls.identity.as_ref()).map(|(cert, _)| text(cert))),
+        ("client-ssl-key", client.and_then(|tls| tls.identity.as_ref()).map(|(_, key)| text(key))),
+        ("client-ssl-ca", client.and_then(ca_of).map(text)),
         ("alpn", vhost.alpn.as_ref().map(|names| text(names.join(",")))),
         ("ws-protocols", Some(protocols.into())),
         ("mounts", Some(mounts.into())),
@@ -74,6 +78,13 @@ fn vhost(vhost: &VhostConf) -> Value {
         all[*key] = text(u8::from(implied || vhost.options.contains(*option)));
     }
     all
+}
+
+fn ca_of(tls: &TlsClientInfo) -> Option<&Pem> {
+    match &tls.roots {
+        Roots::Only(ca) => Some(ca),
+        _ => None,
+    }
 }
 
 const SWITCHES: &[(&str, Options)] = &[
