@@ -17,6 +17,7 @@ use crate::limits;
 use crate::listen_sockets::ListenSockets;
 use crate::logger::NOTICE;
 use crate::reason::Reason;
+use crate::reject::RejectKeyword;
 use crate::vhost::VhostId;
 use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
@@ -30,6 +31,9 @@ pub struct ContextInfo {
     pub connect_timeout: Duration,
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
+    /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
+    /// first counts. The connection ends behind the answer.
+    pub reject_service_keywords: Vec<RejectKeyword>,
     /// TCP connections that one address may have with this context at a time (`ip-limit-wsi`); `None`: as many as it likes. Those beyond
     /// are hung up on when they are accepted, and a warning says so at most once a second. Of IPv6 the 64 bits of the network count as
     /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Leave room for those that share
@@ -43,6 +47,7 @@ impl Default for ContextInfo {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(20),
             server_string: "rlws".to_owned(),
+            reject_service_keywords: Vec::new(),
             ip_limit_wsi: None,
         }
     }

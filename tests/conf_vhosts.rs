@@ -8,7 +8,8 @@ use std::time::Duration;
 use rlws::conf::{Conf, Loader, OriginConf, Problem, load_str};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{
-    Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, Roots, TlsSettings, UnixOwner, VhostInfo,
+    Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, RejectKeyword, Roots, TlsSettings, UnixOwner,
+    VhostInfo,
 };
 use util::http::get;
 use util::*;
@@ -229,9 +230,9 @@ fn the_rest_is_read_for_who_does_it() {
             "vhosts": [{"port": 1, "sts": 1, "access-log": "/log", "headers": [{"X-A:": "1"}, {"x-b": "2"}],
             "enable-client-ssl": 1, "client-ssl-ca": "/ca", "fo-listen-queue": 5}]}"#,
     );
-    let reject = &conf.global.reject_service_keywords[0];
-    assert_eq!((reject.keyword.as_str(), reject.status, reject.text.as_str()), ("scumbot", 404, "Not Found"));
-    assert_eq!((conf.global.ip_limit_wsi, conf.global.ip_limit_ah), (Some(100), None));
+    let info = conf.context_info();
+    assert_eq!(info.reject_service_keywords, [RejectKeyword::new("scumbot", 404, "Not Found")]);
+    assert_eq!((info.ip_limit_wsi, conf.global.ip_limit_ah), (Some(100), None));
     let vhost = &conf.vhosts[0];
     assert!(vhost.sts && vhost.fast_open_queue == 5 && vhost.client_tls.is_some());
     assert_eq!(vhost.access_log.as_deref(), Some(Path::new("/log")));

@@ -305,6 +305,20 @@ fn check_says_whether_the_configuration_is_good() {
 }
 
 #[test]
+fn a_configuration_without_a_vhost_is_an_error_that_shows_one() {
+    let folder = Folder::new("", "");
+    for text in ["{}", r#"{"global": {"timeout-secs": 5}, "vhosts": []}"#] {
+        folder.write_conf(text);
+        for args in [&["--check"][..], &[]] {
+            let output = folder.run(args, b"");
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("/conf: there is no vhost") && said.contains(r#""vhosts": [{"#), "{said}");
+        }
+    }
+}
+
+#[test]
 fn classify_says_who_would_get_a_first_packet() {
     let folder = Folder::new("", &format!(r#"{ECHO}, "allow-http-on-https": "1", {TLS}"#));
     for (first, part) in [

@@ -91,6 +91,11 @@ impl Entry {
 /// Bytes that most lines have room in.
 const TYPICAL: usize = 256;
 
+/// How the client calls itself whose head this is.
+pub(super) fn user_agent(head: &[u8]) -> Option<&[u8]> {
+    Said::of(head).user_agent
+}
+
 impl<'a> Said<'a> {
     /// Of a head, or of what was to become one.
     fn of(bytes: &'a [u8]) -> Said<'a> {

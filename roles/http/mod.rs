@@ -21,6 +21,7 @@ mod host;
 mod method;
 mod mime;
 mod path;
+mod reject;
 mod response;
 mod status;
 
@@ -213,10 +214,11 @@ impl Connection {
         cx.choose_vhost(wsi, head.host.map(host::name_of_host));
         let mut entry = Entry::begin(wsi, cx, bytes);
         let sent_before = wsi.sent;
-        let answer = match self.redirects {
-            true => Answer::moved_to_https(wsi, cx, head),
-            false if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
-            false => Answer::to(wsi, cx, head),
+        let answer = match reject::rejected(cx, bytes) {
+            Some(rejected) => rejected,
+            None if self.redirects => Answer::moved_to_https(wsi, cx, head),
+            None if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
+            None => Answer::to(wsi, cx, head),
         };
         let then = match head.body {
             Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects && !cx.deprecated => {

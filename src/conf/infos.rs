@@ -33,6 +33,7 @@ impl Conf {
         ContextInfo {
             timeout: self.global.timeout,
             server_string: self.global.server_string.clone(),
+            reject_service_keywords: self.global.reject_service_keywords.clone(),
             ip_limit_wsi: self.global.ip_limit_wsi,
             ..ContextInfo::default()
         }

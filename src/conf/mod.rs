@@ -69,7 +69,7 @@ use std::sync::Arc;
 
 pub use diagnostic::{ConfError, Diagnostic, Place, Problem, Severity};
 pub use files::MAX_FILE;
-pub use global::{Global, RejectKeyword};
+pub use global::Global;
 pub use infos::VhostInfos;
 pub use keys::{Key, KeyKind, Section, Status, keys};
 pub use loader::Loader;

@@ -46,6 +46,13 @@ impl Loaded {
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
     /// protocols.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if self.conf.vhosts.is_empty() {
+            let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).collect();
+            let shown =
+                r#"{ "vhosts": [{ "port": "80", "mounts": [{ "mountpoint": "/", "origin": "file:///srv/www" }] }] }"#;
+            let files = files.join(", ");
+            return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
+        }
         let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
         let mut wrong = Vec::new();
         for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {

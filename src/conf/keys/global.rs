@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     key(g("plugin-dir"), Paths, NotYet, ("none", r#""/usr/local/share/plugins""#), "folders with protocols to load; may be repeated"),
     key(g("ws-pingpong-secs"), Seconds, NoEffect, ("", r#""200""#), "lws does nothing for it either (any more)"),
     key(g("timeout-secs"), Seconds, Done, ("5", r#""10""#), "how long a peer may take to say what it is, and to send a request's head"),
-    key(g("reject-service-keywords"), Pairs, NotYet, ("none", r#"[{"scumbot": "404 Not Found"}]"#), "answers for clients whose user agent has a word in it"),
+    key(g("reject-service-keywords"), Pairs, Done, ("none", r#"[{"scumbot": "404 Not Found"}]"#), "answers for clients whose user agent has a word in it, case and all; the first that fits counts"),
     key(g("default-alpn"), Names, Done, ("http/1.1,http/1.0", r#""http/1.1""#), "`alpn` of vhosts that have none"),
     key(g("ip-limit-ah"), IP_LIMIT, NotYet, ("0: no limit", r#""24""#), "requests at a time from one address"),
     key(g("ip-limit-wsi"), IP_LIMIT, Done, ("0: no limit", r#""105""#), "TCP connections at a time from one address, of IPv6 from one /64, with each worker; more are hung up on"),
