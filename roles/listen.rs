@@ -1,12 +1,14 @@
 //! Role `listen`: accepts connections, and starts each on its way.
 //!
-//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting after the system had no descriptor left.
+//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting while there are as
+//! many connections as may be, or the system has no descriptor left.
 //! It emits `FilterNetworkConnection`. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
 use std::mem;
 
 use crate::cx::Cx;
+use crate::descriptors;
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
@@ -26,6 +28,9 @@ impl RoleOps for Listen {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        if cx.info.max_connections.is_none() {
+            cx.most_connections = descriptors::room_for_connections(cx.slots.len());
+        }
         match address(&wsi.io) {
             Some(address) => {
                 let vhost = cx.vhost(wsi.vhost).map_or("-", Vhost::name);
@@ -49,6 +54,14 @@ impl Role for Listening {
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         for _ in 0..limits::ACCEPT_BATCH {
+            if cx.slots.len() >= cx.most_connections {
+                let open = cx.slots.len();
+                return self.rest(
+                    wsi,
+                    cx,
+                    &format!("{open} connections, as many as may be (max_connections, rlimit-nofile)"),
+                );
+            }
             match accept(&mut wsi.io) {
                 Ok(Some((io, peer))) => begin(wsi, cx, (vhost, first), io, peer),
                 Ok(None) => {
@@ -60,9 +73,7 @@ impl Role for Listening {
                 // The one that was next in line has gone already.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    self.warn(wsi, cx, &format!("cannot accept: {error}; trying again"));
-                    wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
-                    return Next::Stay;
+                    return self.rest(wsi, cx, &format!("cannot accept: {error}"));
                 }
             }
         }
@@ -89,6 +100,13 @@ impl Role for Listening {
 }
 
 impl Listening {
+    /// Who is waiting waits a little longer.
+    fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
+        self.warn(wsi, cx, &format!("{why}; who comes now waits"));
+        wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
+        Next::Stay
+    }
+
     /// Says it once, however often it is tried again.
     fn warn(&mut self, wsi: &Wsi, cx: &Cx, what: &str) {
         if !mem::replace(&mut self.in_trouble, true) {

@@ -31,6 +31,10 @@ pub struct ContextInfo {
     pub connect_timeout: Duration,
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
+    /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
+    /// one has ended; a warning says so once. `None`: as many as the process may have descriptors when it begins to listen, less those
+    /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
+    pub max_connections: Option<usize>,
     /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
     /// first counts. The connection ends behind the answer.
     pub reject_service_keywords: Vec<RejectKeyword>,
@@ -47,6 +51,7 @@ impl Default for ContextInfo {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(20),
             server_string: "rlws".to_owned(),
+            max_connections: None,
             reject_service_keywords: Vec::new(),
             ip_limit_wsi: None,
         }

@@ -66,6 +66,8 @@ pub struct Cx {
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
+    /// Connections that a listen socket lets there be.
+    pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
     user: Option<Rc<dyn Any>>,
@@ -91,6 +93,7 @@ impl Cx {
         Cx {
             registry,
             peer_limits: PeerLimits::new(info.ip_limit_wsi),
+            most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,
             slots: Slots::default(),
             vhosts: BTreeMap::new(),

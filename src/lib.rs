@@ -66,6 +66,7 @@ mod context;
 mod cx;
 mod date;
 mod deferred;
+mod descriptors;
 mod error;
 mod facts;
 mod fast_open;

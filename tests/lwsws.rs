@@ -336,13 +336,18 @@ fn classify_says_who_would_get_a_first_packet() {
 #[test]
 fn dump_is_a_configuration_again() {
     let client = r#""enable-client-ssl": "1", "client-ssl-ca": "DIR/its.cert""#;
-    let folder = Folder::new(r#""timeout-secs": "7""#, &format!("{ECHO}, {TLS}, {client}"));
+    let folder = Folder::new(
+        r#""timeout-secs": "7", "ip-limit-wsi": "9", "reject-service-keywords": {"bot": "404 No"}"#,
+        &format!("{ECHO}, {TLS}, {client}"),
+    );
     let first = folder.run(&["--dump"], b"").stdout;
     folder.write_conf(std::str::from_utf8(&first).expect("text"));
     let second = folder.run(&["--dump"], b"");
     assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
     assert!(String::from_utf8_lossy(&first).contains(r#""timeout-secs": "7""#));
-    assert!(String::from_utf8_lossy(&first).contains(r#""enable-client-ssl": "1""#));
+    for member in [r#""enable-client-ssl": "1""#, r#""ip-limit-wsi": "9""#, r#""bot": "404 No""#] {
+        assert!(String::from_utf8_lossy(&first).contains(member), "{member}");
+    }
 }
 
 #[test]
@@ -402,22 +407,26 @@ fn a_daemon_serves_when_its_starter_returns_and_leaves_a_pid_file() {
     eventually("it has ended", || !pidfile.exists());
 }
 
-/// A flood takes what descriptors there are: who is there stays, who comes waits, and is served when there are some again.
+/// A flood takes what connections there may be: who is there is served, files and all; who comes waits for another to go.
 #[test]
-fn without_a_descriptor_left_nobody_is_lost() {
-    let folder = Folder::new(r#""rlimit-nofile": "64""#, ECHO);
+fn a_flood_leaves_room_for_who_is_there() {
+    let folder = Folder::new(r#""rlimit-nofile": "64", "timeout-secs": "60""#, ECHO);
     let program = folder.start();
     let mut client = connect(program.port());
     echoes(&mut client, b"\0before");
+    let mut browser = connect(program.port());
     let flood: Vec<TcpStream> = (0..200).map(|_| connect(program.port())).collect();
-    program.wait_for_log("cannot accept");
+    program.wait_for_log("as many as may be");
     echoes(&mut client, b"\0during");
+    assert_eq!(http::ask(&mut browser, "localhost", "/").text(), "the page", "its file can be opened");
     let mut late = connect(program.port());
     late.write_all(b"\0late").expect("write");
     drop(flood);
     assert_eq!(read_exactly(&mut late, 5), b"\0late");
     program.wait_for_log("nobody has to wait any more");
     echoes(&mut client, b"\0after");
-    assert_eq!(program.log().matches("cannot accept").count(), 1, "it is said once: {}", program.log());
+    assert_eq!(program.log().matches("as many as may be").count(), 1, "it is said once: {}", program.log());
+    assert!(!program.log().contains("Too many open files"), "{}", program.log());
+    drop((client, browser, late));
     program.stop();
 }

@@ -1,4 +1,4 @@
-//! How many connections one address may have at a time (`ip-limit-wsi`).
+//! How many connections one address may have at a time (`ip-limit-wsi`), and how many there may be at all.
 
 mod util;
 
@@ -139,4 +139,55 @@ fn without_a_limit_an_address_has_as_many_as_it_likes() {
     let server = Server::with_vhost(|| echoing(Listen::on("127.0.0.1", 0)));
     let clients: Vec<TcpStream> = (0..200).map(|_| connect(server.made)).collect();
     clients.iter().for_each(is_served);
+}
+
+#[test]
+fn who_comes_when_there_are_enough_waits_for_another_to_go() {
+    // One is the listen socket.
+    let info = ContextInfo { max_connections: Some(4), ..Default::default() };
+    let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+    let waiting: Vec<TcpStream> = (0..5).map(|_| connect(server.made)).collect();
+    server.wait_for_log(&["WARN", "4 connections", "max_connections"]);
+    for mut client in &waiting {
+        send(&mut client, b"hello");
+    }
+    clients.iter().for_each(is_served);
+    for mut client in waiting {
+        drop(clients.remove(0));
+        assert_eq!(read_exactly(&mut client, 5), b"hello", "in the order they came");
+        clients.push(client);
+    }
+    assert!(server.wsi_count() <= 4);
+    let warnings = server.log().iter().filter(|line| line.contains("max_connections")).count();
+    assert_eq!(warnings, 1, "it is said once");
+    drop(clients);
+    server.wait_for_log(&["WARN", "nobody has to wait any more"]);
+    server.assert_nothing_left();
+}
+
+/// Another process is never without a descriptor for its own purposes; here the system refuses one all the same.
+#[test]
+fn without_a_descriptor_left_nobody_is_lost() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let info = ContextInfo { max_connections: Some(usize::MAX), ..Default::default() };
+    let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
+    let client = connect(server.made);
+    is_served(&client);
+    let (late, before) =
+        (Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket"), getrlimit(Resource::Nofile));
+    // The lowest that is free is one too many from now on.
+    let free = std::os::fd::AsRawFd::as_raw_fd(&std::fs::File::open("/dev/zero").expect("open"));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(free as u64), ..before }).expect("setrlimit");
+    late.connect(&SocketAddr::from(([127, 0, 0, 1], server.made)).into()).expect("connect");
+    let mut late = TcpStream::from(late);
+    send(&mut late, b"hello");
+    server.wait_for_log(&["WARN", "cannot accept"]);
+    is_served(&client);
+    setrlimit(Resource::Nofile, before).expect("setrlimit");
+    assert_eq!(read_exactly(&mut with_deadline(late), 5), b"hello");
+    let warnings = server.log().iter().filter(|line| line.contains("cannot accept")).count();
+    assert_eq!(warnings, 1, "it is said once, however often it is tried");
+    server.wait_for_log(&["WARN", "nobody has to wait any more"]);
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use rlws::conf::{Global, MountConf, OriginConf, VhostConf};
-use rlws::{Listen, Options, Pem, Pvo, Roots, TlsClientInfo};
+use rlws::{Listen, Options, Pem, Pvo, RejectKeyword, Roots, TlsClientInfo};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -19,6 +19,8 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
 }
 
 fn global(global: &Global) -> Value {
+    let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
+    let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
     object([
         ("username", global.username.as_ref().map(text)),
         ("groupname", global.groupname.as_ref().map(text)),
@@ -28,6 +30,8 @@ fn global(global: &Global) -> Value {
         ("server-string", Some(text(&global.server_string))),
         ("timeout-secs", Some(text(global.timeout.as_secs()))),
         ("rlimit-nofile", global.rlimit_nofile.map(text)),
+        ("ip-limit-wsi", global.ip_limit_wsi.map(text)),
+        ("reject-service-keywords", (!rejected.is_empty()).then(|| rejected.into())),
         ("default-alpn", global.default_alpn.as_ref().map(|names| text(names.join(",")))),
     ])
 }
