@@ -15,7 +15,7 @@ struct FastOpen;
 
 setsockopt_impl!(FastOpen, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, u32, SetStruct<'_, u32>);
 
-/// Where Linux says whether servers (bit 2) and clients (bit 1) may.
+/// Where Linux says who may: a sum of 1 for clients, 2 for servers, and others.
 const SWITCH: &str = "/proc/sys/net/ipv4/tcp_fastopen";
 const SERVERS: u32 = 2;
 

@@ -66,8 +66,8 @@ pub struct VhostInfo {
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
     pub backlog: u32,
     /// Connections whose first bytes came with their SYN, and that may wait for the end of the TCP handshake (`fo-listen-queue`,
-    /// RFC 7413); 0: TCP fast open is off. Linux also wants bit 2 of `net.ipv4.tcp_fastopen`; a warning says so where it is not set.
-    /// The first vhost of a listen socket decides.
+    /// RFC 7413); 0: TCP fast open is off. Linux also wants 2 (servers) to be part of the sysctl `net.ipv4.tcp_fastopen`; a warning
+    /// says so where it is not. The first vhost of a listen socket decides.
     pub fast_open_queue: u32,
 }
 
