@@ -29,6 +29,17 @@ pub struct TlsClientInfo {
     pub insecure: bool,
 }
 
+impl TlsClientInfo {
+    /// Everything in PEM form that it is made from.
+    pub fn pems_mut(&mut self) -> impl Iterator<Item = &mut Pem> {
+        let ca = match &mut self.roots {
+            Roots::System => None,
+            Roots::Only(ca) => Some(ca),
+        };
+        self.identity.iter_mut().flat_map(|(cert, key)| [cert, key]).chain(ca)
+    }
+}
+
 /// Who may have signed a server's certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::Conf;
-use rlws::{Pem, Roots, TlsClientInfo};
+use rlws::{Pem, TlsClientInfo};
 
 /// The certificates, keys and CAs of a configuration.
 pub(crate) struct Watched {
@@ -48,12 +48,9 @@ impl Watched {
 
 /// The files that TLS of our own connections is made of.
 fn files(tls: &TlsClientInfo) -> Vec<PathBuf> {
-    let roots = match &tls.roots {
-        Roots::Only(ca) => Some(ca),
-        _ => None,
-    };
-    let pems = tls.identity.iter().flat_map(|(cert, key)| [cert, key]).chain(roots);
-    pems.filter_map(|pem| if let Pem::File(path) = pem { Some(path.clone()) } else { None }).collect()
+    let mut tls = tls.clone();
+    let path = |pem: &mut Pem| if let Pem::File(path) = pem { Some(path.clone()) } else { None };
+    tls.pems_mut().filter_map(path).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {
