@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `onward` | required: `ipv4:ADDR:PORT`, `ipv6:[ADDR]:PORT`, `tcp:HOST:PORT` or `unix:PATH` |
 //! | `idle-timeout-secs` | close a pair after this long without a byte; 0 or absent: never |
-//! | `onward-tls` | `1`: the onward server speaks TLS |
+//! | `onward-tls` | `1`: the onward server speaks TLS, as [`VhostInfo::client_tls`](crate::VhostInfo::client_tls) says where the following do not |
 //! | `onward-tls-name` | the name its certificate has to be for; the host of `onward` unless told |
 //! | `onward-tls-ca` | PEM file of who may have signed it; whom the system trusts unless told |
 //! | `onward-tls-cert`, `onward-tls-key` | PEM files to show a server that asks for a certificate |
@@ -13,9 +13,7 @@
 use std::time::Duration;
 
 use super::http_dummy;
-use crate::{
-    Call, InitError, Onward, Pem, Protocol, Pvo, Reason, Roots, Target, TlsClient, TlsClientInfo, Verdict, VhostCall,
-};
+use crate::{Call, InitError, Onward, Pem, Protocol, Pvo, Reason, Roots, Target, TlsClient, Verdict, Vhost, VhostCall};
 
 /// Says where to; the role does the work.
 pub struct RawProxy;
@@ -26,13 +24,15 @@ impl Protocol for RawProxy {
     type Session = ();
     type Vhost = Onward;
 
-    fn init(_vhost: VhostCall<'_>, pvo: &Pvo) -> Result<Onward, InitError> {
+    fn init(VhostCall { cx, vhost }: VhostCall<'_>, pvo: &Pvo) -> Result<Onward, InitError> {
         let onward = pvo.get("onward").ok_or(
             "the option \"onward\" is missing; expected ipv4:ADDR:PORT, ipv6:[ADDR]:PORT, tcp:HOST:PORT or unix:PATH",
         )?;
         let target: Target = onward.parse().map_err(|error| format!("the option \"onward\": {error}"))?;
         let idle_timeout = pvo.secs("idle-timeout-secs")?.filter(|after| *after > Duration::ZERO);
-        Ok(Onward::from(target).idle_timeout(idle_timeout).tls(onward_tls(pvo)?))
+        Ok(Onward::from(target)
+            .idle_timeout(idle_timeout)
+            .tls(onward_tls(pvo, cx.vhost(vhost).and_then(Vhost::client_tls))?))
     }
 
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
@@ -46,9 +46,11 @@ impl Protocol for RawProxy {
     }
 }
 
-fn onward_tls(pvo: &Pvo) -> Result<Option<TlsClient>, InitError> {
+/// The options go before what the vhost has.
+fn onward_tls(pvo: &Pvo, of_vhost: Option<&TlsClient>) -> Result<Option<TlsClient>, InitError> {
+    let option = pvo.children().iter().find(|child| child.name().starts_with("onward-tls-"));
     if !pvo.flag("onward-tls") {
-        return match pvo.children().iter().find(|child| child.name().starts_with("onward-tls-")) {
+        return match option {
             Some(child) => Err(format!("the option \"{}\" does nothing without \"onward-tls\"", child.name()).into()),
             None => Ok(None),
         };
@@ -58,12 +60,15 @@ fn onward_tls(pvo: &Pvo) -> Result<Option<TlsClient>, InitError> {
         (None, None) => None,
         _ => return Err("\"onward-tls-cert\" and \"onward-tls-key\" belong together".into()),
     };
-    let info = TlsClientInfo {
-        roots: pvo.get("onward-tls-ca").map_or(Roots::System, |ca| Roots::Only(Pem::file(ca))),
-        server_name: pvo.get("onward-tls-name").map(str::to_owned),
-        identity,
-        insecure: pvo.flag("onward-tls-insecure"),
-        ..Default::default()
-    };
+    if let (None, Some(tls)) = (option, of_vhost) {
+        return Ok(Some(tls.clone()));
+    }
+    let mut info = of_vhost.map(|tls| tls.info().clone()).unwrap_or_default();
+    if let Some(ca) = pvo.get("onward-tls-ca") {
+        info.roots = Roots::Only(Pem::file(ca));
+    }
+    info.server_name = pvo.get("onward-tls-name").map(str::to_owned).or(info.server_name);
+    info.identity = identity.or(info.identity);
+    info.insecure |= pvo.flag("onward-tls-insecure");
     Ok(Some(TlsClient::new(&info)?))
 }

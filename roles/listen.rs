@@ -1,20 +1,23 @@
 //! Role `listen`: accepts connections, and starts each on its way.
 //!
-//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting after the system had no descriptor left.
+//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting while there are as
+//! many connections as may be, or the system has no descriptor left.
 //! It emits `FilterNetworkConnection`. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
 use std::mem;
 
 use crate::cx::Cx;
+use crate::descriptors;
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
+use crate::peer_limits::Admission;
 use crate::protocol::{self, Verdict};
 use crate::reason::VhostReason;
-use crate::role::{CloseReason, Next, Role, RoleOps};
+use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
-use crate::vhost::{ProtocolIndex, Vhost};
+use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::wsi::{Origin, Peer, Wsi};
 
 pub(crate) struct Listen;
@@ -25,6 +28,9 @@ impl RoleOps for Listen {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        if cx.info.max_connections.is_none() {
+            cx.most_connections = descriptors::room_for_connections(cx.slots.len());
+        }
         match address(&wsi.io) {
             Some(address) => {
                 let vhost = cx.vhost(wsi.vhost).map_or("-", Vhost::name);
@@ -48,28 +54,26 @@ impl Role for Listening {
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         for _ in 0..limits::ACCEPT_BATCH {
+            if cx.slots.len() >= cx.most_connections {
+                let open = cx.slots.len();
+                return self.rest(
+                    wsi,
+                    cx,
+                    &format!("{open} connections, as many as may be (max_connections, rlimit-nofile)"),
+                );
+            }
             match accept(&mut wsi.io) {
-                Ok(Some((io, peer))) => {
+                Ok(Some((io, peer))) => begin(wsi, cx, (vhost, first), io, peer),
+                Ok(None) => {
                     if mem::take(&mut self.in_trouble) {
-                        log::warn!("{}: accepting again", cx.tag(wsi));
+                        log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
                     }
-                    let filter = VhostReason::FilterNetworkConnection(&peer);
-                    if protocol::ask_first(cx, vhost, filter) == Verdict::Close {
-                        log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(wsi));
-                        continue;
-                    }
-                    if let Err(error) = cx.insert(vhost, io, peer, Origin::Accepted, first) {
-                        log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(wsi));
-                    }
+                    return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
                 }
-                Ok(None) if cx.deprecated => return Next::Close(CloseReason::Done),
-                Ok(None) => return Next::Stay,
                 // The one that was next in line has gone already.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    self.warn(wsi, cx, &format!("cannot accept: {error}; trying again"));
-                    wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
-                    return Next::Stay;
+                    return self.rest(wsi, cx, &format!("cannot accept: {error}"));
                 }
             }
         }
@@ -96,11 +100,53 @@ impl Role for Listening {
 }
 
 impl Listening {
+    /// Who is waiting waits a little longer.
+    fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
+        self.warn(wsi, cx, &format!("{why}; who comes now waits"));
+        wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
+        Next::Stay
+    }
+
     /// Says it once, however often it is tried again.
     fn warn(&mut self, wsi: &Wsi, cx: &Cx, what: &str) {
         if !mem::replace(&mut self.in_trouble, true) {
             log::warn!("{}: {what}", cx.tag(wsi));
         }
+    }
+}
+
+/// Makes a connection of an accepted socket, unless its peer has too many or a protocol does not want it.
+fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) {
+    let admission = cx.peer_limits.admit(&peer);
+    if let Admission::Refused { limit } = admission {
+        if let Some(count) = cx.peer_limits.tell(cx.now) {
+            let tag = cx.tag(listener);
+            log::warn!(
+                "{tag}: {peer} is hung up on: its address has {limit} connections (ip-limit-wsi); {count} so far"
+            );
+        }
+        return;
+    }
+    let counted = admission == Admission::Counted;
+    let filter = VhostReason::FilterNetworkConnection(&peer);
+    let begun = match protocol::ask_first(cx, vhost, filter) {
+        Verdict::Close => {
+            log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(listener));
+            cx.log_filtered(vhost, first, &io, &peer);
+            None
+        }
+        _ => match cx.insert(vhost, io, peer.clone(), Origin::Accepted, first) {
+            Ok(id) => cx.slots.get_mut(id),
+            Err(error) => {
+                log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(listener));
+                None
+            }
+        },
+    };
+    match begun {
+        Some(wsi) => wsi.flags.counted = counted,
+        None if counted => cx.peer_limits.release(&peer),
+        None => {}
     }
 }
 

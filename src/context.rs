@@ -17,6 +17,7 @@ use crate::limits;
 use crate::listen_sockets::ListenSockets;
 use crate::logger::NOTICE;
 use crate::reason::Reason;
+use crate::reject::RejectKeyword;
 use crate::vhost::VhostId;
 use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
@@ -30,6 +31,18 @@ pub struct ContextInfo {
     pub connect_timeout: Duration,
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
+    /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
+    /// one has ended; a warning says so once. `None`: as many as the process may have descriptors when it begins to listen, less those
+    /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
+    pub max_connections: Option<usize>,
+    /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
+    /// first counts. The connection ends behind the answer.
+    pub reject_service_keywords: Vec<RejectKeyword>,
+    /// TCP connections that one address may have with this context at a time (`ip-limit-wsi`); `None`: as many as it likes. Those beyond
+    /// are hung up on when they are accepted, and a warning says so at most once a second. Of IPv6 the 64 bits of the network count as
+    /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Leave room for those that share
+    /// an address (NAT).
+    pub ip_limit_wsi: Option<u32>,
 }
 
 impl Default for ContextInfo {
@@ -38,6 +51,9 @@ impl Default for ContextInfo {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(20),
             server_string: "rlws".to_owned(),
+            max_connections: None,
+            reject_service_keywords: Vec::new(),
+            ip_limit_wsi: None,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::error::{Error, InitError, Result};
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
+use crate::peer_limits::PeerLimits;
 use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
@@ -64,6 +65,9 @@ pub struct Cx {
     /// What callbacks asked of other connections.
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
+    pub(crate) peer_limits: PeerLimits,
+    /// Connections that a listen socket lets there be.
+    pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
     user: Option<Rc<dyn Any>>,
@@ -88,6 +92,8 @@ impl Cx {
     pub(crate) fn new(registry: Registry, waker: Waker, mio_waker: Arc<mio::Waker>, info: ContextInfo) -> Cx {
         Cx {
             registry,
+            peer_limits: PeerLimits::new(info.ip_limit_wsi),
+            most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,
             slots: Slots::default(),
             vhosts: BTreeMap::new(),

@@ -95,6 +95,14 @@ pub enum Error {
         /// What is wrong.
         source: TlsError,
     },
+    /// Certificates, keys or settings for TLS of the vhost's own connections cannot be used.
+    #[error("vhost {vhost}: tls of its own connections: {source}")]
+    ClientTls {
+        /// The vhost that has them.
+        vhost: String,
+        /// What is wrong.
+        source: TlsError,
+    },
     /// Vhosts of one listen socket of which one has TLS and the other has not.
     #[error("vhosts {first} and {second} share {address}, so both have TLS or none has")]
     TlsMixed {

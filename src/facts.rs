@@ -117,11 +117,11 @@ impl Facts {
         self.how.get_or_insert_with(|| how.into());
     }
 
-    fn write(&self, ended: &Ended, wsi: &Wsi, out: &mut Vec<u8>) {
+    fn write(&self, ended: &Ended, peer: &Peer, sent: u64, out: &mut Vec<u8>) {
         let Ended { listener, after, .. } = ended;
         let began = SystemTime::now().checked_sub(self.began.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut say = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a Vec takes everything");
-        say(format_args!("{} - - [", wsi.peer));
+        say(format_args!("{peer} - - ["));
         out.extend_from_slice(&stamp_of(began));
         out.extend_from_slice(b"] ");
         out.extend_from_slice(b"\"RAW ");
@@ -134,7 +134,7 @@ impl Facts {
         let first = self.first.unwrap_or(Closer::Us);
         let (seconds, millis) = (after.as_secs(), after.subsec_millis());
         let mut say = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a Vec takes everything");
-        say(format_args!(" {} {} {seconds}.{millis:03} {first} ", self.received, wsi.sent));
+        say(format_args!(" {} {sent} {seconds}.{millis:03} {first} ", self.received));
         push_quoted(out, self.how.as_deref().map(str::as_bytes));
     }
 }
@@ -219,7 +219,7 @@ impl Cx {
         }
         facts.note_how(&reason.to_string());
         let after = self.now.saturating_duration_since(facts.began);
-        facts.ended = Some(Ended { log, listener: self.listener_of(wsi), after });
+        facts.ended = Some(Ended { log, listener: self.listener_of(wsi.vhost, &wsi.io), after });
         wsi.facts = Some(facts);
     }
 
@@ -228,8 +228,19 @@ impl Cx {
         if let Some(facts) = wsi.facts.take()
             && let Some(ended) = &facts.ended
         {
-            self.logs.append(&ended.log, |out| facts.write(ended, wsi, out));
+            self.logs.append(&ended.log, |out| facts.write(ended, &wsi.peer, wsi.sent, out));
         }
+    }
+
+    /// A protocol does not want a connection (`FilterNetworkConnection`), for which nothing was made.
+    pub(crate) fn log_filtered(&mut self, vhost: VhostId, first: Binding, io: &Transport, peer: &Peer) {
+        let Some(log) = self.vhost(vhost).and_then(|vhost| vhost.access_log.clone()) else { return };
+        let listener = self.listener_of(vhost, io);
+        let mut facts = Facts::new(self.now, Origin::Accepted, first);
+        (facts.verdict, facts.why, facts.role) = ("drop", "filter", "listen");
+        facts.note_how(&CloseReason::by_protocol().to_string());
+        let ended = Ended { log: log.clone(), listener, after: Duration::ZERO };
+        self.logs.append(&log, |out| facts.write(&ended, peer, 0, out));
     }
 
     /// For connections that are still sending when the context goes.
@@ -244,9 +255,9 @@ impl Cx {
     }
 
     /// The address of ours that the peer connected to.
-    fn listener_of(&self, wsi: &Wsi) -> String {
-        let local = wsi.io.fd().and_then(|fd| SockRef::from(&fd).local_addr().ok()?.as_socket());
-        let listen = || match self.vhost(wsi.vhost).and_then(|vhost| vhost.listener).and_then(|id| self.group(id)) {
+    fn listener_of(&self, vhost: VhostId, io: &Transport) -> String {
+        let local = io.fd().and_then(|fd| SockRef::from(&fd).local_addr().ok()?.as_socket());
+        let listen = || match self.vhost(vhost).and_then(|vhost| vhost.listener).and_then(|id| self.group(id)) {
             Some(group) if matches!(group.listen, Listen::Unix { .. }) => group.listen.to_string(),
             _ => "-".to_owned(),
         };

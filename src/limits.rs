@@ -14,8 +14,15 @@ pub const EVENTS: usize = 1024;
 /// Connections accepted in one turn of a listen socket.
 pub const ACCEPT_BATCH: usize = 64;
 
-/// How long a listen socket rests after the system refused it another descriptor.
+/// How long a listen socket rests after the system refused it another descriptor, and while there are as many connections as may be.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors that connections leave for files, logs and look-ups, unless `ContextInfo::max_connections` says how many connections there
+/// may be.
+pub const DESCRIPTOR_RESERVE: usize = 64;
+
+/// How often at most a warning says that a peer has more connections than it may (`ContextInfo::ip_limit_wsi`).
+pub const PEER_LIMIT_WARN: Duration = Duration::from_secs(1);
 
 /// How long until a missing interface is looked for again.
 pub const INTERFACE_RETRY: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use std::{io, mem};
 use socket2::Socket;
 
 use crate::error::{Error, Result};
-use crate::listening::{self, Bound, ListenError};
+use crate::listening::{self, Bound, ListenError, ListenHow};
 use crate::vhost_info::{Listen, VhostInfo};
 
 /// The sockets of one address to listen on: several where an interface has several addresses, or where workers share a port.
@@ -40,7 +40,9 @@ impl ListenSockets {
     /// # Errors
     /// [`Error::AddressTaken`] and [`Error::Listen`].
     pub fn bind(vhost: &VhostInfo, reuse_port: ReusePort) -> Result<ListenSockets> {
-        let bound = match listening::sockets(&vhost.listen, vhost.options, vhost.backlog, reuse_port) {
+        let VhostInfo { options, backlog, fast_open_queue, .. } = *vhost;
+        let how = ListenHow { options, backlog, fast_open_queue };
+        let bound = match listening::sockets(&vhost.listen, &how, reuse_port) {
             Ok(sockets) => sockets,
             Err(ListenError::NotThere) => Vec::new(),
             Err(ListenError::Taken { address }) => {

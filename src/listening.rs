@@ -4,17 +4,19 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::{fmt, fs};
 
 use mio::net::{TcpListener, UnixListener};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use crate::fast_open;
 use crate::limits;
 use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
+use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
 
 /// A listen socket and where it listens.
@@ -53,9 +55,23 @@ pub(crate) enum ListenError {
     },
 }
 
+/// What a vhost sets on its listen sockets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListenHow {
+    pub(crate) options: Options,
+    pub(crate) backlog: u32,
+    pub(crate) fast_open_queue: u32,
+}
+
+impl ListenHow {
+    pub(crate) fn backlog(&self) -> i32 {
+        i32::try_from(self.backlog).unwrap_or(i32::MAX)
+    }
+}
+
 /// Binds every address that `listen` means.
-pub(crate) fn listen(listen: &Listen, options: Options, backlog: u32) -> Result<Vec<Bound>, ListenError> {
-    let sockets = sockets(listen, options, backlog, ReusePort::No)?;
+pub(crate) fn listen(listen: &Listen, how: &ListenHow) -> Result<Vec<Bound>, ListenError> {
+    let sockets = sockets(listen, how, ReusePort::No)?;
     let wrap = |(socket, address)| bound(socket).map_err(|source| ListenError::System { address, source });
     sockets.into_iter().map(wrap).collect()
 }
@@ -63,17 +79,15 @@ pub(crate) fn listen(listen: &Listen, options: Options, backlog: u32) -> Result<
 /// The sockets of every address that `listen` means, each with its name.
 pub(crate) fn sockets(
     listen: &Listen,
-    options: Options,
-    backlog: u32,
+    how: &ListenHow,
     reuse_port: ReusePort,
 ) -> Result<Vec<(Socket, String)>, ListenError> {
-    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     match listen {
         Listen::None => Ok(Vec::new()),
-        Listen::Unix { path, mode } => Ok(vec![bind_unix(path, *mode, backlog)?]),
+        Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref(), how)?]),
         Listen::Tcp { port, interface } => {
-            let addresses = addresses(interface.as_deref(), *port, options)?;
-            let how = TcpHow { all: interface.is_none(), options, backlog, reuse_port };
+            let addresses = addresses(interface.as_deref(), *port, how.options)?;
+            let how = TcpHow { all: interface.is_none(), reuse_port, how };
             // Port 0 is chosen once, and shared by all addresses of the interface.
             let (mut bound, mut port) = (Vec::new(), *port);
             for mut address in addresses {
@@ -164,37 +178,37 @@ fn has_ipv6() -> bool {
     Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
 }
 
-struct TcpHow {
+struct TcpHow<'h> {
     /// Every address of the machine.
     all: bool,
-    options: Options,
-    backlog: i32,
     reuse_port: ReusePort,
+    how: &'h ListenHow,
 }
 
-fn bind_tcp(address: SocketAddr, how: &TcpHow) -> Result<(Socket, String), ListenError> {
+fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), ListenError> {
     let prepare = || -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart need not wait for the connections of its predecessor to leave TIME_WAIT.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            socket.set_only_v6(!how.all || how.options.contains(Options::IPV6_V6ONLY))?;
+            socket.set_only_v6(!tcp.all || tcp.how.options.contains(Options::IPV6_V6ONLY))?;
         }
         Ok(socket)
     };
     let bind = || -> io::Result<Socket> {
-        if how.reuse_port == ReusePort::First {
+        if tcp.reuse_port == ReusePort::First {
             // One that may share finds nobody in its way who may share too.
             prepare()?.bind(&address.into())?;
         }
         let socket = prepare()?;
-        socket.set_reuse_port(how.reuse_port != ReusePort::No)?;
+        socket.set_reuse_port(tcp.reuse_port != ReusePort::No)?;
         socket.set_nonblocking(true)?;
         set_inherited(&socket)?;
         socket.bind(&address.into())?;
+        fast_open::enable(&socket, tcp.how.fast_open_queue);
         // Where nobody serves yet, nobody should wait while others do.
-        if how.reuse_port != ReusePort::Another {
-            socket.listen(how.backlog)?;
+        if tcp.reuse_port != ReusePort::Another {
+            socket.listen(tcp.how.backlog())?;
         }
         Ok(socket)
     };
@@ -205,8 +219,14 @@ fn bind_tcp(address: SocketAddr, how: &TcpHow) -> Result<(Socket, String), Liste
     }
 }
 
-fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<(Socket, String), ListenError> {
+fn bind_unix(
+    path: &Path,
+    mode: Option<u32>,
+    owner: Option<&UnixOwner>,
+    how: &ListenHow,
+) -> Result<(Socket, String), ListenError> {
     let bind = || -> io::Result<Socket> {
+        let ids = owner.filter(|_| !is_abstract(path)).map(UnixOwner::ids).transpose()?;
         let address = unix_address(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -216,10 +236,14 @@ fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<(Socket, St
             }
             socket.bind(&address)?;
         }
+        // Nobody can connect before it listens, so it is never open to more than these.
+        if let (Some(owner), Some((user, group))) = (owner, ids) {
+            lchown(path, Some(user), Some(group)).map_err(|error| not_given(owner, &error))?;
+        }
         if let Some(mode) = mode.filter(|_| !is_abstract(path)) {
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         }
-        socket.listen(backlog)?;
+        socket.listen(how.backlog())?;
         Ok(socket)
     };
     let name = format!("unix:{}", path.display());
@@ -227,6 +251,10 @@ fn bind_unix(path: &Path, mode: Option<u32>, backlog: i32) -> Result<(Socket, St
         Ok(socket) => Ok((socket, name)),
         Err(source) => Err(listen_error(name, source)),
     }
+}
+
+fn not_given(owner: &UnixOwner, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("giving it to {owner}: {error}; that takes root"))
 }
 
 /// A socket file that nobody listens on was left behind by a program that was killed.

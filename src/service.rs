@@ -244,6 +244,9 @@ impl Cx {
     fn free(&mut self, mut wsi: Box<Wsi>) {
         self.log_facts(&mut wsi);
         self.timers.disarm(&mut wsi);
+        if wsi.flags.counted {
+            self.peer_limits.release(&wsi.peer);
+        }
         if wsi.flags.foreign {
             wsi.io.deregister(&self.registry);
         }

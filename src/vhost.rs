@@ -10,13 +10,14 @@ use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
 use crate::listen_group::ListenerId;
+use crate::listening::ListenHow;
 use crate::mount::{self, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
 
@@ -36,13 +37,14 @@ pub struct Vhost {
     pub(crate) headers: Headers,
     pub(crate) default_protocol: ProtocolIndex,
     pub(crate) tls: Option<ServerTls>,
+    client_tls: Option<TlsClient>,
     /// What connections become that are not http.
     pub(crate) listen_accept: Binding,
     pub(crate) fallback_silence: Option<Duration>,
     pub(crate) keepalive_timeout: Duration,
     pub(crate) error_document_404: Option<String>,
     pub(crate) access_log: Option<AccessLog>,
-    pub(crate) backlog: u32,
+    pub(crate) listen_how: ListenHow,
     pub(crate) listener: Option<ListenerId>,
     /// It is being destroyed: nothing new may begin on it.
     pub(crate) going: bool,
@@ -113,6 +115,8 @@ impl Vhost {
         let alpn = alpn.into_iter().map(String::into_bytes).collect();
         let tls = info.tls.map(|tls| ServerTls::new(&tls, alpn)).transpose();
         let tls = tls.map_err(|source| Error::Tls { vhost: info.name.clone(), source })?;
+        let client_tls = info.client_tls.as_ref().map(TlsClient::new).transpose();
+        let client_tls = client_tls.map_err(|source| Error::ClientTls { vhost: info.name.clone(), source })?;
         if tls.as_ref().is_some_and(|tls| tls.requires_client_cert)
             && info.options.contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG)
         {
@@ -123,6 +127,7 @@ impl Vhost {
         }
         Ok(Vhost {
             tls,
+            client_tls,
             name: info.name,
             headers: Headers::new(info.options, &info.headers, &[]),
             options: info.options,
@@ -134,7 +139,11 @@ impl Vhost {
             keepalive_timeout: info.keepalive_timeout,
             error_document_404: info.error_document_404,
             access_log: info.access_log,
-            backlog: info.backlog,
+            listen_how: ListenHow {
+                options: info.options,
+                backlog: info.backlog,
+                fast_open_queue: info.fast_open_queue,
+            },
             listener: None,
             going: false,
             mounts_checked: None,
@@ -159,6 +168,11 @@ impl Vhost {
     /// The option tree of one of its protocols.
     pub fn pvo(&self, protocol: &str) -> Option<&Pvo> {
         find_protocol(&self.protocols, protocol).map(|index| &self.protocols[usize::from(index)].pvo)
+    }
+
+    /// TLS for connections that it makes, as [`VhostInfo::client_tls`] says; for [`ConnectInfo::tls`](crate::ConnectInfo::tls).
+    pub fn client_tls(&self) -> Option<&TlsClient> {
+        self.client_tls.as_ref()
     }
 
     /// Looks again, at most once a second, which folders the mounts' paths name: a site may be deployed by renaming folders or

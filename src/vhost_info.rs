@@ -9,7 +9,8 @@ use crate::mount::Mount;
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
-use crate::tls::TlsInfo;
+use crate::tls::{TlsClientInfo, TlsInfo};
+use crate::unix_owner::UnixOwner;
 
 /// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
 ///
@@ -39,6 +40,9 @@ pub struct VhostInfo {
     pub headers: Vec<(String, String)>,
     /// TLS; `None`: the vhost is plain. Of the vhosts of a listen socket all have it, or none.
     pub tls: Option<TlsInfo>,
+    /// TLS of connections that the vhost makes (`client_ssl_..`, `enable-client-ssl`), for who asks
+    /// [`Vhost::client_tls`](crate::Vhost::client_tls): protocols for theirs, and `raw-proxy` where its option `onward-tls` is set.
+    pub client_tls: Option<TlsClientInfo>,
     /// ALPN protocols in order of preference (`alpn`). Unless told `http/1.1` and `http/1.0`, or none where
     /// [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`] is set.
     pub alpn: Option<Vec<String>>,
@@ -61,6 +65,10 @@ pub struct VhostInfo {
     pub access_log: Option<AccessLog>,
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
     pub backlog: u32,
+    /// Connections whose first bytes came with their SYN, and that may wait for the end of the TCP handshake (`fo-listen-queue`,
+    /// RFC 7413); 0: TCP fast open is off. Linux also wants 2 (servers) to be part of the sysctl `net.ipv4.tcp_fastopen`; a warning
+    /// says so where it is not. The first vhost of a listen socket decides.
+    pub fast_open_queue: u32,
 }
 
 impl Default for VhostInfo {
@@ -73,6 +81,7 @@ impl Default for VhostInfo {
             mounts: Vec::new(),
             headers: Vec::new(),
             tls: None,
+            client_tls: None,
             alpn: None,
             options: Options::empty(),
             listen_accept_role: None,
@@ -82,6 +91,7 @@ impl Default for VhostInfo {
             error_document_404: None,
             access_log: None,
             backlog: 1024,
+            fast_open_queue: 0,
         }
     }
 }
@@ -105,6 +115,8 @@ pub enum Listen {
         path: PathBuf,
         /// Mode bits of the path, such as `0o660`; as the umask leaves them unless told.
         mode: Option<u32>,
+        /// Who owns the path (`unix_socket_perms`); whoever binds it unless told.
+        owner: Option<UnixOwner>,
     },
 }
 
@@ -121,7 +133,7 @@ impl Listen {
 
     /// A unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> Listen {
-        Listen::Unix { path: path.into(), mode: None }
+        Listen::Unix { path: path.into(), mode: None, owner: None }
     }
 }
 

@@ -234,17 +234,14 @@ impl Cx {
     pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
         let Some(group) = self.group(listener) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
-        let (listen, options, backlog) = (group.listen.clone(), first.options(), first.backlog);
+        let (listen, how) = (group.listen.clone(), first.listen_how);
         let handed = self.handed.iter().position(|sockets| *sockets.listen() == listen);
         let is_ours = handed.is_none();
         let bound = match handed.map(|index| self.handed.swap_remove(index)) {
-            None => listening::listen(&listen, options, backlog)?,
-            Some(sockets) => {
-                let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-                sockets
-                    .into_bound(backlog)
-                    .map_err(|source| ListenError::System { address: listen.to_string(), source })?
-            }
+            None => listening::listen(&listen, &how)?,
+            Some(sockets) => sockets
+                .into_bound(how.backlog())
+                .map_err(|source| ListenError::System { address: listen.to_string(), source })?,
         };
         for bound in bound {
             let address = bound.address.to_string();

@@ -214,6 +214,8 @@ pub(crate) struct Flags {
     pub(crate) draining: bool,
     /// The role sends a protocol's bytes as they are.
     pub(crate) raw_tx: bool,
+    /// It counts for its peer's limit.
+    pub(crate) counted: bool,
 }
 
 impl Wsi {

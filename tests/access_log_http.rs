@@ -146,6 +146,34 @@ fn a_request_that_stops_half_way_is_logged_with_the_answer_it_got() {
 }
 
 #[test]
+fn a_client_that_vanishes_in_the_middle_of_a_head_is_logged_with_what_came() {
+    let (site, log) = (Site::new(), LogFile::new());
+    let server = Server::with_vhost(vhost(&site, &log));
+    let mut client = connect(server.made);
+    send(&mut client, b"GET /gone HTTP/1.1\r\nUser-Agent: ghost\r\n");
+    let seen = || server.ask(|context| context.cx().wsi_count() > 1);
+    eventually("it is there", seen);
+    server.turn();
+    reset(client);
+    let logged = log.requests(1).remove(0);
+    assert_eq!((line_of(&logged), &*logged.user_agent, logged.bytes), (("GET /gone HTTP/1.1", 400), "ghost", 0));
+    server.assert_nothing_left();
+}
+
+/// What was answered is one line, however the connection ends.
+#[test]
+fn a_client_that_vanishes_between_requests_has_no_line_more() {
+    let (site, log) = (Site::new(), LogFile::new());
+    site.write("a.txt", b"a");
+    let server = Server::with_vhost(vhost(&site, &log));
+    let mut client = connect(server.made);
+    assert_eq!(util::http::ask(&mut client, "localhost", "/a.txt").status, 200);
+    reset(client);
+    server.assert_nothing_left();
+    assert_eq!(line_of(&log.requests(1)[0]), ("GET /a.txt HTTP/1.1", 200));
+}
+
+#[test]
 fn a_request_is_in_the_log_of_the_vhost_that_its_host_names() {
     let (site, first, second) = (Site::new(), LogFile::new(), LogFile::new());
     let (one, two) = (vhost(&site, &first), vhost(&site, &second));

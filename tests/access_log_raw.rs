@@ -7,7 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
-use rlws::{AdoptInfo, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use rlws::{
+    AdoptInfo, Call, ContextInfo, InitError, Listen, Options, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
+    VhostInfo, VhostReason,
+};
 use util::access::{Connection, Request};
 use util::certs::ca;
 use util::server::make_vhost;
@@ -321,6 +324,47 @@ fn those_that_are_open_when_the_context_goes_are_logged() {
     let lines = util::access::lines(&log.path());
     assert_eq!(lines.len(), 20);
     assert!(lines.iter().all(|line| Connection::parse(line).first == "us"));
+}
+
+/// Wants nobody.
+struct Hermit;
+
+impl Protocol for Hermit {
+    const NAME: &'static str = "hermit";
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        rlws::protocols::http_dummy::callback(call.wsi, call.cx, reason)
+    }
+
+    fn vhost_callback(_: VhostCall<'_>, _: &mut (), reason: VhostReason<'_>) -> Verdict {
+        match reason {
+            VhostReason::FilterNetworkConnection(_) => Verdict::Close,
+            _ => Verdict::Continue,
+        }
+    }
+}
+
+#[test]
+fn who_is_filtered_is_logged() {
+    let log = LogFile::new();
+    let info = echoing(&log, FALLBACK);
+    let server = Server::with_vhost(move || VhostInfo {
+        protocols: vec![ProtocolTable::of::<Hermit>(), ProtocolTable::of::<RawEcho>()],
+        ..info()
+    });
+    let mut client = connect(server.made);
+    let address = client.local_addr().expect("connected");
+    assert_eq!(read_until_closed(&mut client).0, b"");
+    let line = log.connection();
+    let how = "closed by us: asked for by its protocol";
+    assert_eq!(story(&line), ["drop/filter", "listen", "-", "us", how]);
+    assert_eq!((line.peer, line.listener), (address.to_string(), format!("127.0.0.1:{}", server.made)));
 }
 
 #[test]

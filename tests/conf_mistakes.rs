@@ -167,10 +167,10 @@ fn other_unknown_keys_and_those_in_the_wrong_section_are_warnings() {
 #[test]
 fn what_lws_does_and_we_do_not_yet_is_a_warning_unless_it_is_off() {
     assert_vhost(
-        r#""port": 1, "enable-client-ssl": "on", "quic-port": 443, "strict-host-check": "off""#,
+        r#""port": 1, "h2-half-closed-long-poll": "on", "quic-port": 443, "strict-host-check": "off""#,
         &[
-            "f:1:26: warning: vhosts[0].enable-client-ssl: not done yet",
-            "f:1:53: warning: vhosts[0].quic-port: not done yet",
+            "f:1:26: warning: vhosts[0].h2-half-closed-long-poll: not done yet",
+            "f:1:60: warning: vhosts[0].quic-port: not done yet",
         ],
     );
     assert_vhost(
@@ -367,5 +367,20 @@ fn a_boolean_that_is_neither_is_off_with_a_warning() {
             "f:1:35: warning: vhosts[0].noipv6: counts as off: ",
             "expected 1 or 0, on or off, yes or no, true or false, found \"ture\""
         )
+    );
+}
+
+#[test]
+fn keys_of_client_tls_do_nothing_without_their_switch() {
+    assert_vhost(
+        r#""port": 1, "client-ssl-ca": "/ca", "client-ecdh-curve": "P-256""#,
+        &[
+            "f:1:43: warning: vhosts[0].client-ssl-ca: does nothing without enable-client-ssl",
+            "f:1:71: warning: vhosts[0].client-ecdh-curve: does nothing without enable-client-ssl",
+        ],
+    );
+    assert_vhost(
+        r#""port": 1, "host-ssl-ca": "/ca""#,
+        &["f:1:41: warning: vhosts[0].host-ssl-ca: does nothing without host-ssl-cert and host-ssl-key"],
     );
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use rlws::conf::{Conf, Loader, OriginConf, Problem, load_str};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
-use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, TlsSettings, VhostInfo};
+use rlws::{
+    Context, ContextInfo, Listen, Mount, Options, Pem, ProtocolTable, RejectKeyword, Roots, TlsSettings, UnixOwner,
+    VhostInfo,
+};
 use util::http::get;
 use util::*;
 
@@ -68,17 +71,37 @@ fn every_place_to_listen_is_understood() {
         vhost(r#""unix-socket": "1", "interface": "/run/x.sock", "port": "7681""#).listen,
         Listen::unix("/run/x.sock")
     );
-    let with_mode = Listen::Unix { path: "@x".into(), mode: Some(0o660) };
-    assert_eq!(vhost(r#""unix-socket": "1", "interface": "@x", "unix-socket-perms": "0660""#).listen, with_mode);
-    let conf = load(r#"{"vhosts": [{"unix-socket": 1, "interface": "/x", "unix-socket-perms": "www:data"}]}"#);
-    let owner = conf.vhosts[0].unix_owner.clone().expect("it was given");
-    assert_eq!((owner.user.as_str(), owner.group.as_str()), ("www", "data"));
-    assert_eq!(conf.warnings()[0].problem, Problem::NotDoneYet);
+    let with_mode = Listen::Unix { path: "/x".into(), mode: Some(0o660), owner: None };
+    assert_eq!(vhost(r#""unix-socket": "1", "interface": "/x", "unix-socket-perms": "0660""#).listen, with_mode);
+    let owner = Some(UnixOwner::new("root", "0"));
+    let with_owner = Listen::Unix { path: "/x".into(), mode: Some(0o660), owner };
+    assert_eq!(vhost(r#""unix-socket": "1", "interface": "/x", "unix-socket-perms": "root:0""#).listen, with_owner);
+    assert_eq!(vhost(r#""port": 1, "fo-listen-queue": "5""#).fast_open_queue, 5);
+}
+
+#[test]
+fn an_owner_of_a_unix_socket_whom_the_system_does_not_know_is_told() {
+    let text = r#"{"vhosts": [{"unix-socket": 1, "interface": "/x", "unix-socket-perms": "root:no-such-group"}]}"#;
+    let conf = load(text);
+    assert!(conf.warnings().is_empty(), "what is read says nothing about this system");
+    let Err(error) = conf.vhost_infos(&PROTOCOLS) else { panic!("nobody is that group") };
     assert_eq!(
-        conf.vhosts[0].listen,
-        Listen::Unix { path: "/x".into(), mode: Some(0o600) },
-        "never wider than asked for"
+        error.to_string(),
+        "f:1:72: vhosts[0].unix-socket-perms: this system has no group \"no-such-group\": expected mode bits such as \
+         0660, or USER:GROUP, found \"root:no-such-group\""
     );
+}
+
+#[test]
+fn an_abstract_name_has_no_owner_and_no_mode_and_a_warning_says_so() {
+    for perms in ["0600", "root:root"] {
+        let text =
+            format!(r#"{{"vhosts": [{{"unix-socket": 1, "interface": "@x", "unix-socket-perms": "{perms}"}}]}}"#);
+        let conf = load(&text);
+        let warning = &conf.warnings()[0];
+        assert_eq!(warning.problem, Problem::NoEffect);
+        assert!(warning.to_string().contains("whoever is on this machine may connect"), "{warning}");
+    }
 }
 
 #[test]
@@ -207,9 +230,9 @@ fn the_rest_is_read_for_who_does_it() {
             "vhosts": [{"port": 1, "sts": 1, "access-log": "/log", "headers": [{"X-A:": "1"}, {"x-b": "2"}],
             "enable-client-ssl": 1, "client-ssl-ca": "/ca", "fo-listen-queue": 5}]}"#,
     );
-    let reject = &conf.global.reject_service_keywords[0];
-    assert_eq!((reject.keyword.as_str(), reject.status, reject.text.as_str()), ("scumbot", 404, "Not Found"));
-    assert_eq!((conf.global.ip_limit_wsi, conf.global.ip_limit_ah), (Some(100), None));
+    let info = conf.context_info();
+    assert_eq!(info.reject_service_keywords, [RejectKeyword::new("scumbot", 404, "Not Found")]);
+    assert_eq!((info.ip_limit_wsi, conf.global.ip_limit_ah), (Some(100), None));
     let vhost = &conf.vhosts[0];
     assert!(vhost.sts && vhost.fast_open_queue == 5 && vhost.client_tls.is_some());
     assert_eq!(vhost.access_log.as_deref(), Some(Path::new("/log")));
@@ -232,10 +255,29 @@ fn a_missing_certificate_may_be_ignored() {
 }
 
 #[test]
+fn client_tls_is_read_as_that_of_servers_is() {
+    let info = vhost(
+        r#""port": -1, "enable-client-ssl": "1", "client-ssl-cert": "/me.cert", "client-ssl-key": "/me.key",
+           "client-ssl-ca": "/ca", "client-ssl-ciphers": "ECDHE-RSA-AES128-GCM-SHA256:!aNULL",
+           "client-tls13-ciphers": "TLS_AES_128_GCM_SHA256", "client-ecdh-curve": "prime256v1",
+           "ssl-client-option-set": "536870912", "ssl-client-option-clear": "0""#,
+    );
+    let tls = info.client_tls.expect("it is enabled");
+    assert_eq!(tls.roots, Roots::Only(Pem::file("/ca")));
+    assert_eq!(tls.identity, Some((Pem::file("/me.cert"), Pem::file("/me.key"))));
+    assert_eq!((tls.settings.versions, tls.settings.groups.len()), (vec!["1.2".to_owned()], 1));
+    assert_eq!(tls.settings.cipher_suites.len(), 2);
+    assert_eq!(vhost(r#""port": -1, "client-ssl-ca": "/ca""#).client_tls, None);
+    assert_eq!(vhost(r#""port": -1, "enable-client-ssl": 1"#).client_tls.map(|tls| tls.roots), Some(Roots::System));
+}
+
+#[test]
 fn what_the_core_refuses_is_explained_with_its_place() {
     let dir = tempfile::tempdir().expect("a folder");
     let cert = dir.path().join("cert");
     std::fs::write(&cert, "no PEM").expect("write");
+    let ca = dir.path().join("ca");
+    std::fs::write(&ca, certs::ca().text()).expect("write");
     let explain = |members: &str| {
         let conf = load(&format!("{{\"vhosts\": [{{{members}}}]}}"));
         let info = conf.vhost_infos(&PROTOCOLS).unwrap_or_else(|error| panic!("{error}")).infos.remove(0);
@@ -260,6 +302,16 @@ fn what_the_core_refuses_is_explained_with_its_place() {
         "vhosts[0].listen-accept-protocol"
     );
     assert_eq!(explain(r#""unix-socket": 1, "interface": "/not/there/x""#), "vhosts[0].interface");
+    let client = |keys: &str| explain(&format!(r#""port": -1, "enable-client-ssl": 1, {keys}"#));
+    assert_eq!(client(&format!(r#""client-ssl-ca": "{cert}""#)), "vhosts[0].client-ssl-ca");
+    for (key, other) in [("cert", "key"), ("key", "cert")] {
+        let both = format!(
+            r#""client-ssl-{key}": "/not/there", "client-ssl-{other}": "{cert}", "client-ssl-ca": "{}""#,
+            ca.display()
+        );
+        let culprit = if key == "cert" { key } else { other };
+        assert_eq!(client(&both), format!("vhosts[0].client-ssl-{culprit}"), "the certificate is read first");
+    }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("it is bound").port();
     assert_eq!(explain(&format!(r#""port": {port}, "interface": "127.0.0.1""#)), "vhosts[0].port");

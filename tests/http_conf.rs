@@ -2,7 +2,7 @@
 
 mod util;
 
-use rlws::{Cache, Listen, Mount, Options, Origin, VhostInfo};
+use rlws::{Cache, ContextInfo, Listen, Mount, Options, Origin, RejectKeyword, VhostInfo};
 use util::certs::ca;
 use util::http::{Response, get, read_head, read_response, request};
 use util::server::{assert_names, make_vhost, mistake};
@@ -219,4 +219,43 @@ fn files_say_how_long_they_may_be_kept_and_nothing_else_does() {
         send(&mut client, request("HEAD", "localhost", path).as_bytes());
         assert_eq!(read_head(&mut client).header("cache-control"), control, "{path}");
     }
+}
+
+#[test]
+fn clients_are_rejected_by_a_word_in_their_user_agent() {
+    let (site, log) = (Site::new(), LogFile::new());
+    site.write("a.txt", b"the file");
+    let reject_service_keywords = vec![
+        RejectKeyword::new("scumbot", 404, "Not Found"),
+        RejectKeyword::new("bot", 429, ""),
+        RejectKeyword::new("agent", 100, "no status for the end"),
+    ];
+    let info = ContextInfo { reject_service_keywords, ..Default::default() };
+    let mounts = vec![Mount::files("/", site.root())];
+    let access_log = Some(log.log.clone());
+    let server = Server::with_vhost_in(info, move || VhostInfo { access_log, ..vhost(mounts) });
+    let ask = |user_agent: &str| {
+        let mut client = connect(server.made);
+        let head = format!("GET /a.txt HTTP/1.1\r\nHost: localhost\r\n{user_agent}\r\n");
+        send(&mut client, head.as_bytes());
+        let response = read_response(&mut client);
+        let ends = response.header("connection") == Some("close");
+        if ends {
+            assert_eq!(read_until_closed(&mut client).0, b"");
+        }
+        (response.status, ends, response.text().to_owned())
+    };
+    let served = (200, false, "the file".to_owned());
+    assert_eq!(ask("User-Agent: Mozilla/5.0 (X11)\r\n"), served);
+    assert_eq!(ask("User-Agent: Scum\r\n"), served);
+    assert_eq!(ask(""), served, "who does not say its name is not asked for it");
+    assert_eq!(ask("X-User: scumbot\r\n"), served);
+    assert_eq!(ask("User-Agent: a scumbot/1.0\r\n"), (404, true, "Not Found".to_owned()));
+    let long = format!("user-agent: {}scumbot\r\n", "x".repeat(8000));
+    assert_eq!(ask(&long).0, 404, "however far behind it is");
+    let (status, ends, page) = ask("User-Agent: robot\r\n");
+    assert!(status == 429 && ends && page.contains("429"), "{page}");
+    assert_eq!(ask("User-Agent: agent\r\n").0, 403);
+    let logged: Vec<u16> = log.requests(8).iter().map(|request| request.status).collect();
+    assert_eq!(logged, [200, 200, 200, 200, 404, 404, 429, 403]);
 }

@@ -3,9 +3,9 @@
 mod util;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -342,6 +342,20 @@ fn check_says_whether_the_configuration_is_good() {
 }
 
 #[test]
+fn a_configuration_without_a_vhost_is_an_error_that_shows_one() {
+    let folder = Folder::new("", "");
+    for text in ["{}", r#"{"global": {"timeout-secs": 5}, "vhosts": []}"#] {
+        folder.write_conf(text);
+        for args in [&["--check"][..], &[]] {
+            let output = folder.run(args, b"");
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("/conf: there is no vhost") && said.contains(r#""vhosts": [{"#), "{said}");
+        }
+    }
+}
+
+#[test]
 fn check_finds_what_would_keep_the_workers_from_starting() {
     let nobody = Folder::new(r#""username": "no-such-user""#, ECHO);
     let no_folder = Folder::new("", r#""access-log": "/no/such/folder/log""#);
@@ -376,12 +390,52 @@ fn classify_says_who_would_get_a_first_packet() {
 
 #[test]
 fn dump_is_a_configuration_again() {
-    let folder = Folder::new(r#""timeout-secs": "7""#, &format!("{ECHO}, {TLS}"));
+    let client = r#""enable-client-ssl": "1", "client-ssl-ca": "DIR/its.cert""#;
+    let folder = Folder::new(
+        r#""timeout-secs": "7", "ip-limit-wsi": "9", "reject-service-keywords": {"bot": "404 No"}"#,
+        &format!("{ECHO}, {TLS}, {client}"),
+    );
     let first = folder.run(&["--dump"], b"").stdout;
     folder.write_conf(std::str::from_utf8(&first).expect("text"));
     let second = folder.run(&["--dump"], b"");
     assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
     assert!(String::from_utf8_lossy(&first).contains(r#""timeout-secs": "7""#));
+    for member in [r#""enable-client-ssl": "1""#, r#""ip-limit-wsi": "9""#, r#""bot": "404 No""#] {
+        assert!(String::from_utf8_lossy(&first).contains(member), "{member}");
+    }
+}
+
+#[test]
+fn a_dump_of_a_unix_socket_is_read_as_one() {
+    let folder = Folder::new("", "");
+    folder.write_conf(
+        r#"{"vhosts": [{"unix-socket": "1", "interface": "DIR/its.sock", "unix-socket-perms": "root:root"},
+                       {"name": "two", "unix-socket": "1", "interface": "DIR/other.sock", "unix-socket-perms": "0600"}]}"#,
+    );
+    let first = folder.run(&["--dump"], b"").stdout;
+    folder.write_conf(std::str::from_utf8(&first).expect("text"));
+    let second = folder.run(&["--dump"], b"");
+    assert_eq!(String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&first));
+    let text = String::from_utf8_lossy(&first);
+    assert!(text.contains("its.sock") && text.contains(r#""root:root""#) && text.contains(r#""0600""#), "{text}");
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner_and_served_by_workers_without_privileges() {
+    let folder = Folder::new("", "");
+    folder.write_conf(
+        r#"{"global": {"username": "nobody"}, "vhosts": [{"name": "localhost", "unix-socket": "1",
+            "interface": "DIR/its.sock", "unix-socket-perms": "nobody:root",
+            "mounts": [{"mountpoint": "/", "origin": "file://DIR/site", "default": "index.html"}]}]}"#,
+    );
+    let program = folder.start();
+    let socket = fs::metadata(folder.path("its.sock")).expect("the socket");
+    let nobody: u32 = id("-u", "nobody").parse().expect("a number");
+    assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (nobody, 0, 0o660));
+    let mut curl = Command::new(require("curl"));
+    curl.args(["-sS", "--fail", "--unix-socket"]).arg(folder.path("its.sock")).arg("http://localhost/");
+    assert_eq!(succeed(&mut curl), b"the page");
+    program.stop();
 }
 
 #[test]
@@ -406,4 +460,28 @@ fn a_daemon_serves_when_its_starter_returns_and_leaves_a_pid_file() {
     let pid: i32 = fs::read_to_string(&pidfile).expect("a pid file").trim().parse().expect("a process id");
     kill_process(Pid::from_raw(pid).expect("a process"), Signal::TERM).expect("kill");
     eventually("it has ended", || !pidfile.exists());
+}
+
+/// A flood takes what connections there may be: who is there is served, files and all; who comes waits for another to go.
+#[test]
+fn a_flood_leaves_room_for_who_is_there() {
+    let folder = Folder::new(r#""rlimit-nofile": "64", "timeout-secs": "60""#, ECHO);
+    let program = folder.start();
+    let mut client = connect(program.port());
+    echoes(&mut client, b"\0before");
+    let mut browser = connect(program.port());
+    let flood: Vec<TcpStream> = (0..200).map(|_| connect(program.port())).collect();
+    program.wait_for_log("as many as may be");
+    echoes(&mut client, b"\0during");
+    assert_eq!(http::ask(&mut browser, "localhost", "/").text(), "the page", "its file can be opened");
+    let mut late = connect(program.port());
+    late.write_all(b"\0late").expect("write");
+    drop(flood);
+    assert_eq!(read_exactly(&mut late, 5), b"\0late");
+    program.wait_for_log("nobody has to wait any more");
+    echoes(&mut client, b"\0after");
+    assert_eq!(program.log().matches("as many as may be").count(), 1, "it is said once: {}", program.log());
+    assert!(!program.log().contains("Too many open files"), "{}", program.log());
+    drop((client, browser, late));
+    program.stop();
 }

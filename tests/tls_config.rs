@@ -151,6 +151,38 @@ fn a_chain_is_understood_whichever_certificate_comes_first() {
 // -- mistakes
 
 #[test]
+fn a_certificate_that_is_alone_gets_those_above_it() {
+    let (upper, other) = (ca().below("upper"), Ca::new("another root"));
+    let lower = upper.below("lower");
+    let identity = lower.server(&["localhost"]);
+    // In any order, with some that have nothing to do with it; the root itself is not sent.
+    let above = [other.text(), ca().text(), upper.text(), lower.text()].concat();
+    let server = serving(TlsInfo { issuers: Some(Pem::text(above)), ..identity.tls_info() });
+    let stream = Client { ca: Some(ca()), ..trusting() }.connect(server.made, "localhost");
+    let sent = stream.conn.peer_certificates().expect("a server shows some");
+    assert_eq!(sent, [identity.der(), lower.der(), upper.der()]);
+    assert!(!server.log().iter().any(|line| line.contains("does nothing")));
+}
+
+#[test]
+fn certificates_that_are_above_nothing_are_told() {
+    let strangers = Ca::new("a stranger").pem();
+    let server = serving(TlsInfo { issuers: Some(strangers.clone()), ..localhost().tls_info() });
+    server.wait_for_log(&["WARN", "does nothing", "client-cert-required"]);
+    Client { ca: Some(ca()), ..trusting() }.connect(server.made, "localhost");
+
+    // Whose root it is, which is not sent, is told nothing; nor is who asks clients for certificates of them.
+    let asks = ClientCerts::Asked { ca: strangers.clone() };
+    for (issuers, client_certs) in [(ca().pem(), ClientCerts::NotAsked), (strangers, asks)] {
+        let server = serving(TlsInfo { issuers: Some(issuers), client_certs, ..localhost().tls_info() });
+        let stream = Client { ca: Some(ca()), ..trusting() }.connect(server.made, "localhost");
+        assert_eq!(stream.conn.peer_certificates().map(<[_]>::len), Some(1));
+        assert!(!server.log().iter().any(|line| line.contains("does nothing")));
+    }
+    assert_names(&refused(TlsInfo { issuers: Some(pem_of("nothing")), ..localhost().tls_info() }), &["no certificate"]);
+}
+
+#[test]
 fn a_key_of_another_certificate_is_told_with_both_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let (cert, _) = localhost().write(folder.path(), "mine");

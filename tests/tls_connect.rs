@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rlws::{
     Call, ConnectInfo, ContextInfo, InitError, PeerCert, Pem, Protocol, ProtocolTable, Pvo, Reason, Roots, TlsClient,
-    TlsClientInfo, TlsSettings, Verdict, VhostCall, VhostId, VhostInfo, WsiId,
+    TlsClientInfo, TlsSettings, Verdict, Vhost, VhostCall, VhostId, VhostInfo, WsiId,
 };
 use sha2::{Digest, Sha256};
 use util::certs::{GOOD_FROM, GOOD_UNTIL, ca, localhost, seconds};
@@ -98,6 +98,29 @@ fn a_client_shakes_hands_speaks_first_and_hears_the_reply() {
     assert_eq!((met.sni.as_deref(), met.alpn.as_deref()), (Some("localhost"), Some("chat/1")));
     assert!(met.orderly && met.cert.is_none());
     assert_eq!(met.bytes, b"hello");
+}
+
+#[test]
+fn a_vhosts_client_tls_is_there_for_who_asks() {
+    let onward = TlsOnward::echo(localhost());
+    let server = Server::start(|context| {
+        let home = VhostInfo {
+            protocols: vec![Recorder::<0>::table()],
+            pvo: options("recorder", &[("greet", "1")]),
+            client_tls: Some(info()),
+            ..Default::default()
+        };
+        context.create_vhost(home).expect("create_vhost")
+    });
+    let mut connect = ConnectInfo::new(server.made, onward.onward.target().parse().expect("a target"), "recorder");
+    let id = server.ask(move |context| {
+        connect.tls = context.cx().vhost(connect.vhost).and_then(Vhost::client_tls).cloned();
+        assert_eq!(connect.tls.as_ref().expect("it has some").info(), &info());
+        context.cx().client_connect(connect).expect("client_connect")
+    });
+    eventually("the reply", || recorder::bytes(&server.events(), What::Rx) == b"hello");
+    server.ask(move |context| context.cx().close_later(id));
+    assert_eq!(onward.met(0).bytes, b"hello");
 }
 
 #[test]

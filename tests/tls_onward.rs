@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use rlws::protocols::RawProxy;
-use rlws::{ContextInfo, Listen, Options, ProtocolTable, TlsInfo, VhostInfo};
+use rlws::{ContextInfo, Listen, Options, Pem, ProtocolTable, Roots, TlsClientInfo, TlsInfo, VhostInfo};
 use tempfile::TempDir;
 use util::certs::{ca, localhost};
 use util::server::{assert_names, mistake};
@@ -256,6 +256,58 @@ fn the_insecure_switch_takes_anybody_and_warns_of_it_each_time() {
 }
 
 // -- mistakes
+
+/// What the vhost has for its own connections, which trusts the tests' CA and shows a certificate.
+fn client_tls() -> TlsClientInfo {
+    let identity = Some((Pem::file(file("own.cert")), Pem::file(file("own.key"))));
+    TlsClientInfo { roots: Roots::Only(ca().pem()), identity, ..Default::default() }
+}
+
+fn relay_with(onward: &Onward, extra: &[(&str, &str)], client_tls: TlsClientInfo) -> Server {
+    let info = VhostInfo { client_tls: Some(client_tls), ..vhost(&onward.target(), extra, None) };
+    Server::with_vhost(move || info)
+}
+
+#[test]
+fn the_vhosts_client_tls_is_used_where_no_option_says_otherwise() {
+    let onward = TlsOnward::start(localhost(), Some(ca()), &[], false);
+    let server = relay_with(&onward.onward, &[("onward-tls", "1")], client_tls());
+    let mut client = connect(server.made);
+    send(&mut client, b"ping");
+    assert_eq!(read_exactly(&mut client, 4), b"ping");
+    drop(client);
+    assert!(onward.met(0).cert.is_some(), "its certificate was shown");
+    server.assert_nothing_left();
+
+    let stranger =
+        relay_with(&onward.onward, &[("onward-tls", "1"), ("onward-tls-ca", &file("other-ca"))], client_tls());
+    assert_comes_to_nothing(&stranger, &["UnknownIssuer"]);
+
+    let named = ca().server(&["inside.test"]);
+    let inside = TlsOnward::start(&named, Some(ca()), &[], false);
+    let server = relay_with(&inside.onward, &[("onward-tls", "1"), ("onward-tls-name", "inside.test")], client_tls());
+    let mut client = connect(server.made);
+    send(&mut client, b"ping");
+    assert_eq!(read_exactly(&mut client, 4), b"ping");
+    drop(client);
+    assert!(inside.met(0).cert.is_some(), "an option takes the place of one setting alone");
+}
+
+#[test]
+fn the_vhosts_client_tls_makes_no_relay_one_by_tls() {
+    let onward = Onward::echo();
+    let server = relay_with(&onward, &[], client_tls());
+    let mut client = connect(server.made);
+    send(&mut client, b"ping");
+    assert_eq!(read_exactly(&mut client, 4), b"ping");
+}
+
+#[test]
+fn client_tls_that_cannot_be_is_told_with_the_vhost() {
+    let bad = TlsClientInfo { roots: Roots::Only(Pem::file(file("missing"))), ..Default::default() };
+    let error = mistake(VhostInfo { client_tls: Some(bad), ..vhost("ipv4:127.0.0.1:1", &[], None) });
+    assert_names(&error, &["relay.test", "its own connections", "missing", "No such file"]);
+}
 
 #[test]
 fn options_that_cannot_work_are_told_with_the_vhost() {

@@ -2,15 +2,18 @@
 
 mod util;
 
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{
-    Call, InitError, Listen, Mount, Options, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostInfo,
+    Call, InitError, Listen, Mount, Options, Protocol, ProtocolTable, Pvo, Reason, UnixOwner, Verdict, VhostCall,
+    VhostInfo,
 };
+use socket2::{Domain, Socket, Type};
 use util::server::{assert_names, make_vhost, mistake};
 use util::*;
 
@@ -316,7 +319,7 @@ fn a_unix_socket_can_be_listened_on_and_is_removed_afterwards() {
     let path = folder.path().join("http.sock");
     // What a killed program left behind.
     drop(UnixListener::bind(&path).expect("bind"));
-    let listen = Listen::Unix { path: path.clone(), mode: Some(0o600) };
+    let listen = Listen::Unix { path: path.clone(), mode: Some(0o600), owner: None };
     let server = Server::with_vhost(move || VhostInfo { listen, ..answering::<0>("v") });
     let mode = std::fs::metadata(&path).expect("the socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -330,4 +333,41 @@ fn a_unix_socket_can_be_listened_on_and_is_removed_afterwards() {
         context.destroy_vhost(id);
     });
     assert!(!path.exists());
+}
+
+/// Changing an owner takes root, which the tests are run as.
+#[test]
+fn a_unix_socket_belongs_to_whom_it_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("http.sock");
+    let owner = Some(UnixOwner::new("nobody", "12345"));
+    let listen = Listen::Unix { path: path.clone(), mode: Some(0o660), owner };
+    let _server = Server::with_vhost(move || VhostInfo { listen, ..answering::<0>("v") });
+    let socket = std::fs::metadata(&path).expect("the socket");
+    let (nobody, _) = UnixOwner::new("nobody", "0").ids().expect("every system has it");
+    assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (nobody, 12345, 0o660));
+}
+
+#[test]
+fn a_unix_socket_for_nobody_of_this_system_is_an_error_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("http.sock");
+    let owner = Some(UnixOwner::new("root", "no-such-group"));
+    let error =
+        mistake(VhostInfo { listen: Listen::Unix { path: path.clone(), mode: None, owner }, ..answering::<0>("v") });
+    assert_names(&error, &["vhost v", path.to_str().expect("a text"), "this system has no group \"no-such-group\""]);
+    assert!(!path.exists());
+}
+
+#[test]
+fn with_fast_open_the_first_bytes_come_as_ever() {
+    let server = Server::with_vhost(|| VhostInfo { fast_open_queue: 16, ..answering::<0>("v") });
+    for _ in 0..3 {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        setsockopt(&client, sockopt::TcpFastOpenConnect, &true).expect("Linux has it");
+        client.connect(&SocketAddr::from(([127, 0, 0, 1], server.made)).into()).expect("connect");
+        let mut client = with_deadline(TcpStream::from(client));
+        assert_eq!(http::ask(&mut client, "v", "/").text(), "recorder");
+    }
+    server.assert_nothing_left();
 }

@@ -50,7 +50,7 @@ impl Answer {
         Answer::new(status, HTML, Content::Bytes(response::error_page(status)))
     }
 
-    fn text(status: Status, text: String) -> Answer {
+    pub(super) fn text(status: Status, text: String) -> Answer {
         Answer::new(status, TEXT, Content::Bytes(text.into_bytes()))
     }
 

@@ -66,6 +66,12 @@ impl Entry {
         self.sent_before += head as u64;
     }
 
+    /// Nobody is there to be answered any more.
+    pub(super) fn unanswered(mut self: Box<Self>) -> Box<Entry> {
+        self.status = Status::BAD_REQUEST;
+        self
+    }
+
     /// The response is out, or will never be.
     pub(super) fn finish(self, wsi: &Wsi, cx: &mut Cx) {
         let (begin, end) = self.text.split_at(self.middle);
@@ -84,6 +90,11 @@ impl Entry {
 
 /// Bytes that most lines have room in.
 const TYPICAL: usize = 256;
+
+/// How the client calls itself whose head this is.
+pub(super) fn user_agent(head: &[u8]) -> Option<&[u8]> {
+    Said::of(head).user_agent
+}
 
 impl<'a> Said<'a> {
     /// Of a head, or of what was to become one.

@@ -21,6 +21,7 @@ mod host;
 mod method;
 mod mime;
 mod path;
+mod reject;
 mod response;
 mod status;
 
@@ -120,9 +121,15 @@ impl Role for Connection {
         Next::Close(refuse(wsi, cx, status, held.as_slice()))
     }
 
-    /// A response that is cut off is logged as far as it came.
+    /// A response that is cut off is logged as far as it came, and so is a head whose client vanished.
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
-        if let Some(entry) = self.response.take().and_then(|response| response.entry) {
+        let vanished = self.looked_at > 0 && matches!(wsi.close_reason(), Some(CloseReason::Lost(_)));
+        let entry = match self.response.take() {
+            Some(response) => response.entry,
+            None if vanished => Entry::begin(wsi, cx, wsi.rx.as_slice()).map(Entry::unanswered),
+            None => None,
+        };
+        if let Some(entry) = entry {
             entry.finish(wsi, cx);
         }
     }
@@ -207,10 +214,11 @@ impl Connection {
         cx.choose_vhost(wsi, head.host.map(host::name_of_host));
         let mut entry = Entry::begin(wsi, cx, bytes);
         let sent_before = wsi.sent;
-        let answer = match self.redirects {
-            true => Answer::moved_to_https(wsi, cx, head),
-            false if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
-            false => Answer::to(wsi, cx, head),
+        let answer = match reject::rejected(cx, bytes) {
+            Some(rejected) => rejected,
+            None if self.redirects => Answer::moved_to_https(wsi, cx, head),
+            None if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
+            None => Answer::to(wsi, cx, head),
         };
         let then = match head.body {
             Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects && !cx.deprecated => {

@@ -49,6 +49,10 @@ impl VhostConf {
                 Some(tls) => key(tls::culprit(source, tls)),
                 None => node,
             },
+            Error::ClientTls { source, .. } => match &self.client_tls {
+                Some(tls) => key(tls::client_culprit(source, tls)),
+                None => node,
+            },
             Error::TlsMixed { .. } => key("host-ssl-cert"),
             Error::Mount { mountpoint, .. } => {
                 let mount = self.mounts.iter().find(|mount| mount.mountpoint == *mountpoint);

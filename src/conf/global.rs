@@ -10,6 +10,7 @@ use super::node::Node;
 use super::vhost::spoken;
 use crate::context::ContextInfo;
 use crate::options::Options;
+use crate::reject::RejectKeyword;
 
 /// The settings of the server as a whole, from all fragments of `global`, with defaults filled in.
 ///
@@ -47,18 +48,6 @@ pub struct Global {
     pub count_async_threads: u32,
     /// Where each key is that was given.
     places: Vec<(&'static str, Place)>,
-}
-
-/// What a client is told whose user agent has a word in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RejectKeyword {
-    /// The word.
-    pub keyword: String,
-    /// The status of the answer.
-    pub status: u16,
-    /// The text behind it.
-    pub text: String,
 }
 
 impl Default for Global {
@@ -133,7 +122,7 @@ impl Global {
         self.plugin_dirs.extend(fields.paths("plugin-dir", report));
         for (keyword, answer) in fields.pairs("reject-service-keywords", report) {
             if let Some((status, text)) = report.take(status_line(answer)) {
-                self.reject_service_keywords.push(RejectKeyword { keyword, status, text });
+                self.reject_service_keywords.push(RejectKeyword::new(keyword, status, text));
             }
         }
     }
@@ -158,7 +147,7 @@ impl Global {
 fn status_line(node: Node<'_>) -> Found<(u16, String)> {
     let text = plain_text(node)?;
     let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let status = status.parse().ok().filter(|status| (100..600).contains(status));
+    let status = status.parse().ok().filter(|status| (200..600).contains(status));
     let wrong = || node.wrong("an HTTP status and a text, such as 404 Not Found");
     Ok((status.ok_or_else(wrong)?, rest.trim().to_owned()))
 }

@@ -33,6 +33,8 @@ impl Conf {
         ContextInfo {
             timeout: self.global.timeout,
             server_string: self.global.server_string.clone(),
+            reject_service_keywords: self.global.reject_service_keywords.clone(),
+            ip_limit_wsi: self.global.ip_limit_wsi,
             ..ContextInfo::default()
         }
     }
@@ -82,6 +84,13 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         report.push(warning.note(format!("{} is missing; this vhost does not listen", missing.display())));
         (listen, tls) = (Listen::None, None);
     }
+    if let Listen::Unix { owner: Some(owner), .. } = &listen
+        && let Err(error) = owner.ids()
+        && let Some(node) = vhost.node().find("unix-socket-perms")
+    {
+        let error = Diagnostic::error(Problem::UnknownName, node.place(), node.path()).note(error.to_string());
+        report.push(error.found(node.shown()).expected("mode bits such as 0660, or USER:GROUP"));
+    }
     // Where nothing looks at what comes, there is nothing to agree on unless it is said.
     let looks = !vhost.options.contains(Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
     let default_alpn = global.default_alpn.as_ref().filter(|_| looks);
@@ -92,6 +101,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         pvo,
         mounts,
         tls: tls.map(|tls| tls.tls_info()),
+        client_tls: vhost.client_tls.clone(),
         alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
         options: if vhost.sts { vhost.options | Options::STS } else { vhost.options },
         headers: vhost.headers.clone(),
@@ -100,6 +110,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         fallback_silence: vhost.fallback_silence,
         keepalive_timeout: vhost.keepalive_timeout,
         error_document_404: vhost.error_document_404.clone(),
+        fast_open_queue: vhost.fast_open_queue,
         ..VhostInfo::default()
     }
 }

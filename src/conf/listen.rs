@@ -3,20 +3,14 @@
 use super::diagnostic::{Diagnostic, Problem, Report};
 use super::fields::Fields;
 use super::keys::KeyKind;
+use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
 
-/// Who owns a unix socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnixOwner {
-    /// User name.
-    pub user: String,
-    /// Group name.
-    pub group: String,
-}
+/// What lws gives a socket whose owner is named.
+const OWNED: u32 = 0o660;
 
 /// `None`: a mistake was noted.
-pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<(Listen, Option<UnixOwner>)> {
+pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<Listen> {
     let unix = fields.flag("unix-socket", report).unwrap_or_default();
     let perms = perms(fields, report);
     if unix {
@@ -28,8 +22,15 @@ pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<(Listen
             }
             return None;
         };
+        if let Some(node) =
+            fields.node("unix-socket-perms").filter(|_| path.as_os_str().as_encoded_bytes().starts_with(b"@"))
+        {
+            let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
+            report
+                .push(warning.note("does nothing for an abstract name: whoever is on this machine may connect to it"));
+        }
         let (mode, owner) = perms.unwrap_or_default();
-        return Some((Listen::Unix { path, mode }, owner));
+        return Some(Listen::Unix { path, mode, owner });
     }
     if let Some(node) = fields.node("unix-socket-perms") {
         let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
@@ -40,11 +41,10 @@ pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<(Listen
         report.push(fields.missing("port").expected(format!("{}, or -1 for none", KeyKind::Port)));
         return None;
     }
-    let listen = match port(fields, report)? {
+    Some(match port(fields, report)? {
         Some(port) => Listen::Tcp { port, interface },
         None => Listen::None,
-    };
-    Some((listen, None))
+    })
 }
 
 /// `Some(None)`: -1.
@@ -69,12 +69,7 @@ fn perms(fields: &Fields<'_>, report: &mut Report) -> Option<(Option<u32>, Optio
     let owner = text.split_once(':').filter(|(user, group)| !user.is_empty() && !group.is_empty());
     match (mode, owner) {
         (Some(mode), _) => Some((Some(mode), None)),
-        (None, Some((user, group))) => {
-            let warning = Diagnostic::warning(Problem::NotDoneYet, node.place(), node.path());
-            report.push(warning.note("user and group of a unix socket are not done yet; its owner alone may connect"));
-            // Tighter than asked for, until it can be done.
-            Some((Some(0o600), Some(UnixOwner { user: user.to_owned(), group: group.to_owned() })))
-        }
+        (None, Some((user, group))) => Some((Some(OWNED), Some(UnixOwner::new(user, group)))),
         (None, None) => {
             report.push(node.wrong("mode bits such as 0660, or USER:GROUP"));
             None

@@ -69,10 +69,9 @@ use std::sync::Arc;
 
 pub use diagnostic::{ConfError, Diagnostic, Place, Problem, Severity};
 pub use files::MAX_FILE;
-pub use global::{Global, RejectKeyword};
+pub use global::Global;
 pub use infos::VhostInfos;
 pub use keys::{Key, KeyKind, Section, Status, keys};
-pub use listen::UnixOwner;
 pub use loader::Loader;
 pub use mount::{Cache, Cgi, Guard, MountConf, OriginConf};
 pub use nearest::nearest;

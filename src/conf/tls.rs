@@ -19,7 +19,7 @@ pub struct TlsConf {
     pub cert: PathBuf,
     /// Private key, in PEM (`host-ssl-key`).
     pub key: PathBuf,
-    /// Who may have signed clients' certificates (`host-ssl-ca`).
+    /// What completes its chain, and who may have signed clients' certificates (`host-ssl-ca`).
     pub ca: Option<PathBuf>,
     /// Whether clients have to show one (`client-cert-required`).
     pub client_cert_required: bool,
@@ -35,7 +35,8 @@ impl TlsConf {
             _ => ClientCerts::NotAsked,
         };
         let settings = self.settings.clone();
-        TlsInfo { client_certs, settings, ..TlsInfo::new(Pem::file(&self.cert), Pem::file(&self.key)) }
+        let issuers = self.ca.as_ref().map(Pem::file);
+        TlsInfo { client_certs, issuers, settings, ..TlsInfo::new(Pem::file(&self.cert), Pem::file(&self.key)) }
     }
 
     /// The first of its files that is not there.
@@ -59,11 +60,6 @@ impl TlsConf {
             }
             (true, true) => {}
         }
-        if let Some(node) = fields.node("host-ssl-ca").filter(|_| !client_cert_required) {
-            let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
-            let note = "does nothing without client-cert-required; intermediate certificates belong in host-ssl-cert";
-            report.push(warning.note(note));
-        }
         Some(TlsConf { cert: cert?, key: key?, ca, client_cert_required, settings })
     }
 }
@@ -74,7 +70,7 @@ fn needs_tls(fields: &Fields<'_>, client_cert_required: bool, report: &mut Repor
         let error = Diagnostic::error(Problem::Contradiction, node.place(), node.path());
         report.push(error.note("needs host-ssl-cert, host-ssl-key and host-ssl-ca: this vhost has no TLS"));
     }
-    for name in ["ciphers", "tls13-ciphers", "ecdh-curve", "ssl-option-set", "ssl-option-clear"] {
+    for name in ["host-ssl-ca", "ciphers", "tls13-ciphers", "ecdh-curve", "ssl-option-set", "ssl-option-clear"] {
         if let Some(node) = fields.node(name) {
             let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
             report.push(warning.note("does nothing without host-ssl-cert and host-ssl-key"));
@@ -89,6 +85,11 @@ pub(super) fn client(fields: &Fields<'_>, report: &mut Report) -> Option<TlsClie
     let ca = fields.path("client-ssl-ca", report);
     let settings = settings(fields, &CLIENT, report);
     if !fields.flag("enable-client-ssl", report).unwrap_or_default() {
+        let keys = ["client-ssl-cert", "client-ssl-key", "client-ssl-ca"].into_iter().chain(CLIENT.all());
+        for node in keys.filter_map(|name| fields.node(name)) {
+            let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
+            report.push(warning.note("does nothing without enable-client-ssl"));
+        }
         return None;
     }
     if cert.is_some() != key.is_some() {
@@ -110,6 +111,12 @@ struct Names {
     curve: &'static str,
     set: &'static str,
     clear: &'static str,
+}
+
+impl Names {
+    fn all(&self) -> [&'static str; 5] {
+        [self.ciphers, self.tls13_ciphers, self.curve, self.set, self.clear]
+    }
 }
 
 const SERVER: Names = Names {
@@ -228,6 +235,23 @@ fn versions(fields: &Fields<'_>, names: &Names, report: &mut Report) -> Vec<Stri
             report.push(error.note("turns TLS 1.2 and 1.3 off, and nothing is left"));
             Vec::new()
         }
+    }
+}
+
+/// The key whose file an error about TLS of our own connections is about.
+pub(super) fn client_culprit(error: &TlsError, tls: &TlsClientInfo) -> &'static str {
+    let (cert, key) = tls.identity.as_ref().map(|(cert, key)| (cert.to_string(), key.to_string())).unwrap_or_default();
+    match error {
+        TlsError::Read { path, .. } | TlsError::Missing { from: path, .. } | TlsError::Bad { from: path, .. } => {
+            match &tls.roots {
+                Roots::Only(ca) if *path == ca.to_string() => "client-ssl-ca",
+                _ if *path == key => "client-ssl-key",
+                _ if *path == cert => "client-ssl-cert",
+                _ => "enable-client-ssl",
+            }
+        }
+        TlsError::KeyMismatch { .. } => "client-ssl-key",
+        _ => "enable-client-ssl",
     }
 }
 

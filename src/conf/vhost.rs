@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::{Diagnostic, Place, Problem, Report};
 use super::fields::Fields;
 use super::keys::Section;
-use super::listen::{UnixOwner, listen};
+use super::listen::listen;
 use super::mount::{self, MountConf};
 use super::nearest::nearest;
 use super::node::{At, File, Node};
@@ -27,8 +27,6 @@ pub struct VhostConf {
     pub name: String,
     /// Where it listens.
     pub listen: Listen,
-    /// Who owns its unix socket (`unix-socket-perms`).
-    pub unix_owner: Option<UnixOwner>,
     /// Its certificate and key; `None`: it is plain.
     pub tls: Option<TlsConf>,
     /// Go on without listening where one of their files is missing.
@@ -98,7 +96,6 @@ impl VhostConf {
         let vhost = VhostConf {
             name: name(&fields, report).unwrap_or(&defaults.name).to_owned(),
             listen: Listen::None,
-            unix_owner: None,
             tls,
             ignore_missing_cert: flag("ignore-missing-cert", report),
             alpn: alpn(&fields, options, report),
@@ -120,8 +117,7 @@ impl VhostConf {
             client_tls: tls::client(&fields, report),
             at: At::new(file, node),
         };
-        let (listen, unix_owner) = listening?;
-        Some(VhostConf { listen, unix_owner, ..vhost })
+        Some(VhostConf { listen: listening?, ..vhost })
     }
 }
 

@@ -29,6 +29,17 @@ pub struct TlsClientInfo {
     pub insecure: bool,
 }
 
+impl TlsClientInfo {
+    /// Everything in PEM form that it is made from.
+    pub fn pems_mut(&mut self) -> impl Iterator<Item = &mut Pem> {
+        let ca = match &mut self.roots {
+            Roots::System => None,
+            Roots::Only(ca) => Some(ca),
+        };
+        self.identity.iter_mut().flat_map(|(cert, key)| [cert, key]).chain(ca)
+    }
+}
+
 /// Who may have signed a server's certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,8 +55,7 @@ pub enum Roots {
 #[derive(Clone)]
 pub struct TlsClient {
     pub(crate) config: Arc<ClientConfig>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) insecure: bool,
+    info: Arc<TlsClientInfo>,
 }
 
 impl TlsClient {
@@ -80,13 +90,18 @@ impl TlsClient {
         if let Some(name) = &info.server_name {
             ServerName::try_from(name.as_str()).map_err(|error| TlsError::Settings(format!("{name}: {error}")))?;
         }
-        Ok(TlsClient { config: Arc::new(config), server_name: info.server_name.clone(), insecure: info.insecure })
+        Ok(TlsClient { config: Arc::new(config), info: Arc::new(info.clone()) })
+    }
+
+    /// What it was made of, for another one that differs a little.
+    pub fn info(&self) -> &TlsClientInfo {
+        &self.info
     }
 }
 
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TlsClient({:?})", self.server_name)
+        write!(f, "TlsClient({:?})", self.info.server_name)
     }
 }
 

@@ -9,6 +9,7 @@
 //! Everything is checked when it is made: a key that does not belong to its certificate, or a cipher suite that nobody knows, is an
 //! error at start and not at the first handshake. In lws: `lib/tls`.
 
+mod chain;
 mod client;
 mod peer_cert;
 mod pem;

@@ -8,13 +8,16 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
-use super::{Pem, TlsError, TlsSettings, backend, provider};
+use super::{Pem, TlsError, TlsSettings, backend, chain, provider};
 
 /// What makes a vhost speak TLS (`host-ssl-cert` and its kin; the `ssl` part of `struct lws_context_creation_info`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {
     /// The vhost's certificate, and the intermediate ones behind it (`host-ssl-cert`).
     pub cert: Pem,
+    /// Certificates above those in `cert` (`host-ssl-ca`): the chain is completed with those of them that issued its last one. For a file
+    /// with the vhost's certificate alone.
+    pub issuers: Option<Pem>,
     /// Its private key (`host-ssl-key`): PKCS#8, PKCS#1 or SEC1; RSA, ECDSA or Ed25519.
     pub key: Pem,
     /// Whether clients have to show a certificate.
@@ -45,7 +48,7 @@ pub enum ClientCerts {
 impl TlsInfo {
     /// A certificate and its key; everything else by default.
     pub fn new(cert: Pem, key: Pem) -> TlsInfo {
-        TlsInfo { cert, key, client_certs: ClientCerts::default(), settings: TlsSettings::default() }
+        TlsInfo { cert, key, issuers: None, client_certs: ClientCerts::default(), settings: TlsSettings::default() }
     }
 
     /// Everything in PEM form that it is made from.
@@ -54,7 +57,7 @@ impl TlsInfo {
             ClientCerts::NotAsked => None,
             ClientCerts::Asked { ca } | ClientCerts::Required { ca } => Some(ca),
         };
-        [&mut self.cert, &mut self.key].into_iter().chain(ca)
+        [&mut self.cert, &mut self.key].into_iter().chain(&mut self.issuers).chain(ca)
     }
 }
 
@@ -82,7 +85,17 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier(roots(ca)?).build().map_err(TlsError::settings)?)
             }
         };
-        let (chain, key) = identity(&info.cert, &info.key, &provider)?;
+        let (mut chain, key) = identity(&info.cert, &info.key, &provider)?;
+        if let Some(issuers) = &info.issuers {
+            let are_above = chain::complete(&mut chain, issuers.certificates()?);
+            if !are_above && info.client_certs == ClientCerts::NotAsked {
+                log::warn!(
+                    "{issuers} does nothing: none of its certificates issued one of {}, and clients need none \
+                     (client-cert-required)",
+                    info.cert
+                );
+            }
+        }
         let mut config =
             builder.with_single_cert(chain, key).map_err(|error| identity_error(&info.cert, &info.key, error))?;
         config.alpn_protocols = alpn;

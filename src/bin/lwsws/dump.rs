@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use rlws::conf::{Global, MountConf, OriginConf, VhostConf};
-use rlws::{Listen, Options, Pvo};
+use rlws::{Listen, Options, Pem, Pvo, RejectKeyword, Roots, TlsClientInfo};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -19,6 +19,8 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
 }
 
 fn global(global: &Global) -> Value {
+    let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
+    let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
     object([
         ("username", global.username.as_ref().map(text)),
         ("groupname", global.groupname.as_ref().map(text)),
@@ -28,28 +30,41 @@ fn global(global: &Global) -> Value {
         ("server-string", Some(text(&global.server_string))),
         ("timeout-secs", Some(text(global.timeout.as_secs()))),
         ("rlimit-nofile", global.rlimit_nofile.map(text)),
+        ("ip-limit-wsi", global.ip_limit_wsi.map(text)),
+        ("reject-service-keywords", (!rejected.is_empty()).then(|| rejected.into())),
         ("default-alpn", global.default_alpn.as_ref().map(|names| text(names.join(",")))),
     ])
 }
 
 fn vhost(vhost: &VhostConf) -> Value {
-    let (port, interface, socket) = match &vhost.listen {
-        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text), None),
-        Listen::Unix { path, .. } => (text("0"), None, Some(file(path))),
-        _ => (text("-1"), None, None),
+    let (port, interface) = match &vhost.listen {
+        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text)),
+        Listen::Unix { path, .. } => (text("0"), Some(file(path))),
+        _ => (text("-1"), None),
+    };
+    let (is_unix, perms) = match &vhost.listen {
+        Listen::Unix { owner: Some(owner), .. } => (true, Some(text(owner))),
+        Listen::Unix { mode, .. } => (true, mode.map(|mode| text(format!("{mode:04o}")))),
+        _ => (false, None),
     };
     let protocols: Vec<Value> = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): pvo(&it.pvo) })).collect();
     let mounts: Vec<Value> = vhost.mounts.iter().map(mount).collect();
-    let tls = vhost.tls.as_ref();
+    let (tls, client) = (vhost.tls.as_ref(), vhost.client_tls.as_ref());
     let mut all = object([
         ("name", Some(text(&vhost.name))),
         ("port", Some(port)),
         ("interface", interface),
-        ("unix-socket", socket),
+        ("unix-socket", is_unix.then(|| text(1))),
+        ("unix-socket-perms", perms),
+        ("fo-listen-queue", Some(text(vhost.fast_open_queue))),
         ("host-ssl-cert", tls.map(|tls| file(&tls.cert))),
         ("host-ssl-key", tls.map(|tls| file(&tls.key))),
         ("host-ssl-ca", tls.and_then(|tls| tls.ca.as_deref()).map(file)),
         ("client-cert-required", tls.map(|tls| text(u8::from(tls.client_cert_required)))),
+        ("enable-client-ssl", client.map(|_| text(1))),
+        ("client-ssl-cert", client.and_then(|tls| tls.identity.as_ref()).map(|(cert, _)| text(cert))),
+        ("client-ssl-key", client.and_then(|tls| tls.identity.as_ref()).map(|(_, key)| text(key))),
+        ("client-ssl-ca", client.and_then(ca_of).map(text)),
         ("alpn", vhost.alpn.as_ref().map(|names| text(names.join(",")))),
         ("ws-protocols", Some(protocols.into())),
         ("mounts", Some(mounts.into())),
@@ -67,6 +82,13 @@ fn vhost(vhost: &VhostConf) -> Value {
         all[*key] = text(u8::from(implied || vhost.options.contains(*option)));
     }
     all
+}
+
+fn ca_of(tls: &TlsClientInfo) -> Option<&Pem> {
+    match &tls.roots {
+        Roots::Only(ca) => Some(ca),
+        _ => None,
+    }
 }
 
 const SWITCHES: &[(&str, Options)] = &[

@@ -58,7 +58,10 @@ impl Loaded {
     }
 
     fn tls_pems(&mut self) -> impl Iterator<Item = &mut Pem> {
-        self.vhosts.infos.iter_mut().filter_map(|info| info.tls.as_mut()).flat_map(|tls| tls.pems_mut())
+        self.vhosts.infos.iter_mut().flat_map(|info| {
+            let served = info.tls.iter_mut().flat_map(|tls| tls.pems_mut());
+            served.chain(info.client_tls.iter_mut().flat_map(|tls| tls.pems_mut()))
+        })
     }
 
     fn pem_files(&mut self) -> Vec<PathBuf> {
@@ -91,6 +94,13 @@ impl Loaded {
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
     /// protocols. Looks whether there is a user to serve as, and a place for each access log.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if self.conf.vhosts.is_empty() {
+            let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).collect();
+            let shown =
+                r#"{ "vhosts": [{ "port": "80", "mounts": [{ "mountpoint": "/", "origin": "file:///srv/www" }] }] }"#;
+            let files = files.join(", ");
+            return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
+        }
         let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
         for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::Conf;
+use rlws::{Pem, TlsClientInfo};
 
 /// The certificates, keys and CAs of a configuration.
 pub(crate) struct Watched {
@@ -18,8 +19,10 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Watched {
     pub(crate) fn of(conf: &Conf) -> Watched {
-        let tls = conf.vhosts.iter().filter_map(|vhost| vhost.tls.as_ref());
-        let paths = tls.flat_map(|tls| [&tls.cert, &tls.key].into_iter().chain(&tls.ca).cloned());
+        let served = conf.vhosts.iter().filter_map(|vhost| vhost.tls.as_ref());
+        let served = served.flat_map(|tls| [&tls.cert, &tls.key].into_iter().chain(&tls.ca).cloned());
+        let shown = conf.vhosts.iter().filter_map(|vhost| vhost.client_tls.as_ref()).flat_map(files);
+        let paths = served.chain(shown);
         Watched { files: paths.map(|path| (path.clone(), stamp(&path))).collect(), unsettled: false }
     }
 
@@ -41,6 +44,13 @@ impl Watched {
         }
         changed
     }
+}
+
+/// The files that TLS of our own connections is made of.
+fn files(tls: &TlsClientInfo) -> Vec<PathBuf> {
+    let mut tls = tls.clone();
+    let path = |pem: &mut Pem| if let Pem::File(path) = pem { Some(path.clone()) } else { None };
+    tls.pems_mut().filter_map(path).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {

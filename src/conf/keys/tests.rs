@@ -37,15 +37,21 @@ fn every_example_is_taken_and_warned_about_where_its_key_is_not_done() {
         let member = format!("{name:?}: {}", key.example);
         let tls = r#""host-ssl-cert": "a", "host-ssl-key": "b""#;
         let beside = match key.name {
-            "unix-socket-perms" => r#""unix-socket": "1", "interface": "@x", "#.to_owned(),
+            "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#.to_owned(),
             "fallback-silence-ms" => r#""fallback-listen-accept": "1", "#.to_owned(),
-            "host-ssl-ca" => format!("{tls}, \"client-cert-required\": \"1\", "),
             "client-cert-required" => format!("{tls}, \"host-ssl-ca\": \"c\", "),
             "host-ssl-cert" => r#""host-ssl-key": "b", "#.to_owned(),
             "host-ssl-key" => r#""host-ssl-cert": "a", "#.to_owned(),
             "client-ssl-cert" => r#""enable-client-ssl": 1, "client-ssl-key": "b", "#.to_owned(),
             "client-ssl-key" => r#""enable-client-ssl": 1, "client-ssl-cert": "a", "#.to_owned(),
+            "client-ssl-ca"
+            | "client-ssl-ciphers"
+            | "client-tls13-ciphers"
+            | "client-ecdh-curve"
+            | "ssl-client-option-set"
+            | "ssl-client-option-clear" => r#""enable-client-ssl": 1, "#.to_owned(),
             "redirect-http"
+            | "host-ssl-ca"
             | "allow-http-on-https"
             | "ciphers"
             | "tls13-ciphers"

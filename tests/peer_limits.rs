@@ -1,0 +1,193 @@
+//! How many connections one address may have at a time (`ip-limit-wsi`), and how many there may be at all.
+
+mod util;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use rlws::protocols::{HttpDummy, RawEcho};
+use rlws::{AdoptInfo, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use socket2::{Domain, Socket, Type};
+use util::server::make_vhost;
+use util::*;
+
+/// A vhost that echoes everything.
+fn echoing(listen: Listen) -> VhostInfo {
+    VhostInfo {
+        listen,
+        protocols: vec![ProtocolTable::of::<HttpDummy>(), ProtocolTable::of::<RawEcho>()],
+        options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
+        listen_accept_protocol: Some("raw-echo".into()),
+        ..Default::default()
+    }
+}
+
+fn limited(limit: u32) -> Server {
+    let info = ContextInfo { ip_limit_wsi: Some(limit), ..Default::default() };
+    Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)))
+}
+
+/// From another address of this machine.
+fn connect_from(address: [u8; 4], port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::from(address), 0).into()).expect("all of 127 is ours");
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
+    with_deadline(TcpStream::from(socket))
+}
+
+#[track_caller]
+fn is_served(mut client: &TcpStream) {
+    send(&mut client, b"hello");
+    assert_eq!(read_exactly(&mut client, 5), b"hello");
+}
+
+#[track_caller]
+fn is_hung_up_on(mut client: TcpStream) {
+    assert_eq!(read_until_closed(&mut client).0, b"");
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_another_when_one_has_gone() {
+    let server = limited(3);
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+    for _ in 0..20 {
+        is_hung_up_on(connect(server.made));
+    }
+    is_served(&connect_from([127, 0, 0, 2], server.made));
+    clients.iter().for_each(is_served);
+    let before = server.wsi_count();
+    drop(clients.pop());
+    eventually("it is gone", || server.wsi_count() < before);
+    let another = connect(server.made);
+    is_served(&another);
+    is_hung_up_on(connect(server.made));
+    drop((clients, another));
+    server.assert_nothing_left();
+    let again: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    again.iter().for_each(is_served);
+}
+
+#[test]
+fn the_log_says_once_who_has_too_many_and_what_to_look_at() {
+    let server = limited(1);
+    let client = connect(server.made);
+    is_served(&client);
+    is_hung_up_on(connect(server.made));
+    server.wait_for_log(&["WARN", "127.0.0.1", "1 connections", "ip-limit-wsi"]);
+    let now = server.ask(|context| context.cx().now());
+    for _ in 0..50 {
+        is_hung_up_on(connect(server.made));
+    }
+    let seconds = server.ask(move |context| context.cx().now()).duration_since(now).as_secs() as usize;
+    let lines = server.log().iter().filter(|line| line.contains("ip-limit-wsi")).count();
+    assert!(lines <= seconds + 2, "{lines} lines in {seconds} s");
+}
+
+/// A peer that a protocol turns away, or whose connection fails, leaves nothing counted behind.
+#[test]
+fn whoever_ends_a_connection_makes_room() {
+    let server = limited(2);
+    for round in 0..30 {
+        let client = connect(server.made);
+        is_served(&client);
+        match round % 3 {
+            0 => reset(client),
+            1 => drop(client),
+            _ => half_close(&client),
+        }
+        eventually("it is gone", || server.wsi_count() == 1);
+    }
+    server.assert_nothing_left();
+}
+
+#[test]
+fn a_unix_socket_and_what_is_adopted_have_no_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("its.sock");
+    let info = ContextInfo { ip_limit_wsi: Some(1), ..Default::default() };
+    let listen = Listen::unix(&path);
+    let server = Server::start_with(info, move |context| {
+        make_vhost(context, VhostInfo { name: "unix".into(), ..echoing(listen) });
+        context.create_vhost(echoing(Listen::on("127.0.0.1", 0))).expect("a vhost")
+    });
+    let clients: Vec<UnixStream> = (0..5).map(|_| UnixStream::connect(&path).expect("connect")).collect();
+    for mut client in &clients {
+        client.write_all(b"hello").expect("write");
+        assert_eq!(read_exactly(&mut client, 5), b"hello");
+    }
+    let vhost = server.made;
+    let port = server.ask(move |context| context.cx().listen_port(vhost)).expect("it listens");
+    let adopted: Vec<TcpStream> = (0..5)
+        .map(|_| {
+            let (listener, at) = (std::net::TcpListener::bind("127.0.0.1:0").expect("bind"), "adopted");
+            let client = connect(listener.local_addr().expect(at).port());
+            let accepted = listener.accept().expect(at).0;
+            server.ask(move |context| context.cx().adopt_tcp(accepted, AdoptInfo::new(vhost, "raw-echo")).expect(at));
+            client
+        })
+        .collect();
+    adopted.iter().for_each(is_served);
+    let client = connect(port);
+    is_served(&client);
+    is_hung_up_on(connect(port));
+}
+
+#[test]
+fn without_a_limit_an_address_has_as_many_as_it_likes() {
+    let server = Server::with_vhost(|| echoing(Listen::on("127.0.0.1", 0)));
+    let clients: Vec<TcpStream> = (0..200).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+}
+
+#[test]
+fn who_comes_when_there_are_enough_waits_for_another_to_go() {
+    // One is the listen socket.
+    let info = ContextInfo { max_connections: Some(4), ..Default::default() };
+    let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+    let waiting: Vec<TcpStream> = (0..5).map(|_| connect(server.made)).collect();
+    server.wait_for_log(&["WARN", "4 connections", "max_connections"]);
+    for mut client in &waiting {
+        send(&mut client, b"hello");
+    }
+    clients.iter().for_each(is_served);
+    for mut client in waiting {
+        drop(clients.remove(0));
+        assert_eq!(read_exactly(&mut client, 5), b"hello", "in the order they came");
+        clients.push(client);
+    }
+    assert!(server.wsi_count() <= 4);
+    let warnings = server.log().iter().filter(|line| line.contains("max_connections")).count();
+    assert_eq!(warnings, 1, "it is said once");
+    drop(clients);
+    server.wait_for_log(&["WARN", "nobody has to wait any more"]);
+    server.assert_nothing_left();
+}
+
+/// Another process is never without a descriptor for its own purposes; here the system refuses one all the same.
+#[test]
+fn without_a_descriptor_left_nobody_is_lost() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let info = ContextInfo { max_connections: Some(usize::MAX), ..Default::default() };
+    let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
+    let client = connect(server.made);
+    is_served(&client);
+    let (late, before) =
+        (Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket"), getrlimit(Resource::Nofile));
+    // The lowest that is free is one too many from now on.
+    let free = std::os::fd::AsRawFd::as_raw_fd(&std::fs::File::open("/dev/zero").expect("open"));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(free as u64), ..before }).expect("setrlimit");
+    late.connect(&SocketAddr::from(([127, 0, 0, 1], server.made)).into()).expect("connect");
+    let mut late = TcpStream::from(late);
+    send(&mut late, b"hello");
+    server.wait_for_log(&["WARN", "cannot accept"]);
+    is_served(&client);
+    setrlimit(Resource::Nofile, before).expect("setrlimit");
+    assert_eq!(read_exactly(&mut with_deadline(late), 5), b"hello");
+    let warnings = server.log().iter().filter(|line| line.contains("cannot accept")).count();
+    assert_eq!(warnings, 1, "it is said once, however often it is tried");
+    server.wait_for_log(&["WARN", "nobody has to wait any more"]);
+}
