@@ -22,6 +22,9 @@ pub struct Mount {
     pub mimetypes: Vec<(String, String)>,
     /// How long its files may be kept by others; `None`: nothing is said about it.
     pub cache: Option<Cache>,
+    /// A file that has been compressed before, `app.js.br` or `app.js.gz` beside `app.js`, is sent in its stead to clients that take it
+    /// (RFC 9110 section 12.5.3). One that is older than its file is not. (Not in lws.)
+    pub precompressed: bool,
 }
 
 /// What serves a mount.
@@ -109,6 +112,13 @@ impl Mount {
         self
     }
 
+    /// Sets [`Mount::precompressed`].
+    #[must_use]
+    pub fn precompressed(mut self) -> Mount {
+        self.precompressed = true;
+        self
+    }
+
     fn new(mountpoint: &str, origin: Origin) -> Mount {
         Mount {
             mountpoint: mountpoint.to_owned(),
@@ -117,6 +127,7 @@ impl Mount {
             headers: Vec::new(),
             mimetypes: Vec::new(),
             cache: None,
+            precompressed: false,
         }
     }
 
