@@ -29,14 +29,18 @@ const STS: (&str, &str) = ("Strict-Transport-Security", "max-age=15768000; inclu
 
 /// Those that say where a message ends or what the connection is, and those that http writes by itself. A second one would contradict
 /// the first.
-const OF_HTTP: [&str; 14] = [
+const OF_HTTP: [&str; 18] = [
+    "Accept-Ranges",
     "Allow",
     "Connection",
+    "Content-Encoding",
     "Content-Length",
     "Content-Range",
     "Content-Type",
     "Date",
+    "ETag",
     "Keep-Alive",
+    "Last-Modified",
     "Location",
     "Proxy-Connection",
     "Server",

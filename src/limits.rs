@@ -65,6 +65,9 @@ pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
 
+/// Ranges of a file that one request can ask for. Above: the whole file.
+pub const HTTP_RANGES: usize = 16;
+
 /// Times that opening a file is tried while something renames folders on its path (`EAGAIN` of openat2(2)).
 pub const HTTP_OPEN_TRIES: usize = 4;
 

@@ -8,10 +8,13 @@ use crate::protocol::{self, Verdict};
 use crate::reason::{HttpRequest, Reason};
 use crate::role::CloseReason;
 use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
-use crate::wsi::{Asked, Wsi};
+use crate::wsi::{self, Wsi};
 
+use super::encodings::Accepted;
+use super::fields::Field;
 use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
+use super::file_response::{Asked, FileResponse, Refusal};
 use super::h1::Head;
 use super::method::Method;
 use super::mime::{self, ContentType};
@@ -33,7 +36,7 @@ pub(super) struct Answer {
 }
 
 enum Content {
-    File(FoundFile),
+    File(FileResponse),
     Bytes(Vec<u8>),
 }
 
@@ -44,6 +47,19 @@ impl Answer {
     /// The small page that says nothing but its status.
     pub(super) fn page(status: Status) -> Answer {
         Answer::new(status, HTML, Content::Bytes(response::error_page(status)))
+    }
+
+    fn file(asked: &Asked<'_>, found: FoundFile, content_type: ContentType) -> Answer {
+        match FileResponse::to(asked, found, &content_type) {
+            Ok(file) => {
+                let content_type = file.content_type().unwrap_or(content_type);
+                Answer::new(file.status(), content_type, Content::File(file))
+            }
+            Err(Refusal::PreconditionFailed) => Answer::page(Status::PRECONDITION_FAILED),
+            Err(Refusal::Unsatisfiable(len)) => {
+                Answer::page(Status::RANGE_NOT_SATISFIABLE).with("Content-Range", format!("bytes */{len}"))
+            }
+        }
     }
 
     fn text(status: Status, text: String) -> Answer {
@@ -73,6 +89,7 @@ impl Answer {
     pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
         let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
         let now = cx.now;
+        let asked = Asked { fields: head.fields, is_get: head.method == Method::Get, now: cx.date.seconds_at(now) };
         let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
         vhost.refresh_mounts(now);
         let Some((index, mount, below)) = mount_of(vhost, &path) else {
@@ -83,7 +100,7 @@ impl Answer {
             Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
                 Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
             }
-            Served::Folder(_) => from_folder(vhost, mount, below, &path),
+            Served::Folder(_) => from_folder(vhost, mount, below, &path, &asked),
             Served::Protocol(index) => {
                 let index = *index;
                 by_protocol(wsi, cx, index, head.method, &path)
@@ -116,7 +133,7 @@ impl Answer {
         out: &mut Vec<u8>,
     ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let length = match &self.content {
-            Content::File(found) => found.len,
+            Content::File(file) => file.content_length(),
             Content::Bytes(bytes) => bytes.len() as u64,
         };
         let date = *cx.date.at(cx.now);
@@ -140,16 +157,18 @@ impl Answer {
         if let Some(headers) = headers {
             head = head.lines(headers.lines(wsi.is_tls()));
         }
-        if let (Content::File(_), Status::OK, Some(mount)) = (&self.content, self.status, mount) {
-            head = head.lines(mount.cache_control.as_deref().unwrap_or_default());
+        if let Content::File(file) = &self.content {
+            head = file.headers(head);
+            let cache_control = mount.filter(|_| file.is_cacheable()).and_then(|mount| mount.cache_control.as_deref());
+            head = head.lines(cache_control.unwrap_or_default());
         }
         head.end();
         let head = out.len();
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Content::File(found) => {
-                let mut body = FileBody::new(found.file, 0..found.len);
+            Content::File(file) => {
+                let mut body = file.into_body();
                 let is_out = body.send_behind(out, wsi, cx)?;
                 return Ok((head, (!is_out).then_some(body)));
             }
@@ -180,9 +199,18 @@ fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer 
     Answer::page(status).with("Location", path.location_behind(url, below))
 }
 
-fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    match open(mount, below, Status::OK) {
-        Ok(Some(answer)) => answer,
+fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>, asked: &Asked<'_>) -> Answer {
+    match open(mount, below) {
+        Ok(Some((plain, content_type))) => {
+            let found = match (&mount.from, mount.mount.precompressed) {
+                (Served::Folder(folder), true) => {
+                    let accepted = Accepted::parse(asked.fields.values(Field::AcceptEncoding));
+                    file::precompressed(folder, below, &mount.mount.default, plain, accepted)
+                }
+                _ => plain,
+            };
+            Answer::file(asked, found, content_type)
+        }
         Ok(None) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
         Err(Status::NOT_FOUND) => not_found(vhost),
         Err(status) => Answer::page(status),
@@ -194,20 +222,22 @@ fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
         let (_, mount, below) = mount_of(vhost, &path)?;
-        open(mount, below, Status::NOT_FOUND).ok()?
+        let (found, content_type) = open(mount, below).ok()??;
+        let file = FileResponse::document(Status::NOT_FOUND, found);
+        Some(Answer::new(file.status(), content_type, Content::File(file)))
     };
     document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
 }
 
-/// `None`: a folder that was asked for without its slash.
-fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<Answer>, Status> {
+/// A file and its type. `None`: a folder that was asked for without its slash.
+fn open(mount: &OpenMount, below: Below<'_>) -> Result<Option<(FoundFile, ContentType)>, Status> {
     let Served::Folder(folder) = &mount.from else { return Err(Status::NOT_FOUND) };
     let name = if below.folder { &mount.mount.default } else { below.path };
     match file::open(folder, below, &mount.mount.default) {
         Ok(Opened::File(found)) => {
             // As in lws: what has no known type is not served.
             let content_type = mime::type_of(name, &mount.mimetypes).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
-            Ok(Some(Answer::new(status, content_type, Content::File(found))))
+            Ok(Some((found, content_type)))
         }
         Ok(Opened::Redirect) => Ok(None),
         Err(error) => {
@@ -227,7 +257,7 @@ fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method,
     protocol::detach(wsi);
     let closes = verdict == Verdict::Close;
     let answer = match wsi.asked.take().map(|asked| *asked) {
-        Some(Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
+        Some(wsi::Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
         _ if closes => Answer::page(Status::FORBIDDEN),
         _ => Answer::page(Status::NOT_FOUND),
     };

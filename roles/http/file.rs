@@ -1,7 +1,7 @@
 //! Opening the files of a mount.
 //!
 //! ```text
-//! Below --open--> File { file, len }              serve it
+//! Below --open--> File(FoundFile)                  serve it, or what `precompressed` finds beside it
 //!                 Redirect                        a folder asked for without its slash: its links would break
 //!                 OpenError                       NotFound, Forbidden, System
 //! ```
@@ -10,7 +10,7 @@
 //! - The kernel resolves the path below the mount's directory (`openat2`, `RESOLVE_BENEATH`): relative symlinks may lead
 //!   anywhere inside it, absolute ones nowhere, and nothing leads out, whatever is renamed meanwhile.
 //! - Only regular files are served, and opening anything else neither waits nor acquires a terminal.
-//! - A file costs one `openat2` and one `fstat`.
+//! - A file costs one `openat2` and one `fstat`; where the mount has precompressed ones as many more for each of them that is looked for.
 //!
 //! Counterpart in lws: `lws_http_serve()` and its `fops`, which compare path strings instead.
 
@@ -18,14 +18,16 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::limits::HTTP_OPEN_TRIES;
 
+use super::encodings::{Accepted, Coding};
 use super::path::Below;
 use super::status::Status;
+use super::validators::Version;
 
 /// How everything is opened. `NONBLOCK`: a FIFO must not stop the loop before it is known to be one.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -39,13 +41,17 @@ pub(crate) enum Opened {
     Redirect,
 }
 
-/// A regular file and its length.
+/// A regular file, and its state when it was opened.
 #[derive(Debug)]
 pub(crate) struct FoundFile {
     /// The file, at its start.
     pub(crate) file: File,
-    /// Its length in bytes when it was opened.
-    pub(crate) len: u64,
+    /// Its length is what is served of it, whatever becomes of it later.
+    pub(crate) version: Version,
+    /// How its bytes are coded.
+    pub(crate) coding: Coding,
+    /// What the client accepts had a say in the choice of it.
+    pub(crate) varies: bool,
 }
 
 /// Why there is no file to serve.
@@ -91,21 +97,62 @@ impl From<Errno> for OpenError {
 /// # Errors
 /// [`OpenError`], each kind with its [`status`](OpenError::status).
 pub(crate) fn open(mount: impl AsFd, path: Below<'_>, default: &str) -> Result<Opened, OpenError> {
-    let name: Cow<'_, str> = match (path.path, path.folder) {
-        ("", false) => return Ok(Opened::Redirect),
-        ("", true) => default.into(),
-        (file, false) => file.into(),
-        (folder, true) => format!("{folder}/{default}").into(),
-    };
+    if path.path.is_empty() && !path.folder {
+        return Ok(Opened::Redirect);
+    }
+    let name = name_of(path, default);
     let fd = open_beneath(mount.as_fd(), &name)?;
     let stat = fstat(&fd)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
-            Ok(Opened::File(FoundFile { file: fd.into(), len: u64::try_from(stat.st_size).unwrap_or(0) }))
+            let file = fd.into();
+            Ok(Opened::File(FoundFile { file, version: Version::of(&stat), coding: Coding::Identity, varies: false }))
         }
         FileType::Directory if path.folder => Err(OpenError::NotFound),
         FileType::Directory => Ok(Opened::Redirect),
         _ => Err(OpenError::Forbidden),
+    }
+}
+
+/// The file of the same content that was compressed before, if there is one beside `plain` that the client likes better; else `plain`.
+///
+/// One that is older than its file is of another content. One without its file is never looked for: what is served does not depend on what
+/// a client accepts.
+pub(crate) fn precompressed(
+    mount: impl AsFd,
+    path: Below<'_>,
+    default: &str,
+    plain: FoundFile,
+    accepted: Accepted,
+) -> FoundFile {
+    let name = name_of(path, default);
+    let found = accepted.preferred().find_map(|coding| {
+        let fd = open_beneath(mount.as_fd(), &format!("{name}{}", coding.suffix())).ok()?;
+        let stat = fstat(&fd).ok()?;
+        let version = Version::of(&stat);
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_current = version.modified >= plain.version.modified;
+        (is_file && is_current).then(|| FoundFile { file: fd.into(), version, coding, varies: true })
+    });
+    found.unwrap_or(FoundFile { varies: true, ..plain })
+}
+
+/// What a path names, below the mount.
+fn name_of<'a>(path: Below<'a>, default: &'a str) -> Cow<'a, str> {
+    match (path.path, path.folder) {
+        ("", _) => default.into(),
+        (file, false) => file.into(),
+        (folder, true) => format!("{folder}/{default}").into(),
+    }
+}
+
+impl Version {
+    fn of(stat: &Stat) -> Version {
+        Version {
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino,
+        }
     }
 }
 
@@ -196,7 +243,7 @@ mod tests {
             Opened::File(mut found) => {
                 let mut content = String::new();
                 found.file.read_to_string(&mut content).expect("readable");
-                assert_eq!(found.len, content.len() as u64);
+                assert_eq!(found.version.len, content.len() as u64);
                 Ok(content)
             }
         }

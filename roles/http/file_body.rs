@@ -5,6 +5,8 @@
 //!                                send, send, ..        the rest, whenever the system takes more
 //! ```
 //!
+//! It is one piece of the file, or the pieces and texts of a multipart body, each sent by itself.
+//!
 //! Invariants: nothing of the file is held between two writes; its length never changes on the way, so that a file that grows is sent as
 //! long as it was when it was opened, and one that shrinks ends the connection. Counterpart in lws: `lws_serve_http_file_fragment()`.
 
@@ -19,17 +21,27 @@ use crate::limits;
 use crate::role::CloseReason;
 use crate::wsi::Wsi;
 
+use super::byteranges::ByteRanges;
+
 /// A file on its way. Nothing of it is held: what the system did not take is read again.
 pub(super) struct FileBody {
     file: File,
+    /// What is still to be sent of the piece that is on its way.
     at: u64,
     end: u64,
+    /// What comes behind it.
+    parts: Option<Box<ByteRanges>>,
 }
 
 impl FileBody {
     /// The bytes `range` of `file`.
     pub(super) fn new(file: File, range: Range<u64>) -> FileBody {
-        FileBody { file, at: range.start, end: range.end }
+        FileBody { file, at: range.start, end: range.end, parts: None }
+    }
+
+    /// Some pieces of `file`, with the texts between them.
+    pub(super) fn of_parts(file: File, parts: Box<ByteRanges>) -> FileBody {
+        FileBody { file, at: 0, end: 0, parts: Some(parts) }
     }
 
     /// Sends another piece. `true`: that was the last one.
@@ -46,6 +58,7 @@ impl FileBody {
 
     /// Sends what is in `out`, and a piece of the file behind it in the same write. `true`: that was the last one.
     pub(super) fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        self.begin_next_part(out);
         let head = out.len();
         let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
         self.read(out, piece)?;
@@ -54,7 +67,19 @@ impl FileBody {
             wsi.tx.push(&out[sent..head]);
         }
         self.at += sent.saturating_sub(head) as u64;
-        Ok(self.at == self.end)
+        Ok(self.at == self.end && self.parts.is_none())
+    }
+
+    /// Where a part is out, or none has begun: goes on to the next one, whose text is added to `out`.
+    fn begin_next_part(&mut self, out: &mut Vec<u8>) {
+        if self.at == self.end
+            && let Some(parts) = &mut self.parts
+        {
+            match parts.next(out) {
+                Some(range) => (self.at, self.end) = (range.start, range.end),
+                None => self.parts = None,
+            }
+        }
     }
 
     fn read(&self, out: &mut Vec<u8>, piece: usize) -> Result<(), CloseReason> {

@@ -18,6 +18,7 @@ use std::mem::MaybeUninit;
 
 use crate::limits::{HTTP_HEAD, HTTP_HEADERS};
 
+use super::fields::Fields;
 use super::host::{is_host, split_port};
 use super::method::Method;
 use super::status::Status;
@@ -55,6 +56,8 @@ pub(crate) struct Head<'a> {
     pub(crate) keep_alive: bool,
     /// What follows the head.
     pub(crate) body: Body,
+    /// What chooses a file's representation, or a part of it.
+    pub(crate) fields: Fields<'a>,
 }
 
 /// The version of a request.
@@ -180,6 +183,7 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
     }
     let (mut host, mut length, mut coding) = (None, None, None);
     let (mut close, mut keep_alive) = (false, false);
+    let mut fields = Fields::of(bytes);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let once = if is("host") {
@@ -194,6 +198,8 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
                     close |= option.eq_ignore_ascii_case(b"close");
                     keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
+            } else {
+                fields.note(header.name);
             }
             continue;
         };
@@ -209,6 +215,7 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         host: line.authority.or(host_of(host, line.version)?),
         keep_alive: !close && (keep_alive || line.version == Version::Http11),
         body: body_of(length, coding, line.version)?,
+        fields,
     })
 }
 

@@ -14,16 +14,22 @@
 //! Framing (`h1`, `response`) is apart from handling (`answer`, `file`). It knows nothing of TLS. In lws: `roles/http`, `roles/h1`.
 
 mod answer;
+mod byteranges;
+mod encodings;
 mod entry;
+mod fields;
 mod file;
 mod file_body;
+mod file_response;
 mod h1;
 mod host;
 mod method;
 mod mime;
 mod path;
+mod ranges;
 mod response;
 mod status;
+mod validators;
 
 use std::io;
 use std::mem;

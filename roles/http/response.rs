@@ -10,6 +10,8 @@
 //! Invariants: one value can't become two lines, whatever it holds; nothing is allocated while `out` has room.
 //! Counterpart in lws: `lws_add_http_common_headers()` and `lws_finalize_http_header()`.
 
+use std::ops::Range;
+
 use super::h1::Version;
 use super::status::Status;
 use crate::date::DateText;
@@ -79,6 +81,16 @@ impl<'a> ResponseHead<'a> {
         self.out.extend_from_slice(b": ");
         push_value(self.out, value);
         self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Writes `Content-Range`: that these bytes, at least one, are a part of `complete`.
+    pub(crate) fn content_range(self, range: &Range<u64>, complete: u64) -> Self {
+        self.out.extend_from_slice(b"Content-Range: bytes ");
+        for (number, behind) in [(range.start, &b"-"[..]), (range.end - 1, b"/"), (complete, b"\r\n")] {
+            push_number(self.out, number);
+            self.out.extend_from_slice(behind);
+        }
         self
     }
 

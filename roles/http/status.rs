@@ -11,8 +11,12 @@ impl Status {
     pub(crate) const OK: Status = Status(200);
     /// The client is to reset its form; there is no content, and a length says so.
     pub(crate) const RESET_CONTENT: Status = Status(205);
+    /// Only what a `Range` asked for.
+    pub(crate) const PARTIAL_CONTENT: Status = Status(206);
     /// The thing asked for is elsewhere, for good.
     pub(crate) const MOVED_PERMANENTLY: Status = Status(301);
+    /// The client has it already.
+    pub(crate) const NOT_MODIFIED: Status = Status(304);
     /// The request is malformed.
     pub(crate) const BAD_REQUEST: Status = Status(400);
     /// The thing asked for exists, and is not served.
@@ -23,10 +27,14 @@ impl Status {
     pub(crate) const METHOD_NOT_ALLOWED: Status = Status(405);
     /// The request did not come to its end in time.
     pub(crate) const REQUEST_TIMEOUT: Status = Status(408);
+    /// The thing asked for is not in the state that the client expects.
+    pub(crate) const PRECONDITION_FAILED: Status = Status(412);
     /// The request line exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
     pub(crate) const URI_TOO_LONG: Status = Status(414);
     /// A file of no known type.
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: Status = Status(415);
+    /// Nothing of the thing asked for is in the `Range`.
+    pub(crate) const RANGE_NOT_SATISFIABLE: Status = Status(416);
     /// The connection is not good enough for the vhost asked for.
     pub(crate) const MISDIRECTED_REQUEST: Status = Status(421);
     /// The head exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD) or [`HTTP_HEADERS`](crate::limits::HTTP_HEADERS).
