@@ -192,8 +192,10 @@ fn walk(mount: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
 mod tests {
     use std::fs;
     use std::io::Read;
+    use std::iter;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use rustix::fs::{CWD, mknodat};
     use tempfile::TempDir;
@@ -346,6 +348,52 @@ mod tests {
             let outcome = walk(mount.as_fd(), path).map(drop).map_err(OpenError::from);
             assert_eq!(outcome, expected, "{path}");
         }
+    }
+
+    #[test]
+    fn what_was_compressed_before_is_taken_as_the_client_likes_it() {
+        let (dir, mount) = tree();
+        let root = dir.path().join("mount");
+        let write = |name: &str, seconds: u64| {
+            let file = File::create(root.join(name)).expect("a file");
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).expect("utimensat");
+        };
+        for (name, seconds) in [
+            ("both.js", 100),
+            ("both.js.br", 100),
+            ("both.js.gz", 101),
+            ("old.js", 100),
+            ("old.js.br", 99),
+            ("old.js.gz", 100),
+            ("odd.js", 100),
+            ("out.js", 100),
+            ("alone.js.gz", 100),
+            ("index.html", 100),
+            ("index.html.gz", 100),
+        ] {
+            write(name, seconds);
+        }
+        fs::create_dir(root.join("odd.js.br")).expect("a folder");
+        mknodat(CWD, root.join("odd.js.gz"), FileType::Fifo, Mode::RWXU, 0).expect("a fifo");
+        symlink("../secret", root.join("out.js.gz")).expect("a symlink");
+        for (path, accepted, expected) in [
+            ("both.js", "br, gzip", Coding::Brotli),
+            ("both.js", "gzip", Coding::Gzip),
+            ("both.js", "br;q=0.1, gzip", Coding::Gzip),
+            ("both.js", "", Coding::Identity),
+            ("old.js", "br", Coding::Identity),
+            ("old.js", "br, gzip", Coding::Gzip),
+            ("odd.js", "br, gzip", Coding::Identity),
+            ("out.js", "br, gzip", Coding::Identity),
+            ("", "gzip", Coding::Gzip),
+        ] {
+            let path = below(path);
+            let Ok(Opened::File(plain)) = open(&mount, path, "index.html") else { panic!("{path:?}") };
+            let accepted = Accepted::parse(iter::once(accepted.as_bytes()));
+            let found = precompressed(&mount, path, "index.html", plain, accepted);
+            assert_eq!((found.coding, found.varies), (expected, true), "{path:?} {accepted:?}");
+        }
+        assert_eq!(seen(&mount, "alone.js"), Err(OpenError::NotFound));
     }
 
     #[test]

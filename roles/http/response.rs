@@ -199,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn a_part_says_which_bytes_of_how_many_it_is() {
+        let line = written(|head| head.content_range(&(0..1), 1));
+        assert_eq!(line, "Content-Range: bytes 0-0/1\r\n");
+        let line = written(|head| head.content_range(&(5..u64::MAX), u64::MAX));
+        assert_eq!(line, "Content-Range: bytes 5-18446744073709551614/18446744073709551615\r\n");
+    }
+
+    #[test]
     fn a_connection_header_is_sent_only_where_needed() {
         for (version, keep_alive, expected) in [
             (Version::Http11, true, ""),

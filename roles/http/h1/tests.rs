@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::fields::Field;
 use super::*;
 
 /// The verdict on `bytes` fed byte by byte: the first that is not `Partial`.
@@ -44,6 +45,15 @@ fn a_request_is_taken_apart() {
         head_of("POST /a%20b?c HTTP/1.1\r\nHost: a.com:81\r\nContent-Length: 12\r\nX: \t y z \t\r\nx: 2\r\nE:\r\n\r\n");
     assert_eq!((head.method, head.target, head.version), (Method::Post, "/a%20b?c", Version::Http11));
     assert_eq!((head.host, head.keep_alive, head.body), (Some("a.com:81"), true, Body::Length(12)));
+}
+
+#[test]
+fn a_head_knows_its_fields_for_files_and_has_none_from_behind_it() {
+    let bytes = b"GET / HTTP/1.1\r\nhost: a\r\nRANGE: bytes=0-1\r\nIf-Match: \"a\"\r\nIf-Match:\r\n\r\nIf-Range: x\r\nRange: y\r\n";
+    let Parsed::Complete { head, .. } = verdict(bytes) else { panic!("it is whole") };
+    assert_eq!(head.fields.value(Field::Range), Some(&b"bytes=0-1"[..]));
+    assert_eq!(head.fields.values(Field::IfMatch).collect::<Vec<_>>(), [&b"\"a\""[..], b""]);
+    assert!(!head.fields.has(Field::IfRange));
 }
 
 #[test]
