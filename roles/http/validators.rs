@@ -8,8 +8,8 @@
 //!   Proceed ──▶ If-Range: may a Range be honoured?
 //! ```
 //!
-//! Pure. A file is served to GET and HEAD alone, so an If-None-Match that fails is always a 304. Counterpart in lws: the etag and
-//! If-Modified-Since parts of `lws_http_serve()`.
+//! Pure. A file is served to GET and HEAD alone, so an If-None-Match that fails is always a 304. Counterpart in lws: the etag
+//! part of `lws_http_serve()`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
