@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Pure. What a client can have sent is never more than the file is long: ranges that overlap so much that they come to more, and more
-//! than [`HTTP_RANGES`](crate::limits::HTTP_RANGES) of them, are ignored, as section 14.2 allows. Counterpart in lws:
+//! than [`HTTP_RANGES`] of them, are ignored, as section 14.2 allows. Counterpart in lws:
 //! `lws_ranges_init()`.
 
 use std::ops::Range;
