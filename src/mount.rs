@@ -47,6 +47,9 @@ pub struct Mount {
     pub max_body: Option<u64>,
     /// A request with an `Upgrade` header is not for this mount; the next best one serves it (`no-ws-upgrades`).
     pub no_ws_upgrades: bool,
+    /// A file that has been compressed before, `app.js.br` or `app.js.gz` beside `app.js`, is sent in its stead to clients that take it
+    /// (RFC 9110 section 12.5.3). One that is older than its file is not. (Not in lws.)
+    pub precompressed: bool,
 }
 
 /// What serves a mount.
@@ -189,6 +192,13 @@ impl Mount {
         self
     }
 
+    /// Sets [`Mount::precompressed`].
+    #[must_use]
+    pub fn precompressed(mut self) -> Mount {
+        self.precompressed = true;
+        self
+    }
+
     fn new(mountpoint: &str, origin: Origin) -> Mount {
         Mount {
             mountpoint: mountpoint.to_owned(),
@@ -205,6 +215,7 @@ impl Mount {
             options: Pvo::default(),
             max_body: None,
             no_ws_upgrades: false,
+            precompressed: false,
         }
     }
 

@@ -1,13 +1,8 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io;
-
-use rustix::buffer::spare_capacity;
 
 use crate::cx::Cx;
-use crate::limits;
 use crate::mount::Origin;
 use crate::protocol::{self, Verdict};
 use crate::reason::{HttpRequest, Reason};
@@ -16,6 +11,7 @@ use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
 use crate::wsi::{Asked, Wsi};
 
 use super::file::{self, FoundFile, Opened};
+use super::file_body::FileBody;
 use super::h1::Head;
 use super::method::Method;
 use super::mime::{self, ContentType};
@@ -153,7 +149,7 @@ impl Answer {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
             Content::File(found) => {
-                let mut body = FileBody { file: found.file, at: 0, end: found.len };
+                let mut body = FileBody::new(found.file, 0..found.len);
                 let is_out = body.send_behind(out, wsi, cx)?;
                 return Ok((head, (!is_out).then_some(body)));
             }
@@ -247,57 +243,5 @@ fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
         (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
         (status, None) => Answer::page(status),
         (status, Some(body)) => Answer::text(status, body),
-    }
-}
-
-/// A file on its way. Nothing of it is held: what the system did not take is read again.
-pub(super) struct FileBody {
-    file: File,
-    at: u64,
-    end: u64,
-}
-
-impl FileBody {
-    /// Sends another piece. `true`: that was the last one.
-    pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        if !wsi.is_flushed() || !wsi.io.writable() {
-            return Ok(false);
-        }
-        let mut out = std::mem::take(&mut cx.out);
-        let sent = self.send_behind(&mut out, wsi, cx);
-        out.clear();
-        cx.out = out;
-        sent
-    }
-
-    /// Sends what is in `out`, and a piece of the file behind it in the same write.
-    fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        let head = out.len();
-        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
-        self.read(out, piece)?;
-        let sent = wsi.send(&cx.registry, out)?;
-        if sent < head {
-            wsi.tx.push(&out[sent..head]);
-        }
-        self.at += sent.saturating_sub(head) as u64;
-        Ok(self.at == self.end)
-    }
-
-    fn read(&self, out: &mut Vec<u8>, piece: usize) -> Result<(), CloseReason> {
-        let end = out.len() + piece;
-        out.reserve_exact(piece);
-        while out.len() < end {
-            let at = self.at + (out.len() + piece - end) as u64;
-            match rustix::io::pread(&self.file, spare_capacity(out), at) {
-                Ok(0) => {
-                    let what = "a file became shorter while it was sent";
-                    return Err(CloseReason::Lost(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
-                }
-                Ok(_) => out.truncate(end),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(CloseReason::Lost(errno.into())),
-            }
-        }
-        Ok(())
     }
 }
