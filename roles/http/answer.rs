@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use crate::cx::Cx;
-use crate::mount::Origin;
 use crate::protocol::{self, Verdict};
 use crate::reason::{HttpRequest, Reason};
 use crate::role::CloseReason;
@@ -15,6 +14,7 @@ use super::file_body::FileBody;
 use super::h1::Head;
 use super::method::Method;
 use super::mime::{self, ContentType};
+use super::mounts;
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -75,20 +75,24 @@ impl Answer {
         let now = cx.now;
         let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
         vhost.refresh_mounts(now);
-        let Some((index, mount, below)) = mount_of(vhost, &path) else {
+        let Some(hit) = mounts::find(vhost, &path, false) else {
             let index = vhost.default_protocol;
             return by_protocol(wsi, cx, index, head.method, &path);
         };
-        let mut answer = match &mount.from {
+        let index = hit.index;
+        let mut answer = match &hit.open.from {
             Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
                 Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
             }
-            Served::Folder(_) => from_folder(vhost, mount, below, &path),
+            Served::Folder(_) => from_folder(vhost, hit.open, hit.below, &path),
             Served::Protocol(index) => {
                 let index = *index;
                 by_protocol(wsi, cx, index, head.method, &path)
             }
-            Served::Redirect => elsewhere(mount, below, &path),
+            Served::Redirect => match mounts::elsewhere(&hit, &path) {
+                Some((status, location)) => Answer::page(status).with("Location", location),
+                None => Answer::page(Status::NOT_FOUND),
+            },
         };
         answer.mount = Some(index);
         answer
@@ -167,19 +171,6 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
-/// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(usize, &'v OpenMount, Below<'p>)> {
-    let mut mounts = vhost.mounts.iter().enumerate();
-    mounts.find_map(|(index, open)| Some((index, open, path.below(&open.mount.mountpoint)?)))
-}
-
-/// What a redirect mount answers, to any method.
-fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    let Origin::Redirect { code, url } = &mount.mount.origin else { return Answer::page(Status::NOT_FOUND) };
-    let status = Status::from_code(*code).unwrap_or(Status::MOVED_PERMANENTLY);
-    Answer::page(status).with("Location", path.location_behind(url, below))
-}
-
 fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
     match open(mount, below, Status::OK) {
         Ok(Some(answer)) => answer,
@@ -189,12 +180,12 @@ fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPat
     }
 }
 
-/// The vhost's own document for a 404, where it has one that can be served.
+/// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let (_, mount, below) = mount_of(vhost, &path)?;
-        open(mount, below, Status::NOT_FOUND).ok()?
+        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        open(hit.open, hit.below, Status::NOT_FOUND).ok()?
     };
     document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
 }

@@ -21,6 +21,7 @@ mod h1;
 mod host;
 mod method;
 mod mime;
+mod mounts;
 mod path;
 mod response;
 mod status;
