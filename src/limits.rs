@@ -55,6 +55,9 @@ pub const HTTP_HEAD: usize = 16 * 1024;
 /// Headers of one request. Above: 431.
 pub const HTTP_HEADERS: usize = 100;
 
+/// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
+pub const HTTP_BODY: u64 = 1024 * 1024;
+
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
 

@@ -107,7 +107,10 @@ impl Vhost {
             .into_iter()
             .map(|mount| open_mount(&info.name, &protocols, &info.headers, info.options, mount))
             .collect::<Result<Vec<_>>>()?;
-        mounts.sort_by_key(|open| std::cmp::Reverse(open.mount.mountpoint.trim_end_matches('/').len()));
+        mounts.sort_by_key(|open| {
+            let Mount { mountpoint, exact_match, .. } = &open.mount;
+            std::cmp::Reverse((mountpoint.trim_end_matches('/').len(), *exact_match))
+        });
         let alpn = info.alpn.unwrap_or_else(|| default_alpn(info.options));
         check_alpn(&info.name, &alpn, info.options)?;
         let alpn = alpn.into_iter().map(String::into_bytes).collect();

@@ -1,17 +1,11 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustix::buffer::spare_capacity;
-
 use crate::cx::Cx;
 use crate::http::{Exchange, HttpRequest, RequestParts, Whole};
-use crate::limits;
-use crate::mount::Origin;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
 use crate::role::CloseReason;
@@ -19,9 +13,11 @@ use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
 use crate::wsi::Wsi;
 
 use super::file::{self, FoundFile, Opened};
+use super::file_body::FileBody;
 use super::h1::{Body, Head, Version};
 use super::method::Method;
 use super::mime::{self, ContentType};
+use super::mounts;
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -82,22 +78,26 @@ impl Answer {
         let now = cx.now;
         let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
         vhost.refresh_mounts(now);
-        let Some((index, mount, below)) = mount_of(vhost, &path) else {
+        let Some(hit) = mounts::find(vhost, &path, false) else {
             let index = vhost.default_protocol;
             return by_protocol(wsi, cx, index, request_of(head, bytes, &path, 0));
         };
-        let mut answer = match &mount.from {
+        let index = hit.index;
+        let mut answer = match &hit.open.from {
             Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
                 Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
             }
-            Served::Folder(_) => from_folder(vhost, mount, below, &path),
+            Served::Folder(_) => from_folder(vhost, hit.open, hit.below, &path),
             Served::Protocol(index) => {
                 let index = *index;
-                let below =
-                    path.as_str().len() - below.path.len() - usize::from(below.folder && !below.path.is_empty());
+                let folder = usize::from(hit.below.folder && !hit.below.path.is_empty());
+                let below = path.as_str().len() - hit.below.path.len() - folder;
                 by_protocol(wsi, cx, index, request_of(head, bytes, &path, below))
             }
-            Served::Redirect => elsewhere(mount, below, &path),
+            Served::Redirect => match mounts::elsewhere(&hit, &path) {
+                Some((status, location)) => Answer::page(status).with("Location", location),
+                None => Answer::page(Status::NOT_FOUND),
+            },
         };
         answer.mount = Some(index);
         answer
@@ -158,7 +158,7 @@ impl Answer {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
             Content::File(found) => {
-                let mut body = FileBody { file: found.file, at: 0, end: found.len };
+                let mut body = FileBody::new(found.file, 0..found.len);
                 let is_out = body.send_behind(out, wsi, cx)?;
                 return Ok((head, (!is_out).then_some(body)));
             }
@@ -176,19 +176,6 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
-/// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(usize, &'v OpenMount, Below<'p>)> {
-    let mut mounts = vhost.mounts.iter().enumerate();
-    mounts.find_map(|(index, open)| Some((index, open, path.below(&open.mount.mountpoint)?)))
-}
-
-/// What a redirect mount answers, to any method.
-fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    let Origin::Redirect { code, url } = &mount.mount.origin else { return Answer::page(Status::NOT_FOUND) };
-    let status = Status::from_code(*code).unwrap_or(Status::MOVED_PERMANENTLY);
-    Answer::page(status).with("Location", path.location_behind(url, below))
-}
-
 fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
     match open(mount, below, Status::OK) {
         Ok(Some(answer)) => answer,
@@ -198,12 +185,12 @@ fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPat
     }
 }
 
-/// The vhost's own document for a 404, where it has one that can be served.
+/// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let (_, mount, below) = mount_of(vhost, &path)?;
-        open(mount, below, Status::NOT_FOUND).ok()?
+        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        open(hit.open, hit.below, Status::NOT_FOUND).ok()?
     };
     document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
 }
@@ -269,57 +256,5 @@ fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
         (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
         (status, None) => Answer::page(status),
         (status, Some(body)) => Answer::text(status, body),
-    }
-}
-
-/// A file on its way. Nothing of it is held: what the system did not take is read again.
-pub(super) struct FileBody {
-    file: File,
-    at: u64,
-    end: u64,
-}
-
-impl FileBody {
-    /// Sends another piece. `true`: that was the last one.
-    pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        if !wsi.is_flushed() || !wsi.io.writable() {
-            return Ok(false);
-        }
-        let mut out = std::mem::take(&mut cx.out);
-        let sent = self.send_behind(&mut out, wsi, cx);
-        out.clear();
-        cx.out = out;
-        sent
-    }
-
-    /// Sends what is in `out`, and a piece of the file behind it in the same write.
-    fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        let head = out.len();
-        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
-        self.read(out, piece)?;
-        let sent = wsi.send(&cx.registry, out)?;
-        if sent < head {
-            wsi.tx.push(&out[sent..head]);
-        }
-        self.at += sent.saturating_sub(head) as u64;
-        Ok(self.at == self.end)
-    }
-
-    fn read(&self, out: &mut Vec<u8>, piece: usize) -> Result<(), CloseReason> {
-        let end = out.len() + piece;
-        out.reserve_exact(piece);
-        while out.len() < end {
-            let at = self.at + (out.len() + piece - end) as u64;
-            match rustix::io::pread(&self.file, spare_capacity(out), at) {
-                Ok(0) => {
-                    let what = "a file became shorter while it was sent";
-                    return Err(CloseReason::Lost(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
-                }
-                Ok(_) => out.truncate(end),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(CloseReason::Lost(errno.into())),
-            }
-        }
-        Ok(())
     }
 }

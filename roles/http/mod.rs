@@ -16,10 +16,12 @@
 mod answer;
 mod entry;
 mod file;
+mod file_body;
 mod h1;
 mod host;
 mod method;
 mod mime;
+mod mounts;
 mod path;
 mod response;
 mod status;
@@ -35,8 +37,9 @@ use crate::transport::Received;
 use crate::vhost::ProtocolIndex;
 use crate::wsi::Wsi;
 
-use answer::{Answer, FileBody};
+use answer::Answer;
 use entry::Entry;
+use file_body::FileBody;
 use h1::{Body, Head, Parsed, Version};
 use method::Method;
 use response::Terms;
