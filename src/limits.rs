@@ -55,6 +55,18 @@ pub const HTTP_HEAD: usize = 16 * 1024;
 /// Headers of one request. Above: 431.
 pub const HTTP_HEADERS: usize = 100;
 
+/// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
+pub const HTTP_BODY: u64 = 1024 * 1024;
+
+/// Bytes of the chunk extensions and trailers of one request body, which are ignored. Above: 400.
+pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
+
+/// How long a client may send nothing of a body that is waited for.
+pub const HTTP_BODY_STALL: Duration = Duration::from_secs(30);
+
+/// Pipelined requests that are answered in one turn of a connection, and whose responses leave together where they are small.
+pub const HTTP_PIPELINED: usize = 16;
+
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
 

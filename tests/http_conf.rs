@@ -24,12 +24,13 @@ fn values<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_redirect_mount_keeps_what_is_below_it_and_the_query() {
+fn a_redirect_mount_that_appends_keeps_what_is_below_it_and_the_query() {
     let mounts = vec![
-        Mount::redirect("/", "https://localhost"),
-        Mount::redirect("/docs", "https://docs.test/v2/"),
-        Mount::redirect("/old.html", "http://x.test/new.html"),
-        Mount::redirect("/fixed", "https://x.test/all?from=here"),
+        Mount::redirect("/", "https://localhost").append_path(),
+        Mount::redirect("/docs", "https://docs.test/v2/").append_path(),
+        Mount::redirect("/old.html", "http://x.test/new.html").append_path(),
+        Mount::redirect("/fixed", "https://x.test/all?from=here").append_path(),
+        Mount::redirect("/away", "https://x.test/new"),
     ];
     let server = Server::with_vhost(move || vhost(mounts));
     for (path, location) in [
@@ -48,6 +49,8 @@ fn a_redirect_mount_keeps_what_is_below_it_and_the_query() {
         ("/old.html?a", "http://x.test/new.html?a"),
         ("/old.html/a", "http://x.test/new.html/a"),
         ("/fixed/a?b", "https://x.test/all?from=here"),
+        ("/away", "https://x.test/new"),
+        ("/away/a/?b", "https://x.test/new"),
     ] {
         let response = get(server.made, "localhost", path);
         assert_eq!((response.status, response.header("location")), (301, Some(location)), "{path}");
@@ -67,9 +70,42 @@ fn a_redirect_has_the_code_that_is_configured_for_every_method() {
             let mut client = connect(server.made);
             send(&mut client, request(method, "localhost", "/a").as_bytes());
             let response = read_response(&mut client);
-            assert_eq!((response.status, response.header("location")), (code, Some("https://x.test/a")), "{method}");
+            assert_eq!((response.status, response.header("location")), (code, Some("https://x.test")), "{method}");
         }
     }
+}
+
+#[test]
+fn an_exact_mount_serves_its_mountpoint_and_nothing_below_it() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || {
+        let mut one_file = Mount::files("/look", root.clone()).exact_match();
+        one_file.default = "style.css".into();
+        vhost(vec![
+            Mount::files("/", root),
+            Mount::redirect("/folder/", "https://x.test/exact").exact_match().append_path(),
+            one_file,
+            Mount::redirect("/both", "https://x.test/below"),
+            Mount::redirect("/both", "https://x.test/exact").exact_match(),
+        ])
+    });
+    for (path, status, location) in [
+        ("/look", 200, None),
+        ("/look?a", 200, None),
+        ("/look/", 404, None),
+        ("/look/style.css", 404, None),
+        ("/folder/", 301, Some("https://x.test/exact")),
+        ("/folder/?a", 301, Some("https://x.test/exact?a")),
+        ("/folder", 301, Some("/folder/")),
+        ("/folder/index.html", 200, None),
+        ("/both", 301, Some("https://x.test/exact")),
+        ("/both/", 301, Some("https://x.test/below")),
+    ] {
+        let response = get(server.made, "localhost", path);
+        assert_eq!((response.status, response.header("location")), (status, location), "{path}");
+    }
+    assert_eq!(get(server.made, "localhost", "/look").text(), "body {}\n");
 }
 
 #[test]

@@ -1,23 +1,21 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use crate::cx::Cx;
-use crate::mount::Origin;
-use crate::protocol::{self, Verdict};
-use crate::reason::{HttpRequest, Reason};
 use crate::role::CloseReason;
-use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
-use crate::wsi::{self, Wsi};
+use crate::vhost::{OpenMount, Served, Vhost};
+use crate::wsi::Wsi;
 
 use super::encodings::Accepted;
-use super::fields::Field;
+use super::fields;
 use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
 use super::file_response::{Asked, FileResponse, Refusal};
 use super::h1::Head;
-use super::method::Method;
 use super::mime::{self, ContentType};
+use super::mounts;
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -30,10 +28,13 @@ pub(super) struct Answer {
     header: Option<(&'static str, Cow<'static, str>)>,
     /// Where in the vhost's list the mount is that it comes from.
     mount: Option<usize>,
+    /// What a protocol added.
+    added: Vec<Field>,
     content: Content,
-    /// The connection ends behind it, whatever the client would like.
-    pub(super) is_last: bool,
 }
+
+/// A header's name and value.
+pub(super) type Field = (Cow<'static, str>, Cow<'static, str>);
 
 enum Content {
     File(FileResponse),
@@ -67,10 +68,10 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, content, is_last: false }
+        Answer { status, content_type, header: None, mount: None, added: Vec::new(), content }
     }
 
-    fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+    pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
         Answer { header: Some((name, value.into())), ..self }
     }
 
@@ -85,30 +86,70 @@ impl Answer {
         Answer::page(Status::MOVED_PERMANENTLY).with("Location", location)
     }
 
-    /// Finds the answer to a request. The connection's vhost has been chosen.
-    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
-        let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
-        let now = cx.now;
-        let asked = Asked { fields: head.fields, is_get: head.method == Method::Get, now: cx.date.seconds_at(now) };
-        let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
-        vhost.refresh_mounts(now);
-        let Some((index, mount, below)) = mount_of(vhost, &path) else {
-            let index = vhost.default_protocol;
-            return by_protocol(wsi, cx, index, head.method, &path);
+    /// No content, for statuses that have none.
+    pub(super) fn empty(status: Status) -> Answer {
+        Answer::new(status, TEXT, Content::Bytes(Vec::new()))
+    }
+
+    /// With the headers of that mount of its vhost.
+    pub(super) fn of_mount(self, mount: Option<usize>) -> Answer {
+        Answer { mount, ..self }
+    }
+
+    /// Where in the vhost's list the mount is that it comes from.
+    pub(super) fn mount(&self) -> Option<usize> {
+        self.mount
+    }
+
+    /// With what its protocol adds. Of one name these take the place of those that are configured.
+    pub(super) fn adding(self, added: Vec<Field>) -> Answer {
+        Answer { added, ..self }
+    }
+
+    /// What a protocol says with a status, and a text perhaps.
+    pub(super) fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
+        let Some(status) = Status::from_code(code) else {
+            log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
+            return Answer::page(Status::INTERNAL_SERVER_ERROR);
         };
-        let mut answer = match &mount.from {
-            Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
-                Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
+        match (status, body) {
+            (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
+            (status, None) => Answer::page(status),
+            (status, Some(body)) => Answer::text(status, body),
+        }
+    }
+
+    /// Sends the client to where its protocol says.
+    pub(super) fn by_redirect(wsi: &Wsi, cx: &Cx, code: u16, location: String) -> Answer {
+        match Status::from_code(code).filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308)) {
+            Some(status) => Answer::page(status).with("Location", location),
+            None => {
+                log::warn!("{}: {code} redirects nobody; 301, 302, 303, 307 and 308 do", cx.tag(wsi));
+                Answer::page(Status::INTERNAL_SERVER_ERROR)
             }
-            Served::Folder(_) => from_folder(vhost, mount, below, &path, &asked),
-            Served::Protocol(index) => {
-                let index = *index;
-                by_protocol(wsi, cx, index, head.method, &path)
+        }
+    }
+
+    /// The file that a protocol serves. Its type, unless said, goes by its name, as in a mount.
+    pub(super) fn by_file(wsi: &Wsi, cx: &mut Cx, path: &Path, content_type: Option<String>) -> Answer {
+        let now = cx.date.seconds_at(cx.now);
+        let found = match file::open_path(path) {
+            Ok(found) => found,
+            Err(error) => {
+                log::info!("{}: {}: {error}", cx.tag(wsi), path.display());
+                return Answer::by_status(wsi, cx, error.status().code(), None);
             }
-            Served::Redirect => elsewhere(mount, below, &path),
         };
-        answer.mount = Some(index);
-        answer
+        let own =
+            cx.vhost(wsi.vhost).and_then(|vhost| wsi.http.as_ref()?.mount.map(|index| &vhost.mounts[index].mimetypes));
+        let known = || mime::type_of(&path.to_string_lossy(), own.map_or(&[], |own| own));
+        match content_type.map(|of| ContentType::OfMount(of.into())).or_else(known) {
+            Some(content_type) => match &wsi.http {
+                Some(exchange) => Answer::file(&Asked::of_request(&exchange.request, now), found, content_type),
+                None => Answer::page(Status::INTERNAL_SERVER_ERROR),
+            },
+            None => Answer::page(Status::UNSUPPORTED_MEDIA_TYPE),
+        }
     }
 
     /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
@@ -155,12 +196,15 @@ impl Answer {
             head = head.header(name, value.as_bytes());
         }
         if let Some(headers) = headers {
-            head = head.lines(headers.lines(wsi.is_tls()));
+            head = head.lines_but(headers.lines(wsi.is_tls()), &self.added);
         }
         if let Content::File(file) = &self.content {
             head = file.headers(head);
             let cache_control = mount.filter(|_| file.is_cacheable()).and_then(|mount| mount.cache_control.as_deref());
-            head = head.lines(cache_control.unwrap_or_default());
+            head = head.lines_but(cache_control.unwrap_or_default(), &self.added);
+        }
+        for (name, value) in &self.added {
+            head = head.field(name, value);
         }
         head.end();
         let head = out.len();
@@ -186,25 +230,18 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
-/// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(usize, &'v OpenMount, Below<'p>)> {
-    let mut mounts = vhost.mounts.iter().enumerate();
-    mounts.find_map(|(index, open)| Some((index, open, path.below(&open.mount.mountpoint)?)))
-}
-
-/// What a redirect mount answers, to any method.
-fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    let Origin::Redirect { code, url } = &mount.mount.origin else { return Answer::page(Status::NOT_FOUND) };
-    let status = Status::from_code(*code).unwrap_or(Status::MOVED_PERMANENTLY);
-    Answer::page(status).with("Location", path.location_behind(url, below))
-}
-
-fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>, asked: &Asked<'_>) -> Answer {
+pub(super) fn from_folder(
+    vhost: &Vhost,
+    mount: &OpenMount,
+    below: Below<'_>,
+    path: &UrlPath<'_>,
+    asked: &Asked<'_>,
+) -> Answer {
     match open(mount, below) {
         Ok(Some((plain, content_type))) => {
             let found = match (&mount.from, mount.mount.precompressed) {
                 (Served::Folder(folder), true) => {
-                    let accepted = Accepted::parse(asked.fields.values(Field::AcceptEncoding));
+                    let accepted = Accepted::parse(asked.fields.values(fields::Field::AcceptEncoding));
                     file::precompressed(folder, below, &mount.mount.default, plain, accepted)
                 }
                 _ => plain,
@@ -217,12 +254,12 @@ fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPat
     }
 }
 
-/// The vhost's own document for a 404, where it has one that can be served.
+/// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let (_, mount, below) = mount_of(vhost, &path)?;
-        let (found, content_type) = open(mount, below).ok()??;
+        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        let (found, content_type) = open(hit.open, hit.below).ok()??;
         let file = FileResponse::document(Status::NOT_FOUND, found);
         Some(Answer::new(file.status(), content_type, Content::File(file)))
     };
@@ -244,34 +281,5 @@ fn open(mount: &OpenMount, below: Below<'_>) -> Result<Option<(FoundFile, Conten
             log::debug!("{}{}: {error}", mount.mount.mountpoint, below.path);
             Err(error.status())
         }
-    }
-}
-
-/// Asks a protocol, which is bound for the length of this one question.
-fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method, path: &UrlPath<'_>) -> Answer {
-    if protocol::attach(wsi, cx, index).is_err() {
-        return Answer::page(Status::NOT_FOUND);
-    }
-    let request = HttpRequest { method: method.as_str(), path: path.as_str() };
-    let verdict = protocol::call(wsi, cx, Reason::Http(request));
-    protocol::detach(wsi);
-    let closes = verdict == Verdict::Close;
-    let answer = match wsi.asked.take().map(|asked| *asked) {
-        Some(wsi::Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
-        _ if closes => Answer::page(Status::FORBIDDEN),
-        _ => Answer::page(Status::NOT_FOUND),
-    };
-    Answer { is_last: closes, ..answer }
-}
-
-fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
-    let Some(status) = Status::from_code(code) else {
-        log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
-        return Answer::page(Status::INTERNAL_SERVER_ERROR);
-    };
-    match (status, body) {
-        (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
-        (status, None) => Answer::page(status),
-        (status, Some(body)) => Answer::text(status, body),
     }
 }

@@ -66,6 +66,11 @@ impl Entry {
         self.sent_before += head as u64;
     }
 
+    /// That many bytes were or will be sent that are not of the body.
+    pub(super) fn aside(&mut self, bytes: usize) {
+        self.sent_before += bytes as u64;
+    }
+
     /// The response is out, or will never be.
     pub(super) fn finish(self, wsi: &Wsi, cx: &mut Cx) {
         let (begin, end) = self.text.split_at(self.middle);

@@ -17,8 +17,9 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open as open_absolute, openat, openat2};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -104,12 +105,22 @@ pub(crate) fn open(mount: impl AsFd, path: Below<'_>, default: &str) -> Result<O
     let fd = open_beneath(mount.as_fd(), &name)?;
     let stat = fstat(&fd)?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            let file = fd.into();
-            Ok(Opened::File(FoundFile { file, version: Version::of(&stat), coding: Coding::Identity, varies: false }))
-        }
+        FileType::RegularFile => Ok(Opened::File(FoundFile::plain(fd, &stat))),
         FileType::Directory if path.folder => Err(OpenError::NotFound),
         FileType::Directory => Ok(Opened::Redirect),
+        _ => Err(OpenError::Forbidden),
+    }
+}
+
+/// Opens a file by a path of the system's, for code that knows what it serves.
+///
+/// # Errors
+/// [`OpenError`]; a folder is `Forbidden`.
+pub(crate) fn open_path(path: &Path) -> Result<FoundFile, OpenError> {
+    let fd = open_absolute(path, FLAGS, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(FoundFile::plain(fd, &stat)),
         _ => Err(OpenError::Forbidden),
     }
 }
@@ -143,6 +154,12 @@ fn name_of<'a>(path: Below<'a>, default: &'a str) -> Cow<'a, str> {
         ("", _) => default.into(),
         (file, false) => file.into(),
         (folder, true) => format!("{folder}/{default}").into(),
+    }
+}
+
+impl FoundFile {
+    fn plain(fd: OwnedFd, stat: &Stat) -> FoundFile {
+        FoundFile { file: fd.into(), version: Version::of(stat), coding: Coding::Identity, varies: false }
     }
 }
 

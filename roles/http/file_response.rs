@@ -12,11 +12,15 @@
 use std::fs::File;
 use std::ops::Range;
 
+use crate::http::HttpRequest;
+
 use super::byteranges::ByteRanges;
 use super::encodings::Coding;
 use super::fields::{Field, Fields};
 use super::file::FoundFile;
 use super::file_body::FileBody;
+use super::h1::Head;
+use super::method::Method;
 use super::mime::ContentType;
 use super::ranges::{Selection, select};
 use super::response::ResponseHead;
@@ -27,10 +31,22 @@ use super::validators::{Precondition, Validators};
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Asked<'a> {
     pub(super) fields: Fields<'a>,
-    /// It is a GET, which alone may ask for a part.
-    pub(super) is_get: bool,
+    /// GET and HEAD ask for the file. With other methods conditions are not about it: a protocol only answers with it.
+    method: Option<Method>,
     /// The second that the response's `Date` says, since 1970.
-    pub(super) now: u64,
+    now: u64,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of_head(head: &Head<'a>, now: u64) -> Asked<'a> {
+        Asked { fields: head.fields, method: Some(head.method), now }
+    }
+
+    pub(super) fn of_request(request: &'a HttpRequest, now: u64) -> Asked<'a> {
+        let mut fields = Fields::of(request.head());
+        request.headers().for_each(|(name, _)| fields.note(name));
+        Asked { fields, method: Method::from_name(request.method()), now }
+    }
 }
 
 /// A response that is a file, or about one. Statuses 200, 206 and 304; 404 for the document that a vhost has for it.
@@ -40,7 +56,7 @@ pub(super) struct FileResponse {
     /// Its length.
     complete: u64,
     part: Part,
-    /// None are sent with an error document, which answers for no file that was asked for.
+    /// `None`: it answers for no file that was asked for.
     validators: Option<Validators>,
     coding: Coding,
     /// Another client may get another coding.
@@ -67,6 +83,9 @@ impl FileResponse {
     /// # Errors
     /// [`Refusal`]: its status is to be answered instead.
     pub(super) fn to(asked: &Asked<'_>, found: FoundFile, content_type: &ContentType) -> Result<FileResponse, Refusal> {
+        if !matches!(asked.method, Some(Method::Get | Method::Head)) {
+            return Ok(FileResponse::document(Status::OK, found));
+        }
         let FoundFile { file, version, coding, varies } = found;
         let validators = Validators::of(&version, coding, asked.now);
         let not_modified = match validators.judge(&asked.fields) {
@@ -75,7 +94,8 @@ impl FileResponse {
             Precondition::Proceed => false,
         };
         let wanted = asked.fields.value(Field::Range);
-        let wanted = wanted.filter(|_| asked.is_get && !not_modified && validators.allow_range(&asked.fields));
+        let wanted = wanted
+            .filter(|_| asked.method == Some(Method::Get) && !not_modified && validators.allow_range(&asked.fields));
         let complete = version.len;
         let (status, part) = match wanted.map_or(Selection::Whole, |value| select(value, complete)) {
             Selection::Whole if not_modified => (Status::NOT_MODIFIED, Part::Bytes(0..0)),
