@@ -7,7 +7,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rlws::{Cache, Listen, Mount, VhostInfo};
+use rlws::{
+    Cache, Call, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostInfo,
+};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use util::http::{Response, read_head, read_response};
 use util::*;
@@ -438,4 +440,71 @@ fn a_file_that_grows_while_it_is_sent_is_as_long_as_it_was() {
     std::io::Write::write_all(&mut file, &[b'+'; 1 << 20]).expect("write");
     assert_same_bytes(&read_exactly(&mut stream, length), &bytes);
     assert_eq!(ask(&mut stream, "GET", "/digits.txt", &[]).body, DIGITS);
+}
+
+/// Answers everything with the file that its argument `file` names.
+struct Serving;
+
+impl Protocol for Serving {
+    const NAME: &'static str = "serving";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        if let Reason::Http(request) = reason {
+            let file = request.arg("file").expect("an argument").into_owned();
+            call.wsi.serve_http_file(file, Some("text/plain; charset=utf-8"));
+        }
+        Verdict::Continue
+    }
+}
+
+#[test]
+fn a_file_that_a_protocol_serves_answers_like_one_of_a_mount() {
+    let site = Site::new();
+    site.write("digits.txt", DIGITS);
+    let path = site.root().join("digits.txt");
+    date(&path, UNIX_EPOCH + MODIFIED);
+    let mut mounts = vec![Mount::callback("/dynamic", "serving"), Mount::files("/", site.root())];
+    mounts[0].cache = Some(Cache { max_age: 60, reusable: true, ..Cache::default() });
+    let server = Server::with_vhost(move || VhostInfo {
+        name: "localhost".into(),
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<Serving>()],
+        mounts,
+        ..Default::default()
+    });
+    let mut stream = connect(server.made);
+    let dynamic = format!("/dynamic?file={}", path.display());
+    for (lines, status) in [
+        (&[][..], 200),
+        (&["If-None-Match: *"], 304),
+        (&["If-Match: \"other\""], 412),
+        (&[&format!("If-Modified-Since: {SAME}")], 304),
+        (&["Range: bytes=1-2"], 206),
+        (&["Range: bytes=0-0,5-6"], 206),
+        (&["Range: bytes=99-"], 416),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let of_mount = ask(&mut stream, method, "/digits.txt", lines);
+            let of_protocol = ask(&mut stream, method, &dynamic, lines);
+            assert!(method == "HEAD" || of_protocol.status == status, "{lines:?}: {}", of_protocol.head);
+            assert_eq!(of_protocol.status, of_mount.status, "{method} {lines:?}");
+            for name in ["etag", "last-modified", "content-range", "content-length", "accept-ranges"] {
+                assert_eq!(of_protocol.header(name), of_mount.header(name), "{method} {lines:?} {name}");
+            }
+            if of_mount.header("content-type").is_some_and(|kind| kind.starts_with("text/")) {
+                assert_eq!(of_protocol.body, of_mount.body, "{method} {lines:?}");
+            }
+        }
+    }
+    let lines = ["Content-Length: 0", "If-None-Match: *", "Range: bytes=1-2"];
+    let posted = ask(&mut stream, "POST", &dynamic, &lines);
+    assert_eq!((posted.status, posted.body.as_slice()), (200, DIGITS), "conditions are not about this file");
+    assert_eq!(posted.header("etag"), None);
 }

@@ -63,6 +63,7 @@ impl Wsi {
     }
 
     /// Answers with a file (`lws_serve_http_file`); `HttpFileCompletion` comes when it has been sent. Without a type, the one of its name.
+    /// To GET and HEAD it answers as in a file mount: in part (206, 416) or not again (304, 412) where the request says so.
     ///
     /// Whoever makes the path of what a client said has to make sure that it leads where it should.
     pub fn serve_http_file(&mut self, path: impl Into<PathBuf>, content_type: Option<&str>) {
