@@ -16,6 +16,7 @@ use super::path::UrlPath;
 use super::status::Status;
 
 /// What is done about a request.
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is returned; a file's answer allocates nothing")]
 pub(super) enum Route {
     Answer(Answer),
     Protocol(Box<Bound>),
