@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::basic_auth::Passwords;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -83,7 +84,8 @@ impl Context {
         let inner = mio::Waker::new(&registry, WAKER).map_err(Error::system("making a waker"))?;
         let inner = Arc::new(inner);
         let waker = Waker { inner: inner.clone(), shared: Arc::default() };
-        let cx = Cx::new(registry, waker, inner, info);
+        let passwords = Passwords::new(inner.clone()).map_err(Error::system("asking for random bytes"))?;
+        let cx = Cx::new(registry, waker, inner, passwords, info);
         Ok(Context {
             poll,
             events: Events::with_capacity(limits::EVENTS),
@@ -280,6 +282,11 @@ fn woken(cx: &mut Cx) {
         for id in waiting {
             cx.hear(id, Reason::PeerName(name.as_deref()));
             cx.run_deferred();
+        }
+    }
+    while let Some(waiting) = cx.passwords.answer(|id| cx.slots.get(id).is_some()) {
+        for id in waiting {
+            cx.wake(id);
         }
     }
     if cx.waker.shared.wake.swap(false, Ordering::AcqRel) {

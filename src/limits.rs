@@ -1,5 +1,6 @@
 //! Every bound that a peer can run into, in one place, with its default.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Bytes of the one read buffer that all connections share, and so the most that one turn of a connection moves.
@@ -57,6 +58,24 @@ pub const HTTP_HEADERS: usize = 100;
 
 /// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
 pub const HTTP_BODY: u64 = 1024 * 1024;
+
+/// Bytes of a user's name and password in a request, with the colon between them. Above: 401.
+pub const BASIC_AUTH: usize = 512;
+
+/// Bytes of a file of users and passwords. A longer one lets nobody in.
+pub const CREDENTIALS: u64 = 1024 * 1024;
+
+/// Costs of bcrypt entries in such a file; 16 takes some 4 s. Others let nobody in.
+pub const BCRYPT_COST: RangeInclusive<u32> = 4..=16;
+
+/// Threads that verify bcrypt entries.
+pub const BCRYPT_THREADS: usize = 2;
+
+/// Passwords that wait to be verified, and connections that wait for one of them. Above: 503.
+pub const BCRYPT_QUEUE: usize = 256;
+
+/// Verdicts on passwords that are remembered: as many that were right, and as many that were wrong.
+pub const BASIC_AUTH_VERDICTS: usize = 1024;
 
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
