@@ -31,6 +31,14 @@ pub struct ContextInfo {
     pub connect_timeout: Duration,
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
+    /// Bytes that the head of an http request may have (`max-http-header-data`); [`limits::HTTP_HEAD`] unless told, and from
+    /// [`limits::HTTP_HEAD_LEAST`] to [`limits::HTTP_HEAD_MOST`]: what is beyond them counts as the nearest of the two.
+    pub max_http_header_data: usize,
+    /// Bytes that its target may have (`max-http-uri`, not in lws); [`limits::HTTP_URI`] unless told.
+    pub max_http_uri: usize,
+    /// Headers that it may have (`max-http-headers`, not in lws); [`limits::HTTP_HEADERS`] unless told, and from 1 to
+    /// [`limits::HTTP_HEADERS_MOST`].
+    pub max_http_headers: usize,
 }
 
 impl Default for ContextInfo {
@@ -39,6 +47,9 @@ impl Default for ContextInfo {
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(20),
             server_string: "rlws".to_owned(),
+            max_http_header_data: limits::HTTP_HEAD,
+            max_http_uri: limits::HTTP_URI,
+            max_http_headers: limits::HTTP_HEADERS,
         }
     }
 }

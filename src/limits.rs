@@ -50,11 +50,25 @@ pub const TLS_HANDSHAKES: usize = 16;
 pub const FIRST_READ: usize = 16 * 1024;
 
 /// Bytes of a request head: empty lines before it, the request line and all headers. Above: 431, or 414 where the request line
-/// alone is longer.
+/// alone is longer. A context may say otherwise ([`ContextInfo::max_http_header_data`](crate::ContextInfo::max_http_header_data)).
 pub const HTTP_HEAD: usize = 16 * 1024;
 
-/// Headers of one request. Above: 431.
+/// The least that a context can say instead.
+pub const HTTP_HEAD_LEAST: usize = 512;
+
+/// The most that a context can say instead.
+pub const HTTP_HEAD_MOST: usize = 64 * 1024;
+
+/// Bytes of a request's target: all that a head of [`HTTP_HEAD`] leaves. Above: 414. A context may say otherwise
+/// ([`ContextInfo::max_http_uri`](crate::ContextInfo::max_http_uri)).
+pub const HTTP_URI: usize = HTTP_HEAD;
+
+/// Headers of one request. Above: 431. A context may say otherwise
+/// ([`ContextInfo::max_http_headers`](crate::ContextInfo::max_http_headers)).
 pub const HTTP_HEADERS: usize = 100;
+
+/// The most that a context can say instead.
+pub const HTTP_HEADERS_MOST: usize = 500;
 
 /// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
 pub const HTTP_BODY: u64 = 1024 * 1024;

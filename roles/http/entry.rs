@@ -8,9 +8,9 @@ use std::io::Write;
 use crate::access_line::push_quoted;
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
-use crate::limits;
 use crate::wsi::{Peer, Wsi};
 
+use super::h1::Bounds;
 use super::status::Status;
 
 /// A line without its status and its bytes.
@@ -41,7 +41,7 @@ impl Entry {
     }
 
     fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Box<Entry> {
-        let said = Said::of(&bytes[..bytes.len().min(limits::HTTP_HEAD)]);
+        let said = Said::of(&bytes[..bytes.len().min(Bounds::of(&cx.info).head)]);
         let mut text = Vec::with_capacity(TYPICAL);
         let peer = match &wsi.peer {
             Peer::Tcp(address) => write!(text, "{}", address.ip()),

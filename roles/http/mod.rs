@@ -40,7 +40,7 @@ use crate::wsi::Wsi;
 use answer::Answer;
 use entry::Entry;
 use file_body::FileBody;
-use h1::{Body, Head, Parsed, Version};
+use h1::{Body, Bounds, Head, Parsed, Version};
 use method::Method;
 use response::Terms;
 use status::Status;
@@ -146,9 +146,10 @@ impl Connection {
 
     /// Looks for a request, among the bytes held and then those of the socket. Nothing is held of a request that comes in one piece.
     fn request(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
+        let bounds = Bounds::of(&cx.info);
         let mut fresh = 0;
         if wsi.rx.len() == self.looked_at {
-            fresh = match self.read(wsi, buf)? {
+            fresh = match self.read(wsi, &mut buf[..bounds.head])? {
                 Received::Bytes(n) => n,
                 Received::Blocked => return Ok(Next::Stay),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
@@ -160,7 +161,7 @@ impl Connection {
         }
         let mut held = wsi.rx.take();
         let bytes = if held.is_empty() { &buf[..fresh] } else { held.as_slice() };
-        let parsed = if self.may_be_complete(bytes) { h1::parse(bytes) } else { Parsed::Partial };
+        let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
                 let answered = self.respond(wsi, cx, &head, &bytes[..len]);
@@ -192,7 +193,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(Received::Blocked);
         }
-        let received = wsi.io.recv(&mut buf[..limits::HTTP_HEAD])?;
+        let received = wsi.io.recv(buf)?;
         if let Received::Bytes(n) = received
             && !wsi.rx.is_empty()
         {
@@ -202,8 +203,8 @@ impl Connection {
     }
 
     /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
-    fn may_be_complete(&self, bytes: &[u8]) -> bool {
-        self.looked_at == 0 || bytes.len() >= limits::HTTP_HEAD || bytes[self.looked_at..].contains(&b'\n')
+    fn may_be_complete(&self, bytes: &[u8], bounds: Bounds) -> bool {
+        self.looked_at == 0 || bytes.len() >= bounds.head || bytes[self.looked_at..].contains(&b'\n')
     }
 
     fn respond(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Next, CloseReason> {
