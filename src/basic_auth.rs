@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
@@ -40,7 +40,7 @@ use passwords::{Known, Question};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     /// It is one of these users.
-    Allowed(Rc<str>),
+    Allowed(Arc<str>),
     /// It is nobody who is let in.
     Denied,
     /// A thread is at it. The connection is woken when there is a verdict, and asks again.
@@ -146,7 +146,7 @@ impl Guard {
     }
 }
 
-fn verdict(is_right: bool, user: Option<&Rc<str>>) -> Word {
+fn verdict(is_right: bool, user: Option<&Arc<str>>) -> Word {
     user.filter(|_| is_right).map_or(Word::Denied, |user| Word::Allowed(user.clone()))
 }
 

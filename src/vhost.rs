@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLog;
+use crate::basic_auth::Guard;
 use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
@@ -67,6 +68,8 @@ pub(crate) struct OpenMount {
     pub(crate) cache_control: Option<Box<[u8]>>,
     /// Its own content types by the end of a file's name; a dot begins it, or it is `*`.
     pub(crate) mimetypes: Vec<(String, Rc<str>)>,
+    /// Who asks for a password.
+    pub(crate) guard: Option<Guard>,
 }
 
 /// What serves a mount, resolved.
@@ -357,7 +360,9 @@ fn open_mount(
         Origin::Redirect { .. } => Served::Redirect,
     };
     let own = !mount.headers.is_empty();
+    let guard = mount.basic_auth.as_deref().map(|path| Guard::new(path, &format!("{vhost}{}", mount.mountpoint)));
     Ok(OpenMount {
+        guard,
         from,
         headers: own.then(|| Headers::new(options, of_vhost, &mount.headers)),
         cache_control: headers::cache_control(mount.cache.as_ref(), [of_vhost, &mount.headers]),

@@ -1,6 +1,7 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::cx::Cx;
 use crate::protocol::{self, Verdict};
@@ -11,10 +12,11 @@ use crate::wsi::{Asked, Wsi};
 
 use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
+use super::guard::{self, Admission};
 use super::h1::Head;
 use super::method::Method;
 use super::mime::{self, ContentType};
-use super::mounts;
+use super::mounts::{self, Hit};
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -28,6 +30,8 @@ pub(super) struct Answer {
     /// Where in the vhost's list the mount is that it comes from.
     mount: Option<usize>,
     content: Content,
+    /// Who asked, where the mount asks for a password.
+    pub(super) user: Option<Arc<str>>,
     /// The connection ends behind it, whatever the client would like.
     pub(super) is_last: bool,
 }
@@ -51,10 +55,10 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, content, is_last: false }
+        Answer { status, content_type, header: None, mount: None, content, user: None, is_last: false }
     }
 
-    fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+    pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
         Answer { header: Some((name, value.into())), ..self }
     }
 
@@ -72,14 +76,19 @@ impl Answer {
     /// Finds the answer to a request. The connection's vhost has been chosen.
     pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
         let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
-        let now = cx.now;
-        let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
-        vhost.refresh_mounts(now);
-        let Some(hit) = mounts::find(vhost, &path, false) else {
+        let Cx { vhosts, passwords, now, .. } = cx;
+        let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
+        vhost.refresh_mounts(*now);
+        let Some(Hit { index, below, .. }) = mounts::find(vhost, &path, false) else {
             let index = vhost.default_protocol;
             return by_protocol(wsi, cx, index, head.method, &path);
         };
-        let index = hit.index;
+        let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
+            Admission::Yes(user) => user,
+            Admission::No(answer) => return Answer { mount: Some(index), ..answer },
+            Admission::Later => return Answer::page(Status::SERVICE_UNAVAILABLE),
+        };
+        let hit = Hit { index, open: &vhost.mounts[index], below };
         let mut answer = match &hit.open.from {
             Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
                 Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
@@ -95,6 +104,7 @@ impl Answer {
             },
         };
         answer.mount = Some(index);
+        answer.user = user;
         answer
     }
 

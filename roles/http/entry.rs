@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::access_line::push_quoted;
+use crate::access_line::{push_quoted, push_word};
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
 use crate::wsi::{Peer, Wsi};
@@ -17,6 +17,8 @@ use super::status::Status;
 pub(super) struct Entry {
     log: AccessLog,
     text: Vec<u8>,
+    /// Where in it the user's `-` is.
+    user: usize,
     /// Where in it they go.
     middle: usize,
     status: Status,
@@ -48,7 +50,9 @@ impl Entry {
             other => write!(text, "{other}"),
         };
         peer.expect("a Vec takes everything");
-        text.extend_from_slice(b" - - [");
+        text.extend_from_slice(b" - ");
+        let user = text.len();
+        text.extend_from_slice(b"- [");
         text.extend_from_slice(&cx.logs.stamp(cx.now));
         text.extend_from_slice(b"] ");
         push_quoted(&mut text, Some(said.line).filter(|line| !line.is_empty()));
@@ -57,7 +61,15 @@ impl Entry {
         push_quoted(&mut text, said.referer);
         text.push(b' ');
         push_quoted(&mut text, said.user_agent);
-        Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.sent })
+        Box::new(Entry { log, text, user, middle, status: Status::OK, sent_before: wsi.sent })
+    }
+
+    /// It is this user's.
+    pub(super) fn of_user(&mut self, user: &str) {
+        let mut word = Vec::new();
+        push_word(&mut word, Some(user));
+        self.middle += word.len() - 1;
+        self.text.splice(self.user..=self.user, word);
     }
 
     /// The response has begun, with a head of that many bytes.

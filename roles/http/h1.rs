@@ -58,8 +58,6 @@ pub(crate) struct Head<'a> {
     pub(crate) body: Body,
     /// The `Authorization` header's value; of several nothing, which is nobody's.
     pub(crate) authorization: Option<&'a [u8]>,
-    /// There is an `Upgrade` header.
-    pub(crate) is_upgrade: bool,
 }
 
 /// The version of a request.
@@ -223,7 +221,7 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
     }
     let (mut host, mut length, mut coding) = (None, None, None);
     let (mut close, mut keep_alive) = (false, false);
-    let (mut authorization, mut is_upgrade) = (None, false);
+    let mut authorization = None;
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let once = if is("host") {
@@ -240,8 +238,6 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
                 }
             } else if is("authorization") {
                 authorization = Some(if authorization.is_none() { header.value } else { &[] });
-            } else if is("upgrade") {
-                is_upgrade = true;
             }
             continue;
         };
@@ -258,7 +254,6 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         keep_alive: !close && (keep_alive || line.version == Version::Http11),
         body: body_of(length, coding, line.version)?,
         authorization,
-        is_upgrade,
     })
 }
 

@@ -17,6 +17,7 @@ mod answer;
 mod entry;
 mod file;
 mod file_body;
+mod guard;
 mod h1;
 mod host;
 mod method;
@@ -294,6 +295,9 @@ fn send(
     entry: &mut Option<Box<Entry>>,
 ) -> Result<Option<FileBody>, CloseReason> {
     let status = answer.status;
+    if let (Some(entry), Some(user)) = (entry.as_deref_mut(), &answer.user) {
+        entry.of_user(user);
+    }
     let sent = answer.send(wsi, cx, terms);
     if let Some(entry) = entry {
         entry.answered(status, sent.as_ref().map_or(0, |(head, _)| *head));

@@ -5,7 +5,6 @@
 //! file. Of a user that is there twice the first line counts, as in Apache's files.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ pub(super) enum Secret {
 pub(super) struct Credentials {
     /// The digest of the file.
     version: Option<Digest>,
-    users: HashMap<Rc<str>, Secret>,
+    users: HashMap<Arc<str>, Secret>,
     /// No password's bcrypt, of the highest cost there is in the file.
     slowest: Option<Arc<str>>,
 }
@@ -82,7 +81,7 @@ impl Credentials {
         self.version.unwrap_or_default()
     }
 
-    pub(super) fn find(&self, user: &str) -> Option<(&Rc<str>, &Secret)> {
+    pub(super) fn find(&self, user: &str) -> Option<(&Arc<str>, &Secret)> {
         self.users.get_key_value(user)
     }
 

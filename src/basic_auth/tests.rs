@@ -139,6 +139,17 @@ fn bcrypt_is_verified_elsewhere_and_its_verdict_is_remembered() {
 }
 
 #[test]
+fn hashes_that_others_made_are_known() {
+    // By crypt(3) of libxcrypt.
+    let hash = "05$abcdefghijklmnopqrstuuuLZW9x3q.ZSiA0aOz2IIJndlFR9/Q16";
+    for version in ["2a", "2b", "2y"] {
+        let mut door = Door::new(format!("ann:${version}${hash}\n"));
+        assert_eq!(door.verdict("ann", "one"), allowed("ann"), "{version}");
+        assert_eq!(door.verdict("ann", "One"), Word::Denied, "{version}");
+    }
+}
+
+#[test]
 fn users_that_are_there_not_at_all_or_plain_take_as_long_as_bcrypt() {
     let mut door = Door::new(format!("ann:{}\nbob:plain\n", bcrypt_of("one")));
     assert_eq!(door.verdict("nobody", "one"), Word::Denied);
