@@ -118,7 +118,7 @@ pub(crate) fn check(vhost: &str, of: &str, headers: &Pairs) -> Result<()> {
 }
 
 /// A name in http (RFC 9110 section 5.6.2).
-fn is_token(name: &str) -> bool {
+pub(crate) fn is_token(name: &str) -> bool {
     let is_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_char)
 }

@@ -1,19 +1,21 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::cx::Cx;
+use crate::http::{Exchange, HttpRequest, RequestParts, Whole};
 use crate::protocol::{self, Verdict};
-use crate::reason::{HttpRequest, Reason};
+use crate::reason::Reason;
 use crate::role::CloseReason;
 use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
-use crate::wsi::{Asked, Wsi};
+use crate::wsi::Wsi;
 
 use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
 use super::guard::{self, Admission};
-use super::h1::Head;
+use super::h1::{Body, Head, Version};
 use super::method::Method;
 use super::mime::{self, ContentType};
 use super::mounts::{self, Hit};
@@ -74,14 +76,14 @@ impl Answer {
     }
 
     /// Finds the answer to a request. The connection's vhost has been chosen.
-    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
+    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Answer {
         let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
         let Cx { vhosts, passwords, now, .. } = cx;
         let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
         vhost.refresh_mounts(*now);
         let Some(Hit { index, below, .. }) = mounts::find(vhost, &path, false) else {
             let index = vhost.default_protocol;
-            return by_protocol(wsi, cx, index, head.method, &path);
+            return by_protocol(wsi, cx, index, request_of(head, bytes, &path, 0));
         };
         let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
             Admission::Yes(user) => user,
@@ -96,7 +98,9 @@ impl Answer {
             Served::Folder(_) => from_folder(vhost, hit.open, hit.below, &path),
             Served::Protocol(index) => {
                 let index = *index;
-                by_protocol(wsi, cx, index, head.method, &path)
+                let folder = usize::from(hit.below.folder && !hit.below.path.is_empty());
+                let below = path.as_str().len() - hit.below.path.len() - folder;
+                by_protocol(wsi, cx, index, request_of(head, bytes, &path, below))
             }
             Served::Redirect => match mounts::elsewhere(&hit, &path) {
                 Some((status, location)) => Answer::page(status).with("Location", location),
@@ -219,20 +223,37 @@ fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<An
 }
 
 /// Asks a protocol, which is bound for the length of this one question.
-fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method, path: &UrlPath<'_>) -> Answer {
+fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, request: HttpRequest) -> Answer {
     if protocol::attach(wsi, cx, index).is_err() {
         return Answer::page(Status::NOT_FOUND);
     }
-    let request = HttpRequest { method: method.as_str(), path: path.as_str() };
-    let verdict = protocol::call(wsi, cx, Reason::Http(request));
+    let request = Rc::new(request);
+    wsi.http = Some(Box::new(Exchange::new(request.clone())));
+    let verdict = protocol::call(wsi, cx, Reason::Http(&request));
     protocol::detach(wsi);
     let closes = verdict == Verdict::Close;
-    let answer = match wsi.asked.take().map(|asked| *asked) {
-        Some(Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
+    let answer = match wsi.http.take().and_then(|exchange| exchange.whole) {
+        Some(Whole::Status(code, body)) => by_status(wsi, cx, code, body),
         _ if closes => Answer::page(Status::FORBIDDEN),
         _ => Answer::page(Status::NOT_FOUND),
     };
     Answer { is_last: closes, ..answer }
+}
+
+fn request_of(head: &Head<'_>, bytes: &[u8], path: &UrlPath<'_>, below: usize) -> HttpRequest {
+    HttpRequest::new(RequestParts {
+        method: head.method.as_str(),
+        target: head.target,
+        path: path.as_str(),
+        below,
+        host: head.host,
+        version_minor: u8::from(head.version == Version::Http11),
+        content_length: if let Body::Length(length) = head.body { Some(length) } else { None },
+        has_body: head.body != Body::None,
+        user: None,
+        mount_options: Arc::default(),
+        head: bytes,
+    })
 }
 
 fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {

@@ -215,7 +215,7 @@ impl Connection {
         let answer = match self.redirects {
             true => Answer::moved_to_https(wsi, cx, head),
             false if !cx.meets_demands(wsi) => Answer::page(Status::MISDIRECTED_REQUEST),
-            false => Answer::to(wsi, cx, head),
+            false => Answer::to(wsi, cx, head, bytes),
         };
         let then = match head.body {
             Body::None | Body::Length(0) if head.keep_alive && !answer.is_last && !self.redirects && !cx.deprecated => {
