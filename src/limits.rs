@@ -91,6 +91,18 @@ pub const BCRYPT_QUEUE: usize = 256;
 /// Verdicts on passwords that are remembered: as many that were right, and as many that were wrong.
 pub const BASIC_AUTH_VERDICTS: usize = 1024;
 
+/// How long a request waits for a verdict on its password. Longer: 503.
+pub const BASIC_AUTH_WAIT: Duration = Duration::from_secs(30);
+
+/// Bytes of the chunk extensions and trailers of one request body, which are ignored. Above: 400.
+pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
+
+/// How long a client may send nothing of a body that is waited for.
+pub const HTTP_BODY_STALL: Duration = Duration::from_secs(30);
+
+/// Pipelined requests that are answered in one turn of a connection, and whose responses leave together where they are small.
+pub const HTTP_PIPELINED: usize = 16;
+
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
 

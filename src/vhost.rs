@@ -3,6 +3,7 @@
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLog;
@@ -41,6 +42,7 @@ pub struct Vhost {
     pub(crate) listen_accept: Binding,
     pub(crate) fallback_silence: Option<Duration>,
     pub(crate) keepalive_timeout: Duration,
+    pub(crate) max_body: u64,
     pub(crate) error_document_404: Option<String>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) backlog: u32,
@@ -70,6 +72,9 @@ pub(crate) struct OpenMount {
     pub(crate) mimetypes: Vec<(String, Rc<str>)>,
     /// Who asks for a password.
     pub(crate) guard: Option<Guard>,
+    /// Who is bound while its files are served.
+    pub(crate) protocol: Option<ProtocolIndex>,
+    pub(crate) options: Arc<Pvo>,
 }
 
 /// What serves a mount, resolved.
@@ -138,6 +143,7 @@ impl Vhost {
             listen_accept,
             fallback_silence: info.fallback_silence,
             keepalive_timeout: info.keepalive_timeout,
+            max_body: info.max_body,
             error_document_404: info.error_document_404,
             access_log: info.access_log,
             backlog: info.backlog,
@@ -330,6 +336,13 @@ fn known_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<Prot
     })
 }
 
+/// A protocol of the vhost that works in role http.
+fn http_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<ProtocolIndex> {
+    let index = known_protocol(vhost, protocols, name)?;
+    let table = &protocols[usize::from(index)].table;
+    if fits(table, "http") { Ok(index) } else { Err(misfit(vhost, "http", table)) }
+}
+
 fn open_mount(
     vhost: &str,
     protocols: &[Enabled],
@@ -349,16 +362,10 @@ fn open_mount(
             path: path.display().to_string(),
             source,
         })?),
-        Origin::Callback(name) => {
-            let index = known_protocol(vhost, protocols, name)?;
-            let table = &protocols[usize::from(index)].table;
-            if !fits(table, "http") {
-                return Err(misfit(vhost, "http", table));
-            }
-            Served::Protocol(index)
-        }
+        Origin::Callback(name) => Served::Protocol(http_protocol(vhost, protocols, name)?),
         Origin::Redirect { .. } => Served::Redirect,
     };
+    let protocol = mount.protocol.as_deref().map(|name| http_protocol(vhost, protocols, name)).transpose()?;
     let own = !mount.headers.is_empty();
     let guard = mount.basic_auth.as_deref().map(|path| Guard::new(path, &format!("{vhost}{}", mount.mountpoint)));
     Ok(OpenMount {
@@ -366,6 +373,8 @@ fn open_mount(
         from,
         headers: own.then(|| Headers::new(options, of_vhost, &mount.headers)),
         cache_control: headers::cache_control(mount.cache.as_ref(), [of_vhost, &mount.headers]),
+        protocol,
+        options: Arc::new(mem::take(&mut mount.options)),
         mimetypes: mem::take(&mut mount.mimetypes).into_iter().map(|(end, kind)| (end, kind.into())).collect(),
         mount,
     })

@@ -1,24 +1,19 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
-use std::rc::Rc;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cx::Cx;
-use crate::http::{Exchange, HttpRequest, RequestParts, Whole};
-use crate::protocol::{self, Verdict};
-use crate::reason::Reason;
 use crate::role::CloseReason;
-use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
+use crate::vhost::{OpenMount, Served, Vhost};
 use crate::wsi::Wsi;
 
 use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
-use super::guard::{self, Admission};
-use super::h1::{Body, Head, Version};
-use super::method::Method;
+use super::h1::Head;
 use super::mime::{self, ContentType};
-use super::mounts::{self, Hit};
+use super::mounts;
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -31,12 +26,15 @@ pub(super) struct Answer {
     header: Option<(&'static str, Cow<'static, str>)>,
     /// Where in the vhost's list the mount is that it comes from.
     mount: Option<usize>,
+    /// What a protocol added.
+    added: Vec<Field>,
     content: Content,
     /// Who asked, where the mount asks for a password.
-    pub(super) user: Option<Arc<str>>,
-    /// The connection ends behind it, whatever the client would like.
-    pub(super) is_last: bool,
+    user: Option<Arc<str>>,
 }
+
+/// A header's name and value.
+pub(super) type Field = (Cow<'static, str>, Cow<'static, str>);
 
 enum Content {
     File(FoundFile),
@@ -57,7 +55,7 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, content, user: None, is_last: false }
+        Answer { status, content_type, header: None, mount: None, added: Vec::new(), user: None, content }
     }
 
     pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -75,41 +73,76 @@ impl Answer {
         Answer::page(Status::MOVED_PERMANENTLY).with("Location", location)
     }
 
-    /// Finds the answer to a request. The connection's vhost has been chosen.
-    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Answer {
-        let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
-        let Cx { vhosts, passwords, now, .. } = cx;
-        let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
-        vhost.refresh_mounts(*now);
-        let Some(Hit { index, below, .. }) = mounts::find(vhost, &path, false) else {
-            let index = vhost.default_protocol;
-            return by_protocol(wsi, cx, index, request_of(head, bytes, &path, 0));
+    /// No content, for statuses that have none.
+    pub(super) fn empty(status: Status) -> Answer {
+        Answer::new(status, TEXT, Content::Bytes(Vec::new()))
+    }
+
+    /// With the headers of that mount of its vhost.
+    pub(super) fn of_mount(self, mount: Option<usize>) -> Answer {
+        Answer { mount, ..self }
+    }
+
+    /// Where in the vhost's list the mount is that it comes from.
+    pub(super) fn mount(&self) -> Option<usize> {
+        self.mount
+    }
+
+    /// For a user whom its mount let in.
+    pub(super) fn of_user(self, user: Option<Arc<str>>) -> Answer {
+        Answer { user, ..self }
+    }
+
+    /// The user whom its mount let in.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// With what its protocol adds. Of one name these take the place of those that are configured.
+    pub(super) fn adding(self, added: Vec<Field>) -> Answer {
+        Answer { added, ..self }
+    }
+
+    /// What a protocol says with a status, and a text perhaps.
+    pub(super) fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
+        let Some(status) = Status::from_code(code) else {
+            log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
+            return Answer::page(Status::INTERNAL_SERVER_ERROR);
         };
-        let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
-            Admission::Yes(user) => user,
-            Admission::No(answer) => return Answer { mount: Some(index), ..answer },
-            Admission::Later => return Answer::page(Status::SERVICE_UNAVAILABLE),
-        };
-        let hit = Hit { index, open: &vhost.mounts[index], below };
-        let mut answer = match &hit.open.from {
-            Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
-                Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
+        match (status, body) {
+            (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
+            (status, None) => Answer::page(status),
+            (status, Some(body)) => Answer::text(status, body),
+        }
+    }
+
+    /// Sends the client to where its protocol says.
+    pub(super) fn by_redirect(wsi: &Wsi, cx: &Cx, code: u16, location: String) -> Answer {
+        match Status::from_code(code).filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308)) {
+            Some(status) => Answer::page(status).with("Location", location),
+            None => {
+                log::warn!("{}: {code} redirects nobody; 301, 302, 303, 307 and 308 do", cx.tag(wsi));
+                Answer::page(Status::INTERNAL_SERVER_ERROR)
             }
-            Served::Folder(_) => from_folder(vhost, hit.open, hit.below, &path),
-            Served::Protocol(index) => {
-                let index = *index;
-                let folder = usize::from(hit.below.folder && !hit.below.path.is_empty());
-                let below = path.as_str().len() - hit.below.path.len() - folder;
-                by_protocol(wsi, cx, index, request_of(head, bytes, &path, below))
+        }
+    }
+
+    /// The file that a protocol serves. Its type, unless said, goes by its name, as in a mount.
+    pub(super) fn by_file(wsi: &Wsi, cx: &Cx, path: &Path, content_type: Option<String>) -> Answer {
+        let found = match file::open_path(path) {
+            Ok(found) => found,
+            Err(error) => {
+                log::info!("{}: {}: {error}", cx.tag(wsi), path.display());
+                return Answer::by_status(wsi, cx, error.status().code(), None);
             }
-            Served::Redirect => match mounts::elsewhere(&hit, &path) {
-                Some((status, location)) => Answer::page(status).with("Location", location),
-                None => Answer::page(Status::NOT_FOUND),
-            },
         };
-        answer.mount = Some(index);
-        answer.user = user;
-        answer
+        let own =
+            cx.vhost(wsi.vhost).and_then(|vhost| wsi.http.as_ref()?.mount.map(|index| &vhost.mounts[index].mimetypes));
+        let known = || mime::type_of(&path.to_string_lossy(), own.map_or(&[], |own| own));
+        match content_type.map(|of| ContentType::OfMount(of.into())).or_else(known) {
+            Some(content_type) => Answer::new(Status::OK, content_type, Content::File(found)),
+            None => Answer::page(Status::UNSUPPORTED_MEDIA_TYPE),
+        }
     }
 
     /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
@@ -156,10 +189,13 @@ impl Answer {
             head = head.header(name, value.as_bytes());
         }
         if let Some(headers) = headers {
-            head = head.lines(headers.lines(wsi.is_tls()));
+            head = head.lines_but(headers.lines(wsi.is_tls()), &self.added);
         }
         if let (Content::File(_), Status::OK, Some(mount)) = (&self.content, self.status, mount) {
             head = head.lines(mount.cache_control.as_deref().unwrap_or_default());
+        }
+        for (name, value) in &self.added {
+            head = head.field(name, value);
         }
         head.end();
         let head = out.len();
@@ -185,7 +221,7 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
-fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
+pub(super) fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
     match open(mount, below, Status::OK) {
         Ok(Some(answer)) => answer,
         Ok(None) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
@@ -219,51 +255,5 @@ fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<An
             log::debug!("{}{}: {error}", mount.mount.mountpoint, below.path);
             Err(error.status())
         }
-    }
-}
-
-/// Asks a protocol, which is bound for the length of this one question.
-fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, request: HttpRequest) -> Answer {
-    if protocol::attach(wsi, cx, index).is_err() {
-        return Answer::page(Status::NOT_FOUND);
-    }
-    let request = Rc::new(request);
-    wsi.http = Some(Box::new(Exchange::new(request.clone())));
-    let verdict = protocol::call(wsi, cx, Reason::Http(&request));
-    protocol::detach(wsi);
-    let closes = verdict == Verdict::Close;
-    let answer = match wsi.http.take().and_then(|exchange| exchange.whole) {
-        Some(Whole::Status(code, body)) => by_status(wsi, cx, code, body),
-        _ if closes => Answer::page(Status::FORBIDDEN),
-        _ => Answer::page(Status::NOT_FOUND),
-    };
-    Answer { is_last: closes, ..answer }
-}
-
-fn request_of(head: &Head<'_>, bytes: &[u8], path: &UrlPath<'_>, below: usize) -> HttpRequest {
-    HttpRequest::new(RequestParts {
-        method: head.method.as_str(),
-        target: head.target,
-        path: path.as_str(),
-        below,
-        host: head.host,
-        version_minor: u8::from(head.version == Version::Http11),
-        content_length: if let Body::Length(length) = head.body { Some(length) } else { None },
-        has_body: head.body != Body::None,
-        user: None,
-        mount_options: Arc::default(),
-        head: bytes,
-    })
-}
-
-fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
-    let Some(status) = Status::from_code(code) else {
-        log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
-        return Answer::page(Status::INTERNAL_SERVER_ERROR);
-    };
-    match (status, body) {
-        (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
-        (status, None) => Answer::page(status),
-        (status, Some(body)) => Answer::text(status, body),
     }
 }

@@ -17,8 +17,6 @@ use super::status::Status;
 pub(super) struct Entry {
     log: AccessLog,
     text: Vec<u8>,
-    /// Where in it the user's `-` is.
-    user: usize,
     /// Where in it they go.
     middle: usize,
     status: Status,
@@ -35,14 +33,15 @@ struct Said<'a> {
 }
 
 impl Entry {
-    /// For the request that `bytes` begin with; `None` where the vhost has no log. No response has been sent yet.
+    /// For the request that `bytes` begin with, of the user whom its mount let in; `None` where the vhost has no log. No response has been
+    /// sent yet.
     #[inline]
-    pub(super) fn begin(wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Option<Box<Entry>> {
+    pub(super) fn begin(wsi: &Wsi, cx: &mut Cx, bytes: &[u8], user: Option<&str>) -> Option<Box<Entry>> {
         let log = cx.vhost(wsi.vhost)?.access_log.as_ref()?.clone();
-        Some(Entry::new(log, wsi, cx, bytes))
+        Some(Entry::new(log, wsi, cx, bytes, user))
     }
 
-    fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Box<Entry> {
+    fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8], user: Option<&str>) -> Box<Entry> {
         let said = Said::of(&bytes[..bytes.len().min(Bounds::of(&cx.info).head)]);
         let mut text = Vec::with_capacity(TYPICAL);
         let peer = match &wsi.peer {
@@ -51,8 +50,8 @@ impl Entry {
         };
         peer.expect("a Vec takes everything");
         text.extend_from_slice(b" - ");
-        let user = text.len();
-        text.extend_from_slice(b"- [");
+        push_word(&mut text, user);
+        text.extend_from_slice(b" [");
         text.extend_from_slice(&cx.logs.stamp(cx.now));
         text.extend_from_slice(b"] ");
         push_quoted(&mut text, Some(said.line).filter(|line| !line.is_empty()));
@@ -61,21 +60,18 @@ impl Entry {
         push_quoted(&mut text, said.referer);
         text.push(b' ');
         push_quoted(&mut text, said.user_agent);
-        Box::new(Entry { log, text, user, middle, status: Status::OK, sent_before: wsi.sent })
-    }
-
-    /// It is this user's.
-    pub(super) fn of_user(&mut self, user: &str) {
-        let mut word = Vec::new();
-        push_word(&mut word, Some(user));
-        self.middle += word.len() - 1;
-        self.text.splice(self.user..=self.user, word);
+        Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.sent })
     }
 
     /// The response has begun, with a head of that many bytes.
     pub(super) fn answered(&mut self, status: Status, head: usize) {
         self.status = status;
         self.sent_before += head as u64;
+    }
+
+    /// That many bytes were or will be sent that are not of the body.
+    pub(super) fn aside(&mut self, bytes: usize) {
+        self.sent_before += bytes as u64;
     }
 
     /// The response is out, or will never be.

@@ -17,8 +17,9 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open as open_absolute, openat, openat2};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -105,6 +106,19 @@ pub(crate) fn open(mount: impl AsFd, path: Below<'_>, default: &str) -> Result<O
         }
         FileType::Directory if path.folder => Err(OpenError::NotFound),
         FileType::Directory => Ok(Opened::Redirect),
+        _ => Err(OpenError::Forbidden),
+    }
+}
+
+/// Opens a file by a path of the system's, for code that knows what it serves.
+///
+/// # Errors
+/// [`OpenError`]; a folder is `Forbidden`.
+pub(crate) fn open_path(path: &Path) -> Result<FoundFile, OpenError> {
+    let fd = open_absolute(path, FLAGS, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(FoundFile { file: fd.into(), len: u64::try_from(stat.st_size).unwrap_or(0) }),
         _ => Err(OpenError::Forbidden),
     }
 }

@@ -58,6 +58,21 @@ pub(crate) struct Head<'a> {
     pub(crate) body: Body,
     /// The `Authorization` header's value; of several nothing, which is nobody's.
     pub(crate) authorization: Option<&'a [u8]>,
+    /// What the client waits for before it sends the body.
+    pub(crate) expect: Expect,
+    /// What it would like to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
+    pub(crate) upgrade: Option<&'a str>,
+}
+
+/// What a request expects (RFC 9110 section 10.1.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Expect {
+    /// Nothing; also in HTTP/1.0, where the header means nothing.
+    Nothing,
+    /// A `100 Continue` before its body.
+    Continue,
+    /// What nobody knows.
+    Unknown,
 }
 
 /// The version of a request.
@@ -67,6 +82,13 @@ pub(crate) enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+}
+
+impl Version {
+    /// Whether a client of it reads chunks (RFC 9112 section 7.1).
+    pub(crate) fn has_chunks(self) -> bool {
+        self == Version::Http11
+    }
 }
 
 /// How a request's body is framed (RFC 9112 section 6.3).
@@ -220,8 +242,8 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         return Err(Status::BAD_REQUEST);
     }
     let (mut host, mut length, mut coding) = (None, None, None);
-    let (mut close, mut keep_alive) = (false, false);
-    let mut authorization = None;
+    let (mut close, mut keep_alive, mut upgrades) = (false, false, false);
+    let (mut expect, mut upgrade, mut authorization) = (Expect::Nothing, None, None);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let once = if is("host") {
@@ -235,9 +257,17 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
                 for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                     close |= option.eq_ignore_ascii_case(b"close");
                     keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    upgrades |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             } else if is("authorization") {
                 authorization = Some(if authorization.is_none() { header.value } else { &[] });
+            } else if is("upgrade") {
+                upgrade = upgrade.or(str::from_utf8(header.value).ok());
+            } else if is("expect") && line.version == Version::Http11 {
+                expect = match header.value.eq_ignore_ascii_case(b"100-continue") && expect != Expect::Unknown {
+                    true => Expect::Continue,
+                    false => Expect::Unknown,
+                };
             }
             continue;
         };
@@ -254,6 +284,8 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         keep_alive: !close && (keep_alive || line.version == Version::Http11),
         body: body_of(length, coding, line.version)?,
         authorization,
+        expect,
+        upgrade: upgrade.filter(|_| upgrades && line.version == Version::Http11),
     })
 }
 

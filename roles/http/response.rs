@@ -10,6 +10,8 @@
 //! Invariants: one value can't become two lines, whatever it holds; nothing is allocated while `out` has room.
 //! Counterpart in lws: `lws_add_http_common_headers()` and `lws_finalize_http_header()`.
 
+use std::borrow::Cow;
+
 use super::h1::Version;
 use super::status::Status;
 use crate::date::DateText;
@@ -85,6 +87,29 @@ impl<'a> ResponseHead<'a> {
     /// Writes headers that were put together before: whole lines, each with its end.
     pub(crate) fn lines(self, lines: &[u8]) -> Self {
         self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// The same without those that `fields` say themselves.
+    pub(crate) fn lines_but(mut self, lines: &[u8], fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Self {
+        if fields.is_empty() {
+            return self.lines(lines);
+        }
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            if !fields.iter().any(|(own, _)| own.as_bytes().eq_ignore_ascii_case(name)) {
+                self = self.lines(line);
+            }
+        }
+        self
+    }
+
+    /// Writes a header whose name has been checked.
+    pub(crate) fn field(self, name: &str, value: &str) -> Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        push_value(self.out, value.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
         self
     }
 

@@ -11,6 +11,8 @@ use crate::wsi::WriteError;
 /// One request and the answer that is being made.
 pub(crate) struct Exchange {
     pub(crate) request: Rc<HttpRequest>,
+    /// Where in the vhost's list the mount is that it comes by.
+    pub(crate) mount: Option<usize>,
     pub(crate) said: Said,
     /// The head of the response, until it is sent.
     pub(crate) head: Option<Response>,
@@ -44,9 +46,10 @@ pub(crate) enum Whole {
 }
 
 impl Exchange {
-    pub(crate) fn new(request: Rc<HttpRequest>) -> Exchange {
+    pub(crate) fn new(request: Rc<HttpRequest>, mount: Option<usize>) -> Exchange {
         Exchange {
             request,
+            mount,
             said: Said::Nothing,
             head: None,
             body: Vec::new(),
