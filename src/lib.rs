@@ -22,6 +22,7 @@
 //! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
 //! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
 //! - [`conf`]: contexts and vhosts from JSON files, with lws's keys.
+//! - [`forms`]: a stream parser for the forms that browsers send, files included.
 //! - [`lejp`]: a stream parser for JSON that calls back with path, match and value.
 //! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
 //!
@@ -47,6 +48,7 @@
 pub mod classify;
 pub mod conf;
 pub mod first_packet;
+pub mod forms;
 pub mod lejp;
 pub mod limits;
 pub mod logger;

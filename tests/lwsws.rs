@@ -194,6 +194,20 @@ fn a_worker_that_dies_is_replaced() {
 }
 
 #[test]
+fn a_worker_is_replaced_with_the_key_that_was_checked() {
+    let folder = Folder::new(r#""username": "nobody""#, TLS);
+    let program = folder.start();
+    let port = program.port();
+    fs::remove_file(folder.path("its.key")).expect("remove");
+    program.wait_for_log("is not taken");
+    let [pid] = workers(&program)[..] else { panic!("one worker") };
+    kill_process(Pid::from_raw(pid).expect("a process"), Signal::KILL).expect("kill");
+    eventually("another one serves", || workers(&program).iter().any(|other| *other != pid));
+    assert_eq!(tls::shown_cert(&tls::trusting().connect(port, "localhost")), certs::localhost().der());
+    program.stop();
+}
+
+#[test]
 fn workers_end_when_their_parent_is_gone() {
     let folder = Folder::new("", ECHO);
     let mut program = folder.start();
@@ -302,6 +316,24 @@ fn check_says_whether_the_configuration_is_good() {
     assert_eq!(bad.status.code(), Some(1));
     let said = String::from_utf8_lossy(&bad.stderr).into_owned();
     assert!(said.contains("conf:") && said.contains("host-ssl-key"), "{said}");
+}
+
+#[test]
+fn check_finds_what_would_keep_the_workers_from_starting() {
+    let nobody = Folder::new(r#""username": "no-such-user""#, ECHO);
+    let no_folder = Folder::new("", r#""access-log": "/no/such/folder/log""#);
+    let no_file = Folder::new("", r#""access-log": "DIR/site""#);
+    for (folder, parts) in [
+        (nobody, ["username", "no-such-user"]),
+        (no_folder, ["conf:2:", "vhosts[0].access-log: "]),
+        (no_file, ["conf:2:", "vhosts[0].access-log: "]),
+    ] {
+        let bad = folder.run(&["--check"], b"");
+        let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+        assert_eq!(bad.status.code(), Some(1), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!folder.path("site/log").exists() && said.lines().count() == 1, "{said}");
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Certificates and keys in PEM form, in any order.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+use std::{fmt, fs};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::fmt;
 
 use super::TlsError;
 
@@ -16,6 +17,13 @@ pub enum Pem {
     File(PathBuf),
     /// The text itself.
     Text(Vec<u8>),
+    /// A file, and what was in it when somebody read it: this process may not be able to, or it may have changed since.
+    Read {
+        /// The file, for messages.
+        path: PathBuf,
+        /// What was in it.
+        text: Vec<u8>,
+    },
 }
 
 impl Pem {
@@ -29,18 +37,18 @@ impl Pem {
         Pem::Text(text.into())
     }
 
-    fn read(&self) -> Result<Vec<u8>, TlsError> {
+    fn text_now(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
-            Pem::Text(text) => Ok(text.clone()),
-            Pem::File(path) => {
-                std::fs::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
-            }
+            Pem::Text(text) | Pem::Read { text, .. } => Ok(text.into()),
+            Pem::File(path) => fs::read(path)
+                .map(Cow::Owned)
+                .map_err(|source| TlsError::Read { path: path.display().to_string(), source }),
         }
     }
 
     /// All certificates in it, whatever else there is; at least one.
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let found = CertificateDer::pem_slice_iter(&self.read()?)
+        let found = CertificateDer::pem_slice_iter(&self.text_now()?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| TlsError::Bad { from: self.to_string(), why: error.to_string() })?;
         if found.is_empty() {
@@ -52,7 +60,7 @@ impl Pem {
     /// The first private key in it: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     pub(super) fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
         use rustls::pki_types::pem::Error::NoItemsFound;
-        PrivateKeyDer::from_pem_slice(&self.read()?).map_err(|error| match error {
+        PrivateKeyDer::from_pem_slice(&self.text_now()?).map_err(|error| match error {
             NoItemsFound => TlsError::Missing { from: self.to_string(), what: "private key" },
             error => TlsError::Bad { from: self.to_string(), why: error.to_string() },
         })
@@ -62,7 +70,7 @@ impl Pem {
 impl fmt::Display for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pem::File(path) => path.display().fmt(f),
+            Pem::File(path) | Pem::Read { path, .. } => path.display().fmt(f),
             Pem::Text(_) => f.write_str("the given PEM text"),
         }
     }

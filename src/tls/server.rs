@@ -47,6 +47,15 @@ impl TlsInfo {
     pub fn new(cert: Pem, key: Pem) -> TlsInfo {
         TlsInfo { cert, key, client_certs: ClientCerts::default(), settings: TlsSettings::default() }
     }
+
+    /// Everything in PEM form that it is made from.
+    pub fn pems_mut(&mut self) -> impl Iterator<Item = &mut Pem> {
+        let ca = match &mut self.client_certs {
+            ClientCerts::NotAsked => None,
+            ClientCerts::Asked { ca } | ClientCerts::Required { ca } => Some(ca),
+        };
+        [&mut self.cert, &mut self.key].into_iter().chain(ca)
+    }
 }
 
 /// A vhost's TLS, ready for handshakes.

@@ -1,7 +1,8 @@
 //! What the parent and its workers say to each other, over a unix socket that is a worker's stdin.
 //!
 //! ```text
-//!   parent ── file LENGTH NAME, text, .. , sockets N KEY (with N descriptors), .. , serve ──▶ worker
+//!   parent ── file LENGTH NAME, text, .. , pem LENGTH PATH, text, .. ,
+//!             sockets N KEY (with N descriptors), .. , serve ──────────▶ worker
 //!   parent ◀─────────────────────── ready ────────────────────── worker
 //!   parent ── drain | stop SECONDS | reopen ───────────────────▶ worker
 //! ```
@@ -14,11 +15,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rlws::ListenSockets;
-use rlws::conf::Conf;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
+
+use crate::setup::{Loaded, Pems};
 
 pub(crate) const SERVE: &str = "serve";
 pub(crate) const READY: &str = "ready";
@@ -30,10 +32,13 @@ pub(crate) const STOP: &str = "stop";
 /// Descriptors in one message; Linux takes 253.
 const AT_ONCE: usize = 64;
 
-/// Hands over what a worker needs: the configuration as it was checked, and its listen sockets.
-pub(crate) fn hand_over(to: &UnixStream, conf: &Conf, sockets: &[ListenSockets]) -> io::Result<()> {
-    for (name, text) in conf.texts() {
-        io::Write::write_all(&mut &*to, format!("file {} {name}\n{text}", text.len()).as_bytes())?;
+/// Hands over what a worker needs: the configuration and the keys as they were checked, and its listen sockets.
+pub(crate) fn hand_over(to: &UnixStream, loaded: &Loaded, sockets: &[ListenSockets]) -> io::Result<()> {
+    let files = loaded.conf.texts().map(|(name, text)| ("file", name.into(), text.as_bytes()));
+    let pems = loaded.pems.iter().map(|(path, text)| ("pem", path.to_string_lossy(), &**text));
+    for (word, name, text) in files.chain(pems) {
+        io::Write::write_all(&mut &*to, format!("{word} {} {name}\n", text.len()).as_bytes())?;
+        io::Write::write_all(&mut &*to, text)?;
     }
     for sockets in sockets {
         let fds: Vec<BorrowedFd<'_>> = sockets.fds().collect();
@@ -60,6 +65,8 @@ fn send_with(to: &UnixStream, line: &str, fds: &[BorrowedFd<'_>]) -> io::Result<
 pub(crate) struct Handed {
     /// Names and texts of the configuration's files.
     pub(crate) files: Vec<(String, String)>,
+    /// The certificates and keys that it names.
+    pub(crate) pems: Pems,
     /// Sockets, under the text of what they listen on.
     pub(crate) sockets: Vec<(String, Vec<OwnedFd>)>,
 }
@@ -78,25 +85,31 @@ pub(crate) fn take_over(from: &UnixStream) -> io::Result<Handed> {
         if line == SERVE {
             return Ok(handed);
         }
-        let (count, name) = counted(&line, "file ").or(counted(&line, "sockets ")).ok_or_else(odd)?;
-        if line.starts_with("file ") {
-            while text.len() < count {
-                receive(from, &mut text, &mut fds)?;
+        let (word, count, name) = words(&line).ok_or_else(odd)?;
+        if word == "sockets" {
+            if count > fds.len() {
+                return Err(odd());
             }
-            let whole = String::from_utf8(text.drain(..count).collect()).map_err(|_| odd())?;
-            handed.files.push((name.to_owned(), whole));
-        } else if count <= fds.len() {
             handed.sockets.push((name.to_owned(), fds.drain(..count).collect()));
-        } else {
-            return Err(odd());
+            continue;
+        }
+        while text.len() < count {
+            receive(from, &mut text, &mut fds)?;
+        }
+        let whole: Vec<u8> = text.drain(..count).collect();
+        match word {
+            "file" => handed.files.push((name.to_owned(), String::from_utf8(whole).map_err(|_| odd())?)),
+            "pem" => drop(handed.pems.insert(name.into(), whole)),
+            _ => return Err(odd()),
         }
     }
 }
 
 /// `WORD COUNT NAME`
-fn counted<'l>(line: &'l str, word: &str) -> Option<(usize, &'l str)> {
-    let (count, name) = line.strip_prefix(word)?.split_once(' ')?;
-    Some((count.parse().ok()?, name))
+fn words(line: &str) -> Option<(&str, usize, &str)> {
+    let (word, rest) = line.split_once(' ')?;
+    let (count, name) = rest.split_once(' ')?;
+    Some((word, count.parse().ok()?, name))
 }
 
 fn receive(from: &UnixStream, text: &mut Vec<u8>, fds: &mut Vec<OwnedFd>) -> io::Result<()> {

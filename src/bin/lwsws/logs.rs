@@ -1,6 +1,7 @@
 //! The access logs of a worker: opened while it still may open everything, given to whom it serves as, so that it can open them again.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,17 @@ impl Logs {
                 log::error!("access-log {}: {error}; logging goes on in the old file", path.display());
             }
         }
+    }
+}
+
+/// Whether a log can be made there, or is there; nothing is made. A path that may not be looked at counts as one.
+pub(crate) fn has_place(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(file) => !file.is_dir(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Path::new(".").join(path).parent().is_some_and(Path::is_dir)
+        }
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
     }
 }
 

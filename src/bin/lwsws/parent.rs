@@ -272,7 +272,7 @@ impl Parent {
         drop(command);
         let sockets = self.sockets.of_worker(number, self.worker_count()).map_err(failed)?;
         ours.set_write_timeout(Some(HANDOVER)).map_err(failed)?;
-        if let Err(error) = control::hand_over(&ours, &self.loaded.conf, &sockets) {
+        if let Err(error) = control::hand_over(&ours, &self.loaded, &sockets) {
             let _it_may_have_ended = process.kill().and_then(|()| process.wait().map(drop));
             return Err(failed(error));
         }

@@ -1,10 +1,15 @@
 //! From the configuration to a context, as the check and the workers make it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
-use rlws::{Context, ProtocolTable};
+use rlws::{Context, Pem, ProtocolTable};
+
+use crate::logs;
+use crate::privileges::Identity;
 
 /// What vhosts can enable in `ws-protocols`.
 pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
@@ -14,27 +19,67 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawTest>(),
 ];
 
+/// The certificates, keys and CAs of vhosts, by the files that they were read from.
+pub(crate) type Pems = BTreeMap<PathBuf, Vec<u8>>;
+
 /// A configuration and the vhosts of it.
 pub(crate) struct Loaded {
     pub(crate) conf: Conf,
     pub(crate) vhosts: VhostInfos,
+    pub(crate) pems: Pems,
 }
 
 impl Loaded {
-    /// Reads a folder. An error is a text of one line or several.
+    /// Reads a folder, and the certificates and keys that it names. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)
+        let mut loaded = Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)?;
+        for path in loaded.pem_files() {
+            // What cannot be read is an error of the vhost that is made of it.
+            if let Ok(text) = fs::read(&path) {
+                loaded.pems.insert(path, text);
+            }
+        }
+        loaded.use_pems();
+        Ok(loaded)
     }
 
-    /// Reads texts that were read from files before.
-    pub(crate) fn from_texts(texts: &[(String, String)]) -> Result<Loaded, String> {
+    /// The same, of what somebody else has read.
+    pub(crate) fn from_texts(texts: &[(String, String)], pems: Pems) -> Result<Loaded, String> {
         let texts = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        Loaded::of(conf::Loader::new().load_texts(texts).map_err(|error| error.to_string())?)
+        let mut loaded = Loaded::of(conf::Loader::new().load_texts(texts).map_err(|error| error.to_string())?)?;
+        loaded.pems = pems;
+        loaded.use_pems();
+        Ok(loaded)
     }
 
     fn of(conf: Conf) -> Result<Loaded, String> {
         let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|error| error.to_string())?;
-        Ok(Loaded { conf, vhosts })
+        Ok(Loaded { conf, vhosts, pems: Pems::new() })
+    }
+
+    fn tls_pems(&mut self) -> impl Iterator<Item = &mut Pem> {
+        self.vhosts.infos.iter_mut().filter_map(|info| info.tls.as_mut()).flat_map(|tls| tls.pems_mut())
+    }
+
+    fn pem_files(&mut self) -> Vec<PathBuf> {
+        let files = self.tls_pems().filter_map(|pem| match pem {
+            Pem::File(path) => Some(path.clone()),
+            _ => None,
+        });
+        files.collect()
+    }
+
+    /// Has the vhosts made of what was read, whatever becomes of the files.
+    fn use_pems(&mut self) {
+        let pems = std::mem::take(&mut self.pems);
+        for pem in self.tls_pems() {
+            if let Pem::File(path) = pem
+                && let Some(text) = pems.get(path)
+            {
+                *pem = Pem::Read { path: std::mem::take(path), text: text.clone() };
+            }
+        }
+        self.pems = pems;
     }
 
     pub(crate) fn warn(&self) {
@@ -44,15 +89,20 @@ impl Loaded {
     }
 
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
-    /// protocols.
+    /// protocols. Looks whether there is a user to serve as, and a place for each access log.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
-        let mut wrong = Vec::new();
+        let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
         for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {
             let mut info = info.clone();
             info.listen = rlws::Listen::None;
             if let Err(error) = context.create_vhost(info) {
                 wrong.push(conf.explain(&error).to_string());
+            }
+            if let Some(node) = conf.node().find("access-log")
+                && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
+            {
+                wrong.push(node.error("a file in a folder that is there").to_string());
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

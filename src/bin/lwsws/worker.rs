@@ -1,5 +1,5 @@
-//! A process that serves. It takes the listen sockets from its parent, reads the configuration and the keys, gives its privileges
-//! up, and serves until it is told to end.
+//! A process that serves. It takes listen sockets, configuration and keys from its parent, gives its privileges up, and serves until it is
+//! told to end.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<(), String> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
     let parent = UnixStream::from(stdin);
     let mut handed = control::take_over(&parent).map_err(|error| format!("from the parent: {error}"))?;
-    let loaded = Loaded::from_texts(&handed.files)?;
+    let loaded = Loaded::from_texts(&handed.files, std::mem::take(&mut handed.pems))?;
     let identity = Identity::of(&loaded.conf.global)?;
     privileges::raise_nofile(loaded.conf.global.rlimit_nofile)?;
     let mut context = Context::new(loaded.conf.context_info()).map_err(|error| error.to_string())?;
