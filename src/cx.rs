@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use crate::access_log::Logs;
+use crate::basic_auth::Passwords;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -66,6 +67,7 @@ pub struct Cx {
     pub(crate) timers: Timers,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
+    pub(crate) passwords: Passwords,
     user: Option<Rc<dyn Any>>,
     /// Why the loop ends, where it is not in order.
     pub(crate) failure: Option<InitError>,
@@ -85,7 +87,13 @@ pub struct Cx {
 }
 
 impl Cx {
-    pub(crate) fn new(registry: Registry, waker: Waker, mio_waker: Arc<mio::Waker>, info: ContextInfo) -> Cx {
+    pub(crate) fn new(
+        registry: Registry,
+        waker: Waker,
+        mio_waker: Arc<mio::Waker>,
+        passwords: Passwords,
+        info: ContextInfo,
+    ) -> Cx {
         Cx {
             registry,
             info,
@@ -102,6 +110,7 @@ impl Cx {
             timers: Timers::default(),
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
+            passwords,
             user: None,
             failure: None,
             waker,

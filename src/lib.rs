@@ -62,6 +62,7 @@ mod access_line;
 mod access_log;
 mod adopt;
 mod attached;
+mod basic_auth;
 mod buf;
 mod connect;
 mod context;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLog;
+use crate::basic_auth::Guard;
 use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
@@ -69,6 +70,8 @@ pub(crate) struct OpenMount {
     pub(crate) cache_control: Option<Box<[u8]>>,
     /// Its own content types by the end of a file's name; a dot begins it, or it is `*`.
     pub(crate) mimetypes: Vec<(String, Rc<str>)>,
+    /// Who asks for a password.
+    pub(crate) guard: Option<Guard>,
     /// Who is bound while its files are served.
     pub(crate) protocol: Option<ProtocolIndex>,
     pub(crate) options: Arc<Pvo>,
@@ -364,7 +367,9 @@ fn open_mount(
     };
     let protocol = mount.protocol.as_deref().map(|name| http_protocol(vhost, protocols, name)).transpose()?;
     let own = !mount.headers.is_empty();
+    let guard = mount.basic_auth.as_deref().map(|path| Guard::new(path, &format!("{vhost}{}", mount.mountpoint)));
     Ok(OpenMount {
+        guard,
         from,
         headers: own.then(|| Headers::new(options, of_vhost, &mount.headers)),
         cache_control: headers::cache_control(mount.cache.as_ref(), [of_vhost, &mount.headers]),

@@ -2,9 +2,11 @@
 
 mod util;
 
-use rlws::{Cache, Listen, Mount, Options, Origin, VhostInfo};
+use std::time::Duration;
+
+use rlws::{Cache, ContextInfo, Listen, Mount, Options, Origin, VhostInfo};
 use util::certs::ca;
-use util::http::{Response, get, read_head, read_response, request};
+use util::http::{Response, ask, get, read_head, read_response, request};
 use util::server::{assert_names, make_vhost, mistake};
 use util::tls::trusting;
 use util::*;
@@ -254,5 +256,72 @@ fn files_say_how_long_they_may_be_kept_and_nothing_else_does() {
         let mut client = connect(server.made);
         send(&mut client, request("HEAD", "localhost", path).as_bytes());
         assert_eq!(read_head(&mut client).header("cache-control"), control, "{path}");
+    }
+}
+
+#[test]
+fn an_upgrade_is_not_for_a_mount_that_takes_none() {
+    let mounts =
+        vec![Mount::redirect("/", "https://x.test/all"), Mount::redirect("/a", "https://x.test/a").no_ws_upgrades()];
+    let server = Server::with_vhost(move || vhost(mounts));
+    for (more, location) in
+        [("", "https://x.test/a"), ("Connection: Upgrade\r\nUpgrade: websocket\r\n", "https://x.test/all")]
+    {
+        let mut client = connect(server.made);
+        send(&mut client, format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes());
+        assert_eq!(read_response(&mut client).header("location"), Some(location), "{more}");
+    }
+}
+
+#[test]
+fn a_mount_has_a_patience_of_its_own() {
+    let server = Server::with_vhost(|| VhostInfo {
+        keepalive_timeout: DEADLINE * 100,
+        ..vhost(vec![
+            Mount::redirect("/", "https://x.test"),
+            Mount::redirect("/a", "https://x.test").keepalive_timeout(BRIEF),
+        ])
+    });
+    let mut patient = connect(server.made);
+    assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
+    let mut brief = connect(server.made);
+    assert_eq!(ask(&mut brief, "localhost", "/a").status, 301);
+    assert!(read_until_closed(&mut brief).0.is_empty());
+    assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
+    assert_eq!(ask(&mut patient, "localhost", "/a").status, 301);
+    assert!(read_until_closed(&mut patient).0.is_empty());
+}
+
+const BRIEF: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_context_says_how_large_a_head_may_be() {
+    let info = || ContextInfo {
+        max_http_header_data: 40_000,
+        max_http_uri: 20_000,
+        max_http_headers: 200,
+        ..ContextInfo::default()
+    };
+    let server = Server::with_vhost_in(info(), || vhost(vec![Mount::redirect("/", "https://x.test")]));
+    let head = |uri: usize, headers: usize, filler: usize| {
+        let headers = "A: b\r\n".repeat(headers - 2);
+        format!("GET /{} HTTP/1.1\r\nHost: a\r\n{headers}B: {}\r\n\r\n", "a".repeat(uri - 1), "b".repeat(filler))
+    };
+    for (request, status) in [
+        (head(20_000, 2, 1), 301),
+        (head(20_001, 2, 1), 414),
+        (head(10, 200, 1), 301),
+        (head(10, 201, 1), 431),
+        (head(10, 2, 39_000), 301),
+        (head(10, 2, 40_000), 431),
+    ] {
+        for cut in [request.len(), 1000] {
+            let mut client = connect(server.made);
+            for piece in request.as_bytes().chunks(cut) {
+                // Who is refused early is not read to the end.
+                let _ = std::io::Write::write_all(&mut client, piece);
+            }
+            assert_eq!(read_response(&mut client).status, status, "{} bytes, {cut} at a time", request.len());
+        }
     }
 }

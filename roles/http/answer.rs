@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::cx::Cx;
 use crate::role::CloseReason;
@@ -31,6 +32,8 @@ pub(super) struct Answer {
     /// What a protocol added.
     added: Vec<Field>,
     content: Content,
+    /// Who asked, where the mount asks for a password.
+    user: Option<Arc<str>>,
 }
 
 /// A header's name and value.
@@ -68,7 +71,7 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, added: Vec::new(), content }
+        Answer { status, content_type, header: None, mount: None, added: Vec::new(), user: None, content }
     }
 
     pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -99,6 +102,16 @@ impl Answer {
     /// Where in the vhost's list the mount is that it comes from.
     pub(super) fn mount(&self) -> Option<usize> {
         self.mount
+    }
+
+    /// For a user whom its mount let in.
+    pub(super) fn of_user(self, user: Option<Arc<str>>) -> Answer {
+        Answer { user, ..self }
+    }
+
+    /// The user whom its mount let in.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// With what its protocol adds. Of one name these take the place of those that are configured.

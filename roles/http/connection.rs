@@ -26,7 +26,7 @@ use super::answer::Answer;
 use super::body::{Decoder, Piece};
 use super::entry::Entry;
 use super::file_body::FileBody;
-use super::h1::{self, Body, Expect, Head, Parsed, Version};
+use super::h1::{self, Body, Bounds, Expect, Head, Parsed, Version};
 use super::host;
 use super::method::Method;
 use super::outgoing::{Outgoing, Then};
@@ -48,6 +48,8 @@ pub(super) struct Connection {
     answered: bool,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
+    /// The next request waits for its mount to let it in.
+    waits: bool,
 }
 
 /// A body that is discarded up to the next request.
@@ -76,6 +78,10 @@ impl Role for Connection {
         }
         if self.unread.is_some() {
             return Next::Close(CloseReason::Timeout("a body that nobody reads does not end"));
+        }
+        if self.waits {
+            let held = wsi.rx.take();
+            return Next::Close(refuse(wsi, cx, Status::SERVICE_UNAVAILABLE, held.as_slice()));
         }
         // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
         let status = match classify(wsi.rx.as_slice()) {
@@ -108,6 +114,7 @@ impl Connection {
             unread: None,
             answered: false,
             looked_at: 0,
+            waits: false,
         })
     }
 
@@ -158,9 +165,10 @@ impl Connection {
 
     /// Looks for a request, among the bytes held and then those of the socket. Nothing is held of a request that comes in one piece.
     fn request(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Option<Next>, CloseReason> {
+        let bounds = Bounds::of(&cx.info);
         let mut fresh = 0;
         if wsi.rx.len() == self.looked_at {
-            fresh = match self.read(wsi, buf)? {
+            fresh = match self.read(wsi, &mut buf[..bounds.head])? {
                 Received::Bytes(n) => n,
                 Received::Blocked => return Ok(Some(Next::Stay)),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
@@ -172,7 +180,7 @@ impl Connection {
         }
         let mut held = wsi.rx.take();
         let bytes = if held.is_empty() { &buf[..fresh] } else { held.as_slice() };
-        let parsed = if self.may_be_complete(bytes) { h1::parse(bytes) } else { Parsed::Partial };
+        let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
                 let served = self.serve(wsi, cx, &head, &bytes[..len]);
@@ -208,7 +216,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(Received::Blocked);
         }
-        let received = wsi.io.recv(&mut buf[..limits::HTTP_HEAD])?;
+        let received = wsi.io.recv(buf)?;
         if let Received::Bytes(n) = received
             && !wsi.rx.is_empty()
         {
@@ -218,8 +226,8 @@ impl Connection {
     }
 
     /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
-    fn may_be_complete(&self, bytes: &[u8]) -> bool {
-        self.looked_at == 0 || bytes.len() >= limits::HTTP_HEAD || bytes[self.looked_at..].contains(&b'\n')
+    fn may_be_complete(&self, bytes: &[u8], bounds: Bounds) -> bool {
+        self.looked_at == 0 || bytes.len() >= bounds.head || bytes[self.looked_at..].contains(&b'\n')
     }
 
     fn serve(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Served, CloseReason> {
@@ -234,8 +242,15 @@ impl Connection {
             keep_alive: head.keep_alive && !self.redirects,
             head_only: head.method == Method::Head,
         };
+        let waited = mem::replace(&mut self.waits, matches!(route, Route::Wait));
         match route {
-            Route::Wait => return Ok(Served::Waits),
+            Route::Wait if wsi.io.dead() => return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
+            Route::Wait => {
+                if !waited {
+                    wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
+                }
+                return Ok(Served::Waits);
+            }
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
             Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
         }
@@ -252,7 +267,7 @@ impl Connection {
         terms: Terms,
         answer: Answer,
     ) -> Result<(), CloseReason> {
-        let mut entry = Entry::begin(wsi, cx, bytes);
+        let mut entry = Entry::begin(wsi, cx, bytes, answer.user());
         let rest = Decoder::new(head.body, u64::MAX).filter(|rest| !rest.is_over());
         let is_long = head.expect != Expect::Nothing
             || matches!(head.body, Body::Length(length) if length > limits::DRAIN_BYTES as u64);
@@ -283,7 +298,7 @@ impl Connection {
         if protocol::attach(wsi, cx, bound.protocol).is_err() {
             return self.answer(wsi, cx, head, bytes, terms, Answer::page(Status::NOT_FOUND));
         }
-        let entry = Entry::begin(wsi, cx, bytes);
+        let entry = Entry::begin(wsi, cx, bytes, bound.request.user());
         let (transaction, step) = Transaction::begin(wsi, cx, bound, head, terms, entry);
         self.transaction = Some(Box::new(transaction));
         if let Step::Completed(outgoing) = step? {
@@ -387,7 +402,7 @@ pub(super) fn idle(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> Duration {
 /// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
 fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
     let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
-    let mut entry = Entry::begin(wsi, cx, bytes);
+    let mut entry = Entry::begin(wsi, cx, bytes, None);
     let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
     if let Some(entry) = entry {
         entry.finish(wsi, cx);

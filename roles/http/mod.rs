@@ -25,6 +25,7 @@ mod file;
 mod file_body;
 mod file_response;
 mod framing;
+mod guard;
 mod h1;
 mod host;
 mod method;

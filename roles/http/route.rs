@@ -9,9 +9,10 @@ use crate::wsi::Wsi;
 
 use super::answer::{self, Answer};
 use super::file_response::Asked;
+use super::guard::{self, Admission};
 use super::h1::{Body, Expect, Head, Version};
 use super::method::Method;
-use super::mounts;
+use super::mounts::{self, Hit};
 use super::path::UrlPath;
 use super::status::Status;
 
@@ -21,7 +22,6 @@ pub(super) enum Route {
     Answer(Answer),
     Protocol(Box<Bound>),
     /// A guard of the mount needs time: the same request is looked at again when the connection is woken.
-    #[allow(dead_code, reason = "for guards that ask a thread; none does yet")]
     Wait,
 }
 
@@ -43,19 +43,25 @@ impl Route {
             return Route::Answer(answer);
         }
         let Ok(path) = UrlPath::parse(head.target) else { return Route::Answer(Answer::page(Status::BAD_REQUEST)) };
-        let now = cx.now;
-        let asked = Asked::of_head(head, cx.date.seconds_at(now));
-        let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
-        vhost.refresh_mounts(now);
-        let Some(hit) = mounts::find(vhost, &path, head.upgrade.is_some()) else {
+        let Cx { vhosts, passwords, date, now, .. } = cx;
+        let asked = Asked::of_head(head, date.seconds_at(*now));
+        let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
+        vhost.refresh_mounts(*now);
+        let Some(Hit { index, below, .. }) = mounts::find(vhost, &path, head.upgrade.is_some()) else {
             let (protocol, limit) = (vhost.default_protocol, vhost.max_body);
-            let request = request_of(head, bytes, &path, None);
+            let request = request_of(head, bytes, &path, None, None);
             return by_protocol(Bound { protocol, mount: None, limit, request, file: None });
         };
-        let mount = Some(hit.index);
+        let mount = Some(index);
+        let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
+            Admission::Yes(user) => user,
+            Admission::No(answer) => return Route::Answer(answer.of_mount(mount)),
+            Admission::Later => return Route::Wait,
+        };
+        let hit = Hit { index, open: &vhost.mounts[index], below };
         let answer = match &hit.open.from {
             Served::Protocol(protocol) => {
-                let request = request_of(head, bytes, &path, Some(hit.open));
+                let request = request_of(head, bytes, &path, Some(hit.open), user);
                 return by_protocol(Bound {
                     protocol: *protocol,
                     mount,
@@ -77,11 +83,11 @@ impl Route {
         let answer = answer.of_mount(mount);
         match hit.open.protocol {
             Some(protocol) => {
-                let request = request_of(head, bytes, &path, Some(hit.open));
+                let request = request_of(head, bytes, &path, Some(hit.open), user);
                 let limit = limit_of(vhost, hit.open);
                 by_protocol(Bound { protocol, mount, limit, request, file: Some(answer) })
             }
-            None => Route::Answer(answer),
+            None => Route::Answer(answer.of_user(user)),
         }
     }
 }
@@ -116,7 +122,13 @@ fn by_protocol(bound: Bound) -> Route {
     }
 }
 
-fn request_of(head: &Head<'_>, bytes: &[u8], path: &UrlPath<'_>, open: Option<&OpenMount>) -> HttpRequest {
+fn request_of(
+    head: &Head<'_>,
+    bytes: &[u8],
+    path: &UrlPath<'_>,
+    open: Option<&OpenMount>,
+    user: Option<Arc<str>>,
+) -> HttpRequest {
     let path = path.as_str();
     let mountpoint = open.map_or("", |open| open.mount.mountpoint.trim_end_matches('/'));
     let below = mountpoint.len() + usize::from(path[mountpoint.len()..].starts_with('/'));
@@ -131,7 +143,7 @@ fn request_of(head: &Head<'_>, bytes: &[u8], path: &UrlPath<'_>, open: Option<&O
         version_minor: u8::from(head.version == Version::Http11),
         content_length: if let Body::Length(length) = head.body { Some(length) } else { None },
         has_body,
-        user: None,
+        user,
         mount_options: open.map_or_else(Arc::default, |open| open.options.clone()),
         head: bytes,
     })

@@ -21,6 +21,8 @@ impl Status {
     pub(crate) const NOT_MODIFIED: Status = Status(304);
     /// The request is malformed.
     pub(crate) const BAD_REQUEST: Status = Status(400);
+    /// A password is asked for, and none that counts was sent.
+    pub(crate) const UNAUTHORIZED: Status = Status(401);
     /// The thing asked for exists, and is not served.
     pub(crate) const FORBIDDEN: Status = Status(403);
     /// There is no such thing.
@@ -33,7 +35,7 @@ impl Status {
     pub(crate) const PRECONDITION_FAILED: Status = Status(412);
     /// The body exceeds what its mount takes.
     pub(crate) const CONTENT_TOO_LARGE: Status = Status(413);
-    /// The request line exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
+    /// The target exceeds [`HTTP_URI`](crate::limits::HTTP_URI), or the request line [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
     pub(crate) const URI_TOO_LONG: Status = Status(414);
     /// A file of no known type.
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: Status = Status(415);
@@ -51,6 +53,8 @@ impl Status {
     pub(crate) const INTERNAL_SERVER_ERROR: Status = Status(500);
     /// An unknown method or transfer coding.
     pub(crate) const NOT_IMPLEMENTED: Status = Status(501);
+    /// Too much is to be done already.
+    pub(crate) const SERVICE_UNAVAILABLE: Status = Status(503);
     /// A version other than HTTP/1.0 and HTTP/1.1.
     pub(crate) const VERSION_NOT_SUPPORTED: Status = Status(505);
 
