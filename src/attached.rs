@@ -137,6 +137,11 @@ impl Wsi {
         Some(alarm)
     }
 
+    /// Whether a protocol waits for a time of its own.
+    pub(crate) fn has_alarms(&self) -> bool {
+        self.attached.as_ref().is_some_and(|attached| attached.timer.is_some() || attached.timeout.is_some())
+    }
+
     /// The times that a protocol has set go with it.
     pub(crate) fn cancel_alarms(&mut self) {
         if let Some(attached) = &mut self.attached {

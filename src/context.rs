@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::basic_auth::Passwords;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -43,6 +44,14 @@ pub struct ContextInfo {
     /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Leave room for those that share
     /// an address (NAT).
     pub ip_limit_wsi: Option<u32>,
+    /// Bytes that the head of an http request may have (`max-http-header-data`); [`limits::HTTP_HEAD`] unless told, and from
+    /// [`limits::HTTP_HEAD_LEAST`] to [`limits::HTTP_HEAD_MOST`]: what is beyond them counts as the nearest of the two.
+    pub max_http_header_data: usize,
+    /// Bytes that its target may have (`max-http-uri`, not in lws); [`limits::HTTP_URI`] unless told.
+    pub max_http_uri: usize,
+    /// Headers that it may have (`max-http-headers`, not in lws); [`limits::HTTP_HEADERS`] unless told, and from 1 to
+    /// [`limits::HTTP_HEADERS_MOST`].
+    pub max_http_headers: usize,
 }
 
 impl Default for ContextInfo {
@@ -54,6 +63,9 @@ impl Default for ContextInfo {
             max_connections: None,
             reject_service_keywords: Vec::new(),
             ip_limit_wsi: None,
+            max_http_header_data: limits::HTTP_HEAD,
+            max_http_uri: limits::HTTP_URI,
+            max_http_headers: limits::HTTP_HEADERS,
         }
     }
 }
@@ -99,7 +111,8 @@ impl Context {
         let inner = mio::Waker::new(&registry, WAKER).map_err(Error::system("making a waker"))?;
         let inner = Arc::new(inner);
         let waker = Waker { inner: inner.clone(), shared: Arc::default() };
-        let cx = Cx::new(registry, waker, inner, info);
+        let passwords = Passwords::new(inner.clone()).map_err(Error::system("asking for random bytes"))?;
+        let cx = Cx::new(registry, waker, inner, passwords, info);
         Ok(Context {
             poll,
             events: Events::with_capacity(limits::EVENTS),
@@ -296,6 +309,11 @@ fn woken(cx: &mut Cx) {
         for id in waiting {
             cx.hear(id, Reason::PeerName(name.as_deref()));
             cx.run_deferred();
+        }
+    }
+    while let Some(waiting) = cx.passwords.answer(|id| cx.slots.get(id).is_some()) {
+        for id in waiting {
+            cx.wake(id);
         }
     }
     if cx.waker.shared.wake.swap(false, Ordering::AcqRel) {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use crate::access_log::Logs;
+use crate::basic_auth::Passwords;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -70,6 +71,7 @@ pub struct Cx {
     pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
+    pub(crate) passwords: Passwords,
     user: Option<Rc<dyn Any>>,
     /// Why the loop ends, where it is not in order.
     pub(crate) failure: Option<InitError>,
@@ -89,7 +91,13 @@ pub struct Cx {
 }
 
 impl Cx {
-    pub(crate) fn new(registry: Registry, waker: Waker, mio_waker: Arc<mio::Waker>, info: ContextInfo) -> Cx {
+    pub(crate) fn new(
+        registry: Registry,
+        waker: Waker,
+        mio_waker: Arc<mio::Waker>,
+        passwords: Passwords,
+        info: ContextInfo,
+    ) -> Cx {
         Cx {
             registry,
             peer_limits: PeerLimits::new(info.ip_limit_wsi),
@@ -108,6 +116,7 @@ impl Cx {
             timers: Timers::default(),
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
+            passwords,
             user: None,
             failure: None,
             waker,

@@ -21,13 +21,16 @@ pub(crate) type DateText = [u8; 29];
 #[derive(Debug)]
 pub(crate) struct Date {
     formatted_at: Instant,
+    seconds: u64,
     text: DateText,
 }
 
 impl Date {
     /// Formats the date for the first time.
     pub(crate) fn new(now: Instant) -> Date {
-        Date { formatted_at: now, text: text_of(SystemTime::now()) }
+        let time = SystemTime::now();
+        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Date { formatted_at: now, seconds, text: text_of(time) }
     }
 
     /// The date at `now`, at most a second old.
@@ -37,10 +40,16 @@ impl Date {
         }
         &self.text
     }
+
+    /// The second that [`at`](Date::at) says, since 1970.
+    pub(crate) fn seconds_at(&mut self, now: Instant) -> u64 {
+        self.at(now);
+        self.seconds
+    }
 }
 
 /// `time` as HTTP writes it; times that HTTP can't write become the nearest it can.
-fn text_of(time: SystemTime) -> DateText {
+pub(crate) fn text_of(time: SystemTime) -> DateText {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let date = HttpDate::from(UNIX_EPOCH + since_epoch.min(LAST));
     let mut text = [b' '; 29];

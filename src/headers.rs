@@ -29,14 +29,18 @@ const STS: (&str, &str) = ("Strict-Transport-Security", "max-age=15768000; inclu
 
 /// Those that say where a message ends or what the connection is, and those that http writes by itself. A second one would contradict
 /// the first.
-const OF_HTTP: [&str; 14] = [
+const OF_HTTP: [&str; 18] = [
+    "Accept-Ranges",
     "Allow",
     "Connection",
+    "Content-Encoding",
     "Content-Length",
     "Content-Range",
     "Content-Type",
     "Date",
+    "ETag",
     "Keep-Alive",
+    "Last-Modified",
     "Location",
     "Proxy-Connection",
     "Server",
@@ -118,7 +122,7 @@ pub(crate) fn check(vhost: &str, of: &str, headers: &Pairs) -> Result<()> {
 }
 
 /// A name in http (RFC 9110 section 5.6.2).
-fn is_token(name: &str) -> bool {
+pub(crate) fn is_token(name: &str) -> bool {
     let is_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_char)
 }

@@ -1,5 +1,6 @@
 //! Every bound that a peer can run into, in one place, with its default.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Bytes of the one read buffer that all connections share, and so the most that one turn of a connection moves.
@@ -56,11 +57,58 @@ pub const TLS_HANDSHAKES: usize = 16;
 pub const FIRST_READ: usize = 16 * 1024;
 
 /// Bytes of a request head: empty lines before it, the request line and all headers. Above: 431, or 414 where the request line
-/// alone is longer.
+/// alone is longer. A context may say otherwise ([`ContextInfo::max_http_header_data`](crate::ContextInfo::max_http_header_data)).
 pub const HTTP_HEAD: usize = 16 * 1024;
 
-/// Headers of one request. Above: 431.
+/// The least that a context can say instead.
+pub const HTTP_HEAD_LEAST: usize = 512;
+
+/// The most that a context can say instead.
+pub const HTTP_HEAD_MOST: usize = 64 * 1024;
+
+/// Bytes of a request's target: all that a head of [`HTTP_HEAD`] leaves. Above: 414. A context may say otherwise
+/// ([`ContextInfo::max_http_uri`](crate::ContextInfo::max_http_uri)).
+pub const HTTP_URI: usize = HTTP_HEAD;
+
+/// Headers of one request. Above: 431. A context may say otherwise
+/// ([`ContextInfo::max_http_headers`](crate::ContextInfo::max_http_headers)).
 pub const HTTP_HEADERS: usize = 100;
+
+/// The most that a context can say instead.
+pub const HTTP_HEADERS_MOST: usize = 500;
+
+/// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
+pub const HTTP_BODY: u64 = 1024 * 1024;
+
+/// Bytes of a user's name and password in a request, with the colon between them. Above: 401.
+pub const BASIC_AUTH: usize = 512;
+
+/// Bytes of a file of users and passwords. A longer one lets nobody in.
+pub const CREDENTIALS: u64 = 1024 * 1024;
+
+/// Costs of bcrypt entries in such a file; 16 takes some 4 s. Others let nobody in.
+pub const BCRYPT_COST: RangeInclusive<u32> = 4..=16;
+
+/// Threads that verify bcrypt entries.
+pub const BCRYPT_THREADS: usize = 2;
+
+/// Passwords that wait to be verified, and connections that wait for one of them. Above: 503.
+pub const BCRYPT_QUEUE: usize = 256;
+
+/// Verdicts on passwords that are remembered: as many that were right, and as many that were wrong.
+pub const BASIC_AUTH_VERDICTS: usize = 1024;
+
+/// How long a request waits for a verdict on its password. Longer: 503.
+pub const BASIC_AUTH_WAIT: Duration = Duration::from_secs(30);
+
+/// Bytes of the chunk extensions and trailers of one request body, which are ignored. Above: 400.
+pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
+
+/// How long a client may send nothing of a body that is waited for.
+pub const HTTP_BODY_STALL: Duration = Duration::from_secs(30);
+
+/// Pipelined requests that are answered in one turn of a connection, and whose responses leave together where they are small.
+pub const HTTP_PIPELINED: usize = 16;
 
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
@@ -71,6 +119,9 @@ pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
+
+/// Ranges of a file that one request can ask for. Above: the whole file.
+pub const HTTP_RANGES: usize = 16;
 
 /// Times that opening a file is tried while something renames folders on its path (`EAGAIN` of openat2(2)).
 pub const HTTP_OPEN_TRIES: usize = 4;

@@ -3,6 +3,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::pvo::Pvo;
 
 /// A part of the URL space and what serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,31 @@ pub struct Mount {
     pub mimetypes: Vec<(String, String)>,
     /// How long its files may be kept by others; `None`: nothing is said about it.
     pub cache: Option<Cache>,
+    /// The protocol of the vhost, by name, that the requests of a mount of files are bound to, so that it can refuse them and add headers
+    /// to what is served; a mount of [`Origin::Callback`] names its own. `None`: none, and nothing is called back (`protocol`).
+    pub protocol: Option<String>,
+    /// It serves the mountpoint alone, and nothing below it (`exact-match`). A mountpoint that ends in a slash is the path with it, any
+    /// other the path without. Of two mounts at one mountpoint this one goes before the other.
+    pub exact_match: bool,
+    /// A redirect keeps what is left of the path below the mountpoint, and the query (`append-path`). Without it everybody goes to the url
+    /// of the origin. One with a `?` or `#` in it is where everybody goes in any case. (lws keeps the path, and drops the query.)
+    pub append_path: bool,
+    /// How long a connection may idle after a request of this mount; `None`: as its vhost says
+    /// ([`VhostInfo::keepalive_timeout`](crate::VhostInfo::keepalive_timeout)) (`keepalive-timeout`).
+    pub keepalive_timeout: Option<Duration>,
+    /// File of `user:password` lines, one of which a client has to know (`basic-auth`, RFC 7617). A password may be as it is, or hashed by
+    /// bcrypt (`$2a$`, `$2b$`, `$2y$`). The file is read again when it changes; while it cannot be read nobody is let in.
+    pub basic_auth: Option<PathBuf>,
+    /// Options for the protocol that serves the mount, beside those of the vhost (`pmo`).
+    pub options: Pvo,
+    /// Bytes that the body of a request may have; `None`: as its vhost says ([`VhostInfo::max_body`](crate::VhostInfo::max_body)), and
+    /// `u64::MAX`: no limit. A longer one is answered with 413 (`max-body`; lws: `max_http_body_size`).
+    pub max_body: Option<u64>,
+    /// A request with an `Upgrade` header is not for this mount; the next best one serves it (`no-ws-upgrades`).
+    pub no_ws_upgrades: bool,
+    /// A file that has been compressed before, `app.js.br` or `app.js.gz` beside `app.js`, is sent in its stead to clients that take it
+    /// (RFC 9110 section 12.5.3). One that is older than its file is not. (Not in lws.)
+    pub precompressed: bool,
 }
 
 /// What serves a mount.
@@ -32,8 +60,7 @@ pub enum Origin {
     File(PathBuf),
     /// A protocol of the vhost, by name, which gets `Reason::Http` (`callback://`).
     Callback(String),
-    /// Another place (`>http://`, `>https://`), to which what is left of the path below the mountpoint is added, and the query. (lws
-    /// adds nothing.) A url with a `?` or `#` is where everybody goes.
+    /// Another place (`>http://`, `>https://`), for everybody the same unless [`Mount::append_path`].
     Redirect {
         /// 301, 302, 303, 307 or 308.
         code: u16,
@@ -109,6 +136,69 @@ impl Mount {
         self
     }
 
+    /// Sets [`Mount::protocol`].
+    #[must_use]
+    pub fn protocol(mut self, protocol: &str) -> Mount {
+        self.protocol = Some(protocol.to_owned());
+        self
+    }
+
+    /// Sets [`Mount::exact_match`].
+    #[must_use]
+    pub fn exact_match(mut self) -> Mount {
+        self.exact_match = true;
+        self
+    }
+
+    /// Sets [`Mount::append_path`].
+    #[must_use]
+    pub fn append_path(mut self) -> Mount {
+        self.append_path = true;
+        self
+    }
+
+    /// Sets [`Mount::keepalive_timeout`].
+    #[must_use]
+    pub fn keepalive_timeout(mut self, timeout: Duration) -> Mount {
+        self.keepalive_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets [`Mount::basic_auth`].
+    #[must_use]
+    pub fn basic_auth(mut self, credentials: impl Into<PathBuf>) -> Mount {
+        self.basic_auth = Some(credentials.into());
+        self
+    }
+
+    /// Adds to [`Mount::options`].
+    #[must_use]
+    pub fn option(mut self, name: &str, option: impl Into<Pvo>) -> Mount {
+        self.options.push(name, option);
+        self
+    }
+
+    /// Sets [`Mount::max_body`].
+    #[must_use]
+    pub fn max_body(mut self, bytes: u64) -> Mount {
+        self.max_body = Some(bytes);
+        self
+    }
+
+    /// Sets [`Mount::no_ws_upgrades`].
+    #[must_use]
+    pub fn no_ws_upgrades(mut self) -> Mount {
+        self.no_ws_upgrades = true;
+        self
+    }
+
+    /// Sets [`Mount::precompressed`].
+    #[must_use]
+    pub fn precompressed(mut self) -> Mount {
+        self.precompressed = true;
+        self
+    }
+
     fn new(mountpoint: &str, origin: Origin) -> Mount {
         Mount {
             mountpoint: mountpoint.to_owned(),
@@ -117,6 +207,15 @@ impl Mount {
             headers: Vec::new(),
             mimetypes: Vec::new(),
             cache: None,
+            protocol: None,
+            exact_match: false,
+            append_path: false,
+            keepalive_timeout: None,
+            basic_auth: None,
+            options: Pvo::default(),
+            max_body: None,
+            no_ws_upgrades: false,
+            precompressed: false,
         }
     }
 

@@ -114,6 +114,8 @@ bitflags! {
         const RAW_PROXY_SRV_RX = 1;
         /// Every chunk from the onward server of a relay, before it goes to the client.
         const RAW_PROXY_CLI_RX = 1 << 1;
+        /// `AddHeaders` before each response of a transaction that the protocol is bound to.
+        const ADD_HEADERS = 1 << 2;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::http::HttpRequest;
 use crate::timers::SulId;
 use crate::wsi::{Peer, Wsi, WsiId};
 
@@ -12,10 +13,34 @@ use crate::wsi::{Peer, Wsi, WsiId};
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Reason<'a> {
-    // -- role http
-    /// A request that no file mount serves (`LWS_CALLBACK_HTTP`). Answer with
-    /// [`Wsi::return_http_status`](crate::Wsi::return_http_status); unanswered ones get a 404.
-    Http(HttpRequest<'a>),
+    // -- role http, for one transaction: a request and its response
+    /// The protocol is bound for a transaction; its session data is fresh (`LWS_CALLBACK_HTTP_BIND_PROTOCOL`).
+    HttpBindProtocol,
+    /// It is dropped; the last callback of this session (`LWS_CALLBACK_HTTP_DROP_PROTOCOL`). The connection goes on.
+    HttpDropProtocol,
+    /// A request that may be turned down, by `Close` (403 then, if nothing is answered) or by any answer
+    /// (`LWS_CALLBACK_FILTER_HTTP_CONNECTION`).
+    FilterHttpConnection(&'a HttpRequest),
+    /// It asks to go on in another protocol, which is named (`LWS_CALLBACK_HTTP_CONFIRM_UPGRADE`). On `Close` it gets a 403, else it is
+    /// served as if it had not asked.
+    HttpConfirmUpgrade(&'a str),
+    /// The request (`LWS_CALLBACK_HTTP`). Answer it here, with [`Wsi::respond`](crate::Wsi::respond) and its kin, or ask for something that
+    /// brings a later callback, and answer there. What neither answers nor asks gets a 404.
+    Http(&'a HttpRequest),
+    /// A piece of the request's body, as it came (`LWS_CALLBACK_HTTP_BODY`).
+    HttpBody(&'a [u8]),
+    /// The body is complete (`LWS_CALLBACK_HTTP_BODY_COMPLETION`).
+    HttpBodyCompletion,
+    /// Everything written has been sent, as asked for by `callback_on_writable` (`LWS_CALLBACK_HTTP_WRITEABLE`).
+    HttpWriteable,
+    /// The file of [`Wsi::serve_http_file`](crate::Wsi::serve_http_file), or of a file mount with this protocol, has been sent
+    /// (`LWS_CALLBACK_HTTP_FILE_COMPLETION`).
+    HttpFileCompletion,
+    /// The response is about to be sent; [`Wsi::add_http_header`](crate::Wsi::add_http_header) now. For protocols with
+    /// [`Interests::ADD_HEADERS`](crate::Interests::ADD_HEADERS) (`LWS_CALLBACK_ADD_HEADERS`).
+    AddHeaders,
+    /// The connection ends before the transaction is complete (`LWS_CALLBACK_CLOSED_HTTP`).
+    ClosedHttp,
 
     // -- roles raw-skt and raw-udp
     /// The protocol is bound to the connection; its session data is fresh (`LWS_CALLBACK_RAW_SKT_BIND_PROTOCOL`).
@@ -95,7 +120,19 @@ impl fmt::Debug for Reason<'_> {
     /// The reason's name, and of received bytes only their number: what a peer sends is not for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Http(request) => write!(f, "Http({} {:?})", request.method, request.path),
+            Reason::HttpBindProtocol => f.write_str("HttpBindProtocol"),
+            Reason::HttpDropProtocol => f.write_str("HttpDropProtocol"),
+            Reason::FilterHttpConnection(request) => {
+                write!(f, "FilterHttpConnection({} {:?})", request.method(), request.path())
+            }
+            Reason::HttpConfirmUpgrade(to) => write!(f, "HttpConfirmUpgrade({to:?})"),
+            Reason::Http(request) => write!(f, "Http({} {:?})", request.method(), request.path()),
+            Reason::HttpBody(data) => write!(f, "HttpBody({} bytes)", data.len()),
+            Reason::HttpBodyCompletion => f.write_str("HttpBodyCompletion"),
+            Reason::HttpWriteable => f.write_str("HttpWriteable"),
+            Reason::HttpFileCompletion => f.write_str("HttpFileCompletion"),
+            Reason::AddHeaders => f.write_str("AddHeaders"),
+            Reason::ClosedHttp => f.write_str("ClosedHttp"),
             Reason::RawSktBindProtocol => f.write_str("RawSktBindProtocol"),
             Reason::RawSktDropProtocol => f.write_str("RawSktDropProtocol"),
             Reason::RawAdopt => f.write_str("RawAdopt"),
@@ -127,16 +164,6 @@ impl fmt::Debug for Reason<'_> {
             Reason::PeerName(name) => write!(f, "PeerName({name:?})"),
         }
     }
-}
-
-/// The request in hand.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct HttpRequest<'a> {
-    /// `GET`, `HEAD`, ..
-    pub method: &'a str,
-    /// The decoded path, from its `/` on, without the query.
-    pub path: &'a str,
 }
 
 /// Why [`Protocol::vhost_callback`](crate::Protocol::vhost_callback) is called: what concerns a vhost, or a connection that no protocol is

@@ -1,7 +1,7 @@
-//! Names and addresses are looked up on threads of their own, for the system's resolver blocks.
+//! Names and addresses are looked up on threads of their own, for the system's resolver blocks. So is whatever else takes its time.
 //!
-//! It honours nsswitch, hosts files and whatever else the system is set up with. Up to [`limits::RESOLVER_THREADS`] threads are started as
-//! they are needed; each has one question at a time, and answers through a channel and the loop's waker. What is being looked up is
+//! It honours nsswitch, hosts files and whatever else the system is set up with. Up to [`limits::RESOLVER_THREADS`] threads (or as many
+//! as a [`Pool`] has) are started as they are needed; each has one question at a time, and answers through a channel and the loop's waker. What is being looked up is
 //! asked for once, whoever waits for it; what nobody waits for any more when its turn comes is not asked for at all.
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +35,7 @@ pub(crate) fn name(address: &IpAddr) -> Option<String> {
 
 /// Answers questions `Q` with `A`.
 pub(crate) struct Resolver<Q, A> {
+    pool: Pool,
     look_up: fn(&Q) -> A,
     threads: Vec<Thread<Q>>,
     outbox: Sender<Answer<Q, A>>,
@@ -46,6 +47,17 @@ pub(crate) struct Resolver<Q, A> {
     waiting: HashMap<Q, Vec<WsiId>>,
 }
 
+/// The bounds of some threads.
+#[derive(Clone, Copy)]
+pub(crate) struct Pool {
+    /// What the threads are called.
+    pub(crate) name: &'static str,
+    /// How many there are at most.
+    pub(crate) threads: usize,
+    /// Questions that may wait for them, and connections for one answer.
+    pub(crate) queue: usize,
+}
+
 struct Thread<Q> {
     questions: Sender<Q>,
     is_busy: bool,
@@ -55,25 +67,37 @@ struct Thread<Q> {
 type Answer<Q, A> = (usize, Q, A);
 
 impl<Q: Clone + Eq + Hash + Send + 'static, A: Send + 'static> Resolver<Q, A> {
+    /// One that looks names up.
     pub(crate) fn new(waker: Arc<mio::Waker>, look_up: fn(&Q) -> A) -> Self {
+        let pool = Pool { name: "rlws-resolver", threads: limits::RESOLVER_THREADS, queue: limits::RESOLVER_QUEUE };
+        Resolver::in_pool(pool, waker, look_up)
+    }
+
+    /// One with other bounds.
+    pub(crate) fn in_pool(pool: Pool, waker: Arc<mio::Waker>, look_up: fn(&Q) -> A) -> Self {
         let (outbox, answers) = channel();
         let (queue, waiting) = (VecDeque::new(), HashMap::new());
-        Resolver { look_up, threads: Vec::new(), outbox, answers, waker, queue, waiting }
+        Resolver { pool, look_up, threads: Vec::new(), outbox, answers, waker, queue, waiting }
+    }
+
+    /// Whether a connection waits for that answer already.
+    pub(crate) fn waits(&self, id: WsiId, question: &Q) -> bool {
+        self.waiting.get(question).is_some_and(|waiting| waiting.contains(&id))
     }
 
     /// Asks on behalf of a connection; [`Resolver::answer`] has the result later.
     pub(crate) fn ask(&mut self, id: WsiId, question: Q) -> io::Result<()> {
         if let Some(waiting) = self.waiting.get_mut(&question) {
-            if waiting.len() >= limits::RESOLVER_QUEUE {
+            if waiting.len() >= self.pool.queue {
                 return Err(io::Error::other("too many wait for the same answer of the resolver"));
             }
             waiting.push(id);
             return Ok(());
         }
-        if self.waiting.len() >= limits::RESOLVER_QUEUE {
+        if self.waiting.len() >= self.pool.queue {
             return Err(io::Error::other("too many questions wait for the resolver"));
         }
-        if self.threads.iter().all(|thread| thread.is_busy) && self.threads.len() < limits::RESOLVER_THREADS {
+        if self.threads.iter().all(|thread| thread.is_busy) && self.threads.len() < self.pool.threads {
             self.start()?;
         }
         self.queue.push_back(question.clone());
@@ -111,7 +135,7 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Send + 'static> Resolver<Q, A> {
         let (questions, inbox) = channel::<Q>();
         let (outbox, waker, look_up) = (self.outbox.clone(), self.waker.clone(), self.look_up);
         let number = self.threads.len();
-        thread::Builder::new().name("rlws-resolver".to_owned()).spawn(move || {
+        thread::Builder::new().name(self.pool.name.to_owned()).spawn(move || {
             // Ends when the context drops its end of either channel.
             for question in inbox {
                 let found = look_up(&question);

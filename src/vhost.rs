@@ -3,9 +3,11 @@
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLog;
+use crate::basic_auth::Guard;
 use crate::error::{Error, Result};
 use crate::headers::{self, Headers};
 use crate::limits;
@@ -42,6 +44,7 @@ pub struct Vhost {
     pub(crate) listen_accept: Binding,
     pub(crate) fallback_silence: Option<Duration>,
     pub(crate) keepalive_timeout: Duration,
+    pub(crate) max_body: u64,
     pub(crate) error_document_404: Option<String>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) listen_how: ListenHow,
@@ -69,6 +72,11 @@ pub(crate) struct OpenMount {
     pub(crate) cache_control: Option<Box<[u8]>>,
     /// Its own content types by the end of a file's name; a dot begins it, or it is `*`.
     pub(crate) mimetypes: Vec<(String, Rc<str>)>,
+    /// Who asks for a password.
+    pub(crate) guard: Option<Guard>,
+    /// Who is bound while its files are served.
+    pub(crate) protocol: Option<ProtocolIndex>,
+    pub(crate) options: Arc<Pvo>,
 }
 
 /// What serves a mount, resolved.
@@ -109,7 +117,10 @@ impl Vhost {
             .into_iter()
             .map(|mount| open_mount(&info.name, &protocols, &info.headers, info.options, mount))
             .collect::<Result<Vec<_>>>()?;
-        mounts.sort_by_key(|open| std::cmp::Reverse(open.mount.mountpoint.trim_end_matches('/').len()));
+        mounts.sort_by_key(|open| {
+            let Mount { mountpoint, exact_match, .. } = &open.mount;
+            std::cmp::Reverse((mountpoint.trim_end_matches('/').len(), *exact_match))
+        });
         let alpn = info.alpn.unwrap_or_else(|| default_alpn(info.options));
         check_alpn(&info.name, &alpn, info.options)?;
         let alpn = alpn.into_iter().map(String::into_bytes).collect();
@@ -137,6 +148,7 @@ impl Vhost {
             listen_accept,
             fallback_silence: info.fallback_silence,
             keepalive_timeout: info.keepalive_timeout,
+            max_body: info.max_body,
             error_document_404: info.error_document_404,
             access_log: info.access_log,
             listen_how: ListenHow {
@@ -338,6 +350,13 @@ fn known_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<Prot
     })
 }
 
+/// A protocol of the vhost that works in role http.
+fn http_protocol(vhost: &str, protocols: &[Enabled], name: &str) -> Result<ProtocolIndex> {
+    let index = known_protocol(vhost, protocols, name)?;
+    let table = &protocols[usize::from(index)].table;
+    if fits(table, "http") { Ok(index) } else { Err(misfit(vhost, "http", table)) }
+}
+
 fn open_mount(
     vhost: &str,
     protocols: &[Enabled],
@@ -357,21 +376,19 @@ fn open_mount(
             path: path.display().to_string(),
             source,
         })?),
-        Origin::Callback(name) => {
-            let index = known_protocol(vhost, protocols, name)?;
-            let table = &protocols[usize::from(index)].table;
-            if !fits(table, "http") {
-                return Err(misfit(vhost, "http", table));
-            }
-            Served::Protocol(index)
-        }
+        Origin::Callback(name) => Served::Protocol(http_protocol(vhost, protocols, name)?),
         Origin::Redirect { .. } => Served::Redirect,
     };
+    let protocol = mount.protocol.as_deref().map(|name| http_protocol(vhost, protocols, name)).transpose()?;
     let own = !mount.headers.is_empty();
+    let guard = mount.basic_auth.as_deref().map(|path| Guard::new(path, &format!("{vhost}{}", mount.mountpoint)));
     Ok(OpenMount {
+        guard,
         from,
         headers: own.then(|| Headers::new(options, of_vhost, &mount.headers)),
         cache_control: headers::cache_control(mount.cache.as_ref(), [of_vhost, &mount.headers]),
+        protocol,
+        options: Arc::new(mem::take(&mut mount.options)),
         mimetypes: mem::take(&mut mount.mimetypes).into_iter().map(|(end, kind)| (end, kind.into())).collect(),
         mount,
     })

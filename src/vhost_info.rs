@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access_log::AccessLog;
+use crate::limits;
 use crate::mount::Mount;
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
@@ -59,6 +60,9 @@ pub struct VhostInfo {
     pub fallback_silence: Option<Duration>,
     /// How long a keep-alive connection may idle between requests (`keepalive_timeout`); 5 s.
     pub keepalive_timeout: Duration,
+    /// Bytes that the body of a request may have; [`limits::HTTP_BODY`] unless told, and `u64::MAX`: no limit. A mount may say otherwise.
+    /// A longer one is answered with 413 (`max-body`; lws: `max_http_body_size`).
+    pub max_body: u64,
     /// The URL path of the document sent with a 404 (`error-document-404`).
     pub error_document_404: Option<String>,
     /// Where requests and connections are logged (`access-log`).
@@ -88,6 +92,7 @@ impl Default for VhostInfo {
             listen_accept_protocol: None,
             fallback_silence: None,
             keepalive_timeout: Duration::from_secs(5),
+            max_body: limits::HTTP_BODY,
             error_document_404: None,
             access_log: None,
             backlog: 1024,

@@ -17,6 +17,7 @@ use crate::attached::Attached;
 use crate::buf::Buf;
 use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::facts::{Closer, Facts};
+use crate::http::Exchange;
 use crate::limits;
 use crate::role::{Binding, CloseReason, Role};
 use crate::timers::At;
@@ -100,9 +101,18 @@ pub enum WriteError {
         /// The role it is in.
         role: &'static str,
     },
-    /// [`Wsi::shutdown_write`] was called before.
+    /// [`Wsi::shutdown_write`] was called before; in role http [`Wsi::transaction_completed`].
     #[error("the end of what is sent was said before")]
     Finished,
+    /// In role http, before [`Wsi::respond`].
+    #[error("no response has been begun whose body this could be")]
+    NoResponse,
+    /// In role http, more than the length that the response has declared.
+    #[error("the response has declared a length of which {left} bytes are left")]
+    BeyondLength {
+        /// What may still be written.
+        left: u64,
+    },
     /// The connection has failed or timed out, so nothing more is sent.
     #[error("the connection is being closed without sending what is queued")]
     Lost,
@@ -145,6 +155,8 @@ pub struct Wsi {
     pub(crate) link: Option<WsiId>,
     /// What a callback or the core asked of the role.
     pub(crate) asked: Option<Box<Asked>>,
+    /// The request that a protocol answers, in role http.
+    pub(crate) http: Option<Box<Exchange>>,
     /// What user code hangs on it.
     pub(crate) attached: Option<Box<Attached>>,
     /// What the access log will say of it; `None`: nothing.
@@ -187,8 +199,6 @@ pub(crate) enum Asked {
     Secure(SecurePlan),
     /// The resolver's answer to one.
     Resolved(Result<Vec<SocketAddr>, String>),
-    /// A protocol answers an http request with a status.
-    HttpStatus(u16, Option<String>),
 }
 
 #[derive(Default)]
@@ -238,6 +248,7 @@ impl Wsi {
             parent: None,
             link: None,
             asked: None,
+            http: None,
             attached: None,
             facts: None,
             origin,
@@ -286,16 +297,19 @@ impl Wsi {
     /// Queues bytes for the peer, all of them or none; they are sent right after the callback (`lws_write`, raw).
     ///
     /// Beyond a short answer, write from `RawWriteable`, which comes when everything before has been sent. In role raw-udp they are one
-    /// datagram to [`Wsi::peer`].
+    /// datagram to [`Wsi::peer`]. In role http they are a part of the body of the response that [`Wsi::respond`] began (`LWS_WRITE_HTTP`).
     ///
     /// # Errors
-    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] outside the raw roles; [`WriteError::Finished`]
-    /// after [`Wsi::shutdown_write`]; [`WriteError::Lost`] from the last callbacks of a connection that failed; in role raw-udp as
+    /// [`WriteError::Full`] beyond [`limits::TX`] queued bytes; [`WriteError::WrongRole`] in roles that carry nothing for a protocol;
+    /// [`WriteError::NoResponse`] and [`WriteError::BeyondLength`] in role http; [`WriteError::Finished`] after [`Wsi::shutdown_write`]; [`WriteError::Lost`] from the last callbacks of a connection that failed; in role raw-udp as
     /// [`Wsi::write_to`], and [`WriteError::NoPeer`].
     pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
         if self.io.medium() == Medium::Datagrams {
             let Peer::Udp(peer) = self.peer else { return Err(WriteError::NoPeer) };
             return self.write_to(data, peer);
+        }
+        if self.http.is_some() {
+            return self.write_http(data);
         }
         self.check_room(data.len())?;
         self.tx.push(data);
@@ -334,10 +348,11 @@ impl Wsi {
     /// Bytes that [`Wsi::write`] takes now; of a UDP socket, as one datagram, if it is no more than one holds.
     pub fn tx_room(&self) -> usize {
         let head = if self.io.medium() == Medium::Datagrams { datagrams::HEAD } else { 0 };
-        limits::TX.saturating_sub(self.tx.len() + head)
+        let unframed = self.http.as_ref().map_or(0, |exchange| exchange.body.len());
+        limits::TX.saturating_sub(self.tx.len() + head + unframed)
     }
 
-    /// Asks for a `RawWriteable` as soon as everything queued has been sent (`lws_callback_on_writable`).
+    /// Asks for a `RawWriteable`, or its twin in the role, as soon as everything queued has been sent (`lws_callback_on_writable`).
     pub fn callback_on_writable(&mut self) {
         self.flags.want_writeable = true;
     }
@@ -351,13 +366,6 @@ impl Wsi {
     /// Asks role raw-proxy to connect to a target and relay to it; from `RawProxySrvAdopt`.
     pub fn connect_onward(&mut self, onward: impl Into<Onward>) {
         self.ask_role("raw-proxy", Asked::Onward(onward.into()));
-    }
-
-    /// Answers the request of `Reason::Http` with a status and a small text page (`lws_return_http_status`).
-    ///
-    /// `body` is sent as plain text; without one a page that names the status is made.
-    pub fn return_http_status(&mut self, status: u16, body: Option<&str>) {
-        self.ask_role("http", Asked::HttpStatus(status, body.map(str::to_owned)));
     }
 
     fn ask_role(&mut self, role: &str, asked: Asked) {

@@ -142,7 +142,9 @@ fn mounts_of_all_kinds_are_read_and_those_that_are_done_are_served() {
             {"mountpoint": "/proxy", "origin": "http://localhost:8080/x"},
             {"mountpoint": "/cgi", "origin": "cgi:///bin/true", "cgi-env": [{"A": "b"}, {"C": 5}], "cgi-timeout": "30"},
             {"mountpoint": "/gz", "origin": "gzip:///x.zip"},
-            {"mountpoint": "/private", "origin": "file:///secret", "basic-auth": "/passwords"}
+            {"mountpoint": "/private", "origin": "file:///secret", "basic-auth": "/passwords"},
+            {"mountpoint": "/rights", "origin": "file:///secret", "auth-mask": "1"},
+            {"mountpoint": "/session", "origin": "file:///secret", "interceptor-path": "/sso"}
         ]}]}"#,
     );
     let mounts = &conf.vhosts[0].mounts;
@@ -160,11 +162,48 @@ fn mounts_of_all_kinds_are_read_and_those_that_are_done_are_served() {
     site.default = "test.html".into();
     assert_eq!(
         made.infos[0].mounts,
-        [site, Mount::callback("/form", "http-dummy"), Mount::redirect("/old", "https://example.com/new")],
+        [
+            site,
+            Mount::callback("/form", "http-dummy"),
+            Mount::redirect("/old", "https://example.com/new"),
+            Mount::files("/private", "/secret").basic_auth("/passwords")
+        ],
         "what is guarded is not served open"
     );
     let left_out = conf.warnings().iter().filter(|warning| warning.note.contains("left out")).count();
-    assert_eq!(left_out, 4);
+    assert_eq!(left_out, 5);
+}
+
+#[test]
+fn the_keys_of_a_mount_are_the_fields_of_one() {
+    let info = vhost(
+        r#""port": 1, "max-body": 10, "mounts": [
+            {"mountpoint": "/", "origin": "file:///srv", "protocol": "http-dummy", "exact-match": 1, "keepalive-timeout": "7",
+             "pmo": [{"a": "1"}, {"b": 2}], "max-body": "0", "precompressed": "on", "no-ws-upgrades": true},
+            {"mountpoint": "/old", "origin": ">https://x.test", "append-path": "1", "max-body": "18446744073709551614"}]"#,
+    );
+    assert_eq!(info.max_body, 10);
+    let mount = Mount::files("/", "/srv").protocol("http-dummy").exact_match().no_ws_upgrades().precompressed();
+    let mount = mount.keepalive_timeout(Duration::from_secs(7)).option("a", "1").option("b", "2").max_body(u64::MAX);
+    let old = Mount::redirect("/old", "https://x.test").append_path().max_body(u64::MAX - 1);
+    assert_eq!(info.mounts, [mount, old]);
+    assert_eq!(names(&info), ["http-dummy"], "a protocol that a mount names is there");
+    let conf = load(r#"{"global": {"max-http-header-data": "8192", "max-http-uri": 1000, "max-http-headers": "20"}}"#);
+    let ContextInfo { max_http_header_data, max_http_uri, max_http_headers, .. } = conf.context_info();
+    assert_eq!((max_http_header_data, max_http_uri, max_http_headers), (8192, 1000, 20));
+    for wrong in [
+        r#""max-http-header-data": 511"#,
+        r#""max-http-header-data": 65537"#,
+        r#""max-http-headers": 0"#,
+        r#""max-http-headers": 501"#,
+        r#""max-http-uri": 0"#,
+    ] {
+        assert!(load_str("f", &format!("{{\"global\": {{{wrong}}}}}")).is_err(), "{wrong}");
+    }
+    let mount = r#""mountpoint": "/", "origin": "file://x", "protocol": "http-dumy""#;
+    let conf = load(&format!("{{\"vhosts\": [{{\"port\": 1, \"mounts\": [{{{mount}}}]}}]}}"));
+    let error = conf.vhost_infos(&PROTOCOLS).err().expect("no such protocol").to_string();
+    assert!(error.contains("mounts[0].protocol") && error.contains("http-dummy"), "{error}");
 }
 
 #[test]

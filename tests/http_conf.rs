@@ -2,9 +2,11 @@
 
 mod util;
 
+use std::time::Duration;
+
 use rlws::{Cache, ContextInfo, Listen, Mount, Options, Origin, RejectKeyword, VhostInfo};
 use util::certs::ca;
-use util::http::{Response, get, read_head, read_response, request};
+use util::http::{Response, ask, get, read_head, read_response, request};
 use util::server::{assert_names, make_vhost, mistake};
 use util::tls::trusting;
 use util::*;
@@ -24,12 +26,13 @@ fn values<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_redirect_mount_keeps_what_is_below_it_and_the_query() {
+fn a_redirect_mount_that_appends_keeps_what_is_below_it_and_the_query() {
     let mounts = vec![
-        Mount::redirect("/", "https://localhost"),
-        Mount::redirect("/docs", "https://docs.test/v2/"),
-        Mount::redirect("/old.html", "http://x.test/new.html"),
-        Mount::redirect("/fixed", "https://x.test/all?from=here"),
+        Mount::redirect("/", "https://localhost").append_path(),
+        Mount::redirect("/docs", "https://docs.test/v2/").append_path(),
+        Mount::redirect("/old.html", "http://x.test/new.html").append_path(),
+        Mount::redirect("/fixed", "https://x.test/all?from=here").append_path(),
+        Mount::redirect("/away", "https://x.test/new"),
     ];
     let server = Server::with_vhost(move || vhost(mounts));
     for (path, location) in [
@@ -48,6 +51,8 @@ fn a_redirect_mount_keeps_what_is_below_it_and_the_query() {
         ("/old.html?a", "http://x.test/new.html?a"),
         ("/old.html/a", "http://x.test/new.html/a"),
         ("/fixed/a?b", "https://x.test/all?from=here"),
+        ("/away", "https://x.test/new"),
+        ("/away/a/?b", "https://x.test/new"),
     ] {
         let response = get(server.made, "localhost", path);
         assert_eq!((response.status, response.header("location")), (301, Some(location)), "{path}");
@@ -67,9 +72,42 @@ fn a_redirect_has_the_code_that_is_configured_for_every_method() {
             let mut client = connect(server.made);
             send(&mut client, request(method, "localhost", "/a").as_bytes());
             let response = read_response(&mut client);
-            assert_eq!((response.status, response.header("location")), (code, Some("https://x.test/a")), "{method}");
+            assert_eq!((response.status, response.header("location")), (code, Some("https://x.test")), "{method}");
         }
     }
+}
+
+#[test]
+fn an_exact_mount_serves_its_mountpoint_and_nothing_below_it() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || {
+        let mut one_file = Mount::files("/look", root.clone()).exact_match();
+        one_file.default = "style.css".into();
+        vhost(vec![
+            Mount::files("/", root),
+            Mount::redirect("/folder/", "https://x.test/exact").exact_match().append_path(),
+            one_file,
+            Mount::redirect("/both", "https://x.test/below"),
+            Mount::redirect("/both", "https://x.test/exact").exact_match(),
+        ])
+    });
+    for (path, status, location) in [
+        ("/look", 200, None),
+        ("/look?a", 200, None),
+        ("/look/", 404, None),
+        ("/look/style.css", 404, None),
+        ("/folder/", 301, Some("https://x.test/exact")),
+        ("/folder/?a", 301, Some("https://x.test/exact?a")),
+        ("/folder", 301, Some("/folder/")),
+        ("/folder/index.html", 200, None),
+        ("/both", 301, Some("https://x.test/exact")),
+        ("/both/", 301, Some("https://x.test/below")),
+    ] {
+        let response = get(server.made, "localhost", path);
+        assert_eq!((response.status, response.header("location")), (status, location), "{path}");
+    }
+    assert_eq!(get(server.made, "localhost", "/look").text(), "body {}\n");
 }
 
 #[test]
@@ -258,4 +296,71 @@ fn clients_are_rejected_by_a_word_in_their_user_agent() {
     assert_eq!(ask("User-Agent: agent\r\n").0, 403);
     let logged: Vec<u16> = log.requests(8).iter().map(|request| request.status).collect();
     assert_eq!(logged, [200, 200, 200, 200, 404, 404, 429, 403]);
+}
+
+#[test]
+fn an_upgrade_is_not_for_a_mount_that_takes_none() {
+    let mounts =
+        vec![Mount::redirect("/", "https://x.test/all"), Mount::redirect("/a", "https://x.test/a").no_ws_upgrades()];
+    let server = Server::with_vhost(move || vhost(mounts));
+    for (more, location) in
+        [("", "https://x.test/a"), ("Connection: Upgrade\r\nUpgrade: websocket\r\n", "https://x.test/all")]
+    {
+        let mut client = connect(server.made);
+        send(&mut client, format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes());
+        assert_eq!(read_response(&mut client).header("location"), Some(location), "{more}");
+    }
+}
+
+#[test]
+fn a_mount_has_a_patience_of_its_own() {
+    let server = Server::with_vhost(|| VhostInfo {
+        keepalive_timeout: DEADLINE * 100,
+        ..vhost(vec![
+            Mount::redirect("/", "https://x.test"),
+            Mount::redirect("/a", "https://x.test").keepalive_timeout(BRIEF),
+        ])
+    });
+    let mut patient = connect(server.made);
+    assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
+    let mut brief = connect(server.made);
+    assert_eq!(ask(&mut brief, "localhost", "/a").status, 301);
+    assert!(read_until_closed(&mut brief).0.is_empty());
+    assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
+    assert_eq!(ask(&mut patient, "localhost", "/a").status, 301);
+    assert!(read_until_closed(&mut patient).0.is_empty());
+}
+
+const BRIEF: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_context_says_how_large_a_head_may_be() {
+    let info = || ContextInfo {
+        max_http_header_data: 40_000,
+        max_http_uri: 20_000,
+        max_http_headers: 200,
+        ..ContextInfo::default()
+    };
+    let server = Server::with_vhost_in(info(), || vhost(vec![Mount::redirect("/", "https://x.test")]));
+    let head = |uri: usize, headers: usize, filler: usize| {
+        let headers = "A: b\r\n".repeat(headers - 2);
+        format!("GET /{} HTTP/1.1\r\nHost: a\r\n{headers}B: {}\r\n\r\n", "a".repeat(uri - 1), "b".repeat(filler))
+    };
+    for (request, status) in [
+        (head(20_000, 2, 1), 301),
+        (head(20_001, 2, 1), 414),
+        (head(10, 200, 1), 301),
+        (head(10, 201, 1), 431),
+        (head(10, 2, 39_000), 301),
+        (head(10, 2, 40_000), 431),
+    ] {
+        for cut in [request.len(), 1000] {
+            let mut client = connect(server.made);
+            for piece in request.as_bytes().chunks(cut) {
+                // Who is refused early is not read to the end.
+                let _ = std::io::Write::write_all(&mut client, piece);
+            }
+            assert_eq!(read_response(&mut client).status, status, "{} bytes, {cut} at a time", request.len());
+        }
+    }
 }

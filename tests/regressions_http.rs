@@ -182,7 +182,7 @@ impl Protocol for Statuses {
 
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         let Reason::Http(request) = reason else { return Verdict::Continue };
-        match request.path {
+        match request.path() {
             "/last" => {
                 call.wsi.return_http_status(200, Some("the last"));
                 return Verdict::Close;

@@ -1,24 +1,22 @@
 //! What a request is answered with: a file of a mount, a redirect, a page, or a protocol's word.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io;
-
-use rustix::buffer::spare_capacity;
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::cx::Cx;
-use crate::limits;
-use crate::mount::Origin;
-use crate::protocol::{self, Verdict};
-use crate::reason::{HttpRequest, Reason};
 use crate::role::CloseReason;
-use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
-use crate::wsi::{Asked, Wsi};
+use crate::vhost::{OpenMount, Served, Vhost};
+use crate::wsi::Wsi;
 
+use super::encodings::Accepted;
+use super::fields;
 use super::file::{self, FoundFile, Opened};
+use super::file_body::FileBody;
+use super::file_response::{Asked, FileResponse, Refusal};
 use super::h1::Head;
-use super::method::Method;
 use super::mime::{self, ContentType};
+use super::mounts;
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -31,13 +29,18 @@ pub(super) struct Answer {
     header: Option<(&'static str, Cow<'static, str>)>,
     /// Where in the vhost's list the mount is that it comes from.
     mount: Option<usize>,
+    /// What a protocol added.
+    added: Vec<Field>,
     content: Content,
-    /// The connection ends behind it, whatever the client would like.
-    pub(super) is_last: bool,
+    /// Who asked, where the mount asks for a password.
+    user: Option<Arc<str>>,
 }
 
+/// A header's name and value.
+pub(super) type Field = (Cow<'static, str>, Cow<'static, str>);
+
 enum Content {
-    File(FoundFile),
+    File(FileResponse),
     Bytes(Vec<u8>),
 }
 
@@ -50,15 +53,28 @@ impl Answer {
         Answer::new(status, HTML, Content::Bytes(response::error_page(status)))
     }
 
+    fn file(asked: &Asked<'_>, found: FoundFile, content_type: ContentType) -> Answer {
+        match FileResponse::to(asked, found, &content_type) {
+            Ok(file) => {
+                let content_type = file.content_type().unwrap_or(content_type);
+                Answer::new(file.status(), content_type, Content::File(file))
+            }
+            Err(Refusal::PreconditionFailed) => Answer::page(Status::PRECONDITION_FAILED),
+            Err(Refusal::Unsatisfiable(len)) => {
+                Answer::page(Status::RANGE_NOT_SATISFIABLE).with("Content-Range", format!("bytes */{len}"))
+            }
+        }
+    }
+
     pub(super) fn text(status: Status, text: String) -> Answer {
         Answer::new(status, TEXT, Content::Bytes(text.into_bytes()))
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, content, is_last: false }
+        Answer { status, content_type, header: None, mount: None, added: Vec::new(), user: None, content }
     }
 
-    fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+    pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
         Answer { header: Some((name, value.into())), ..self }
     }
 
@@ -73,29 +89,80 @@ impl Answer {
         Answer::page(Status::MOVED_PERMANENTLY).with("Location", location)
     }
 
-    /// Finds the answer to a request. The connection's vhost has been chosen.
-    pub(super) fn to(wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>) -> Answer {
-        let Ok(path) = UrlPath::parse(head.target) else { return Answer::page(Status::BAD_REQUEST) };
-        let now = cx.now;
-        let Some(vhost) = cx.vhost_mut(wsi.vhost) else { return Answer::page(Status::NOT_FOUND) };
-        vhost.refresh_mounts(now);
-        let Some((index, mount, below)) = mount_of(vhost, &path) else {
-            let index = vhost.default_protocol;
-            return by_protocol(wsi, cx, index, head.method, &path);
+    /// No content, for statuses that have none.
+    pub(super) fn empty(status: Status) -> Answer {
+        Answer::new(status, TEXT, Content::Bytes(Vec::new()))
+    }
+
+    /// With the headers of that mount of its vhost.
+    pub(super) fn of_mount(self, mount: Option<usize>) -> Answer {
+        Answer { mount, ..self }
+    }
+
+    /// Where in the vhost's list the mount is that it comes from.
+    pub(super) fn mount(&self) -> Option<usize> {
+        self.mount
+    }
+
+    /// For a user whom its mount let in.
+    pub(super) fn of_user(self, user: Option<Arc<str>>) -> Answer {
+        Answer { user, ..self }
+    }
+
+    /// The user whom its mount let in.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// With what its protocol adds. Of one name these take the place of those that are configured.
+    pub(super) fn adding(self, added: Vec<Field>) -> Answer {
+        Answer { added, ..self }
+    }
+
+    /// What a protocol says with a status, and a text perhaps.
+    pub(super) fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
+        let Some(status) = Status::from_code(code) else {
+            log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
+            return Answer::page(Status::INTERNAL_SERVER_ERROR);
         };
-        let mut answer = match &mount.from {
-            Served::Folder(_) if !matches!(head.method, Method::Get | Method::Head) => {
-                Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", "GET, HEAD")
+        match (status, body) {
+            (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
+            (status, None) => Answer::page(status),
+            (status, Some(body)) => Answer::text(status, body),
+        }
+    }
+
+    /// Sends the client to where its protocol says.
+    pub(super) fn by_redirect(wsi: &Wsi, cx: &Cx, code: u16, location: String) -> Answer {
+        match Status::from_code(code).filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308)) {
+            Some(status) => Answer::page(status).with("Location", location),
+            None => {
+                log::warn!("{}: {code} redirects nobody; 301, 302, 303, 307 and 308 do", cx.tag(wsi));
+                Answer::page(Status::INTERNAL_SERVER_ERROR)
             }
-            Served::Folder(_) => from_folder(vhost, mount, below, &path),
-            Served::Protocol(index) => {
-                let index = *index;
-                by_protocol(wsi, cx, index, head.method, &path)
+        }
+    }
+
+    /// The file that a protocol serves. Its type, unless said, goes by its name, as in a mount.
+    pub(super) fn by_file(wsi: &Wsi, cx: &mut Cx, path: &Path, content_type: Option<String>) -> Answer {
+        let now = cx.date.seconds_at(cx.now);
+        let found = match file::open_path(path) {
+            Ok(found) => found,
+            Err(error) => {
+                log::info!("{}: {}: {error}", cx.tag(wsi), path.display());
+                return Answer::by_status(wsi, cx, error.status().code(), None);
             }
-            Served::Redirect => elsewhere(mount, below, &path),
         };
-        answer.mount = Some(index);
-        answer
+        let own =
+            cx.vhost(wsi.vhost).and_then(|vhost| wsi.http.as_ref()?.mount.map(|index| &vhost.mounts[index].mimetypes));
+        let known = || mime::type_of(&path.to_string_lossy(), own.map_or(&[], |own| own));
+        match content_type.map(|of| ContentType::OfMount(of.into())).or_else(known) {
+            Some(content_type) => match &wsi.http {
+                Some(exchange) => Answer::file(&Asked::of_request(&exchange.request, now), found, content_type),
+                None => Answer::page(Status::INTERNAL_SERVER_ERROR),
+            },
+            None => Answer::page(Status::UNSUPPORTED_MEDIA_TYPE),
+        }
     }
 
     /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
@@ -120,7 +187,7 @@ impl Answer {
         out: &mut Vec<u8>,
     ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let length = match &self.content {
-            Content::File(found) => found.len,
+            Content::File(file) => file.content_length(),
             Content::Bytes(bytes) => bytes.len() as u64,
         };
         let date = *cx.date.at(cx.now);
@@ -142,18 +209,23 @@ impl Answer {
             head = head.header(name, value.as_bytes());
         }
         if let Some(headers) = headers {
-            head = head.lines(headers.lines(wsi.is_tls()));
+            head = head.lines_but(headers.lines(wsi.is_tls()), &self.added);
         }
-        if let (Content::File(_), Status::OK, Some(mount)) = (&self.content, self.status, mount) {
-            head = head.lines(mount.cache_control.as_deref().unwrap_or_default());
+        if let Content::File(file) = &self.content {
+            head = file.headers(head);
+            let cache_control = mount.filter(|_| file.is_cacheable()).and_then(|mount| mount.cache_control.as_deref());
+            head = head.lines_but(cache_control.unwrap_or_default(), &self.added);
+        }
+        for (name, value) in &self.added {
+            head = head.field(name, value);
         }
         head.end();
         let head = out.len();
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Content::File(found) => {
-                let mut body = FileBody { file: found.file, at: 0, end: found.len };
+            Content::File(file) => {
+                let mut body = file.into_body();
                 let is_out = body.send_behind(out, wsi, cx)?;
                 return Ok((head, (!is_out).then_some(body)));
             }
@@ -171,133 +243,56 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
-/// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-fn mount_of<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<(usize, &'v OpenMount, Below<'p>)> {
-    let mut mounts = vhost.mounts.iter().enumerate();
-    mounts.find_map(|(index, open)| Some((index, open, path.below(&open.mount.mountpoint)?)))
-}
-
-/// What a redirect mount answers, to any method.
-fn elsewhere(mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    let Origin::Redirect { code, url } = &mount.mount.origin else { return Answer::page(Status::NOT_FOUND) };
-    let status = Status::from_code(*code).unwrap_or(Status::MOVED_PERMANENTLY);
-    Answer::page(status).with("Location", path.location_behind(url, below))
-}
-
-fn from_folder(vhost: &Vhost, mount: &OpenMount, below: Below<'_>, path: &UrlPath<'_>) -> Answer {
-    match open(mount, below, Status::OK) {
-        Ok(Some(answer)) => answer,
+pub(super) fn from_folder(
+    vhost: &Vhost,
+    mount: &OpenMount,
+    below: Below<'_>,
+    path: &UrlPath<'_>,
+    asked: &Asked<'_>,
+) -> Answer {
+    match open(mount, below) {
+        Ok(Some((plain, content_type))) => {
+            let found = match (&mount.from, mount.mount.precompressed) {
+                (Served::Folder(folder), true) => {
+                    let accepted = Accepted::parse(asked.fields.values(fields::Field::AcceptEncoding));
+                    file::precompressed(folder, below, &mount.mount.default, plain, accepted)
+                }
+                _ => plain,
+            };
+            Answer::file(asked, found, content_type)
+        }
         Ok(None) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
         Err(Status::NOT_FOUND) => not_found(vhost),
         Err(status) => Answer::page(status),
     }
 }
 
-/// The vhost's own document for a 404, where it has one that can be served.
+/// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let (_, mount, below) = mount_of(vhost, &path)?;
-        open(mount, below, Status::NOT_FOUND).ok()?
+        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        let (found, content_type) = open(hit.open, hit.below).ok()??;
+        let file = FileResponse::document(Status::NOT_FOUND, found);
+        Some(Answer::new(file.status(), content_type, Content::File(file)))
     };
     document().unwrap_or_else(|| Answer::page(Status::NOT_FOUND))
 }
 
-/// `None`: a folder that was asked for without its slash.
-fn open(mount: &OpenMount, below: Below<'_>, status: Status) -> Result<Option<Answer>, Status> {
+/// A file and its type. `None`: a folder that was asked for without its slash.
+fn open(mount: &OpenMount, below: Below<'_>) -> Result<Option<(FoundFile, ContentType)>, Status> {
     let Served::Folder(folder) = &mount.from else { return Err(Status::NOT_FOUND) };
     let name = if below.folder { &mount.mount.default } else { below.path };
     match file::open(folder, below, &mount.mount.default) {
         Ok(Opened::File(found)) => {
             // As in lws: what has no known type is not served.
             let content_type = mime::type_of(name, &mount.mimetypes).ok_or(Status::UNSUPPORTED_MEDIA_TYPE)?;
-            Ok(Some(Answer::new(status, content_type, Content::File(found))))
+            Ok(Some((found, content_type)))
         }
         Ok(Opened::Redirect) => Ok(None),
         Err(error) => {
             log::debug!("{}{}: {error}", mount.mount.mountpoint, below.path);
             Err(error.status())
         }
-    }
-}
-
-/// Asks a protocol, which is bound for the length of this one question.
-fn by_protocol(wsi: &mut Wsi, cx: &mut Cx, index: ProtocolIndex, method: Method, path: &UrlPath<'_>) -> Answer {
-    if protocol::attach(wsi, cx, index).is_err() {
-        return Answer::page(Status::NOT_FOUND);
-    }
-    let request = HttpRequest { method: method.as_str(), path: path.as_str() };
-    let verdict = protocol::call(wsi, cx, Reason::Http(request));
-    protocol::detach(wsi);
-    let closes = verdict == Verdict::Close;
-    let answer = match wsi.asked.take().map(|asked| *asked) {
-        Some(Asked::HttpStatus(code, body)) => by_status(wsi, cx, code, body),
-        _ if closes => Answer::page(Status::FORBIDDEN),
-        _ => Answer::page(Status::NOT_FOUND),
-    };
-    Answer { is_last: closes, ..answer }
-}
-
-fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
-    let Some(status) = Status::from_code(code) else {
-        log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
-        return Answer::page(Status::INTERNAL_SERVER_ERROR);
-    };
-    match (status, body) {
-        (Status::NOT_FOUND, None) => cx.vhost(wsi.vhost).map_or_else(|| Answer::page(status), not_found),
-        (status, None) => Answer::page(status),
-        (status, Some(body)) => Answer::text(status, body),
-    }
-}
-
-/// A file on its way. Nothing of it is held: what the system did not take is read again.
-pub(super) struct FileBody {
-    file: File,
-    at: u64,
-    end: u64,
-}
-
-impl FileBody {
-    /// Sends another piece. `true`: that was the last one.
-    pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        if !wsi.is_flushed() || !wsi.io.writable() {
-            return Ok(false);
-        }
-        let mut out = std::mem::take(&mut cx.out);
-        let sent = self.send_behind(&mut out, wsi, cx);
-        out.clear();
-        cx.out = out;
-        sent
-    }
-
-    /// Sends what is in `out`, and a piece of the file behind it in the same write.
-    fn send_behind(&mut self, out: &mut Vec<u8>, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        let head = out.len();
-        let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
-        self.read(out, piece)?;
-        let sent = wsi.send(&cx.registry, out)?;
-        if sent < head {
-            wsi.tx.push(&out[sent..head]);
-        }
-        self.at += sent.saturating_sub(head) as u64;
-        Ok(self.at == self.end)
-    }
-
-    fn read(&self, out: &mut Vec<u8>, piece: usize) -> Result<(), CloseReason> {
-        let end = out.len() + piece;
-        out.reserve_exact(piece);
-        while out.len() < end {
-            let at = self.at + (out.len() + piece - end) as u64;
-            match rustix::io::pread(&self.file, spare_capacity(out), at) {
-                Ok(0) => {
-                    let what = "a file became shorter while it was sent";
-                    return Err(CloseReason::Lost(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
-                }
-                Ok(_) => out.truncate(end),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(CloseReason::Lost(errno.into())),
-            }
-        }
-        Ok(())
     }
 }

@@ -5,12 +5,12 @@
 
 use std::io::Write;
 
-use crate::access_line::push_quoted;
+use crate::access_line::{push_quoted, push_word};
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
-use crate::limits;
 use crate::wsi::{Peer, Wsi};
 
+use super::h1::Bounds;
 use super::status::Status;
 
 /// A line without its status and its bytes.
@@ -33,22 +33,25 @@ struct Said<'a> {
 }
 
 impl Entry {
-    /// For the request that `bytes` begin with; `None` where the vhost has no log. No response has been sent yet.
+    /// For the request that `bytes` begin with, of the user whom its mount let in; `None` where the vhost has no log. No response has been
+    /// sent yet.
     #[inline]
-    pub(super) fn begin(wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Option<Box<Entry>> {
+    pub(super) fn begin(wsi: &Wsi, cx: &mut Cx, bytes: &[u8], user: Option<&str>) -> Option<Box<Entry>> {
         let log = cx.vhost(wsi.vhost)?.access_log.as_ref()?.clone();
-        Some(Entry::new(log, wsi, cx, bytes))
+        Some(Entry::new(log, wsi, cx, bytes, user))
     }
 
-    fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8]) -> Box<Entry> {
-        let said = Said::of(&bytes[..bytes.len().min(limits::HTTP_HEAD)]);
+    fn new(log: AccessLog, wsi: &Wsi, cx: &mut Cx, bytes: &[u8], user: Option<&str>) -> Box<Entry> {
+        let said = Said::of(&bytes[..bytes.len().min(Bounds::of(&cx.info).head)]);
         let mut text = Vec::with_capacity(TYPICAL);
         let peer = match &wsi.peer {
             Peer::Tcp(address) => write!(text, "{}", address.ip()),
             other => write!(text, "{other}"),
         };
         peer.expect("a Vec takes everything");
-        text.extend_from_slice(b" - - [");
+        text.extend_from_slice(b" - ");
+        push_word(&mut text, user);
+        text.extend_from_slice(b" [");
         text.extend_from_slice(&cx.logs.stamp(cx.now));
         text.extend_from_slice(b"] ");
         push_quoted(&mut text, Some(said.line).filter(|line| !line.is_empty()));
@@ -70,6 +73,11 @@ impl Entry {
     pub(super) fn unanswered(mut self: Box<Self>) -> Box<Entry> {
         self.status = Status::BAD_REQUEST;
         self
+    }
+
+    /// That many bytes were or will be sent that are not of the body.
+    pub(super) fn aside(&mut self, bytes: usize) {
+        self.sent_before += bytes as u64;
     }
 
     /// The response is out, or will never be.

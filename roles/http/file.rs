@@ -1,7 +1,7 @@
 //! Opening the files of a mount.
 //!
 //! ```text
-//! Below --open--> File { file, len }              serve it
+//! Below --open--> File(FoundFile)                  serve it, or what `precompressed` finds beside it
 //!                 Redirect                        a folder asked for without its slash: its links would break
 //!                 OpenError                       NotFound, Forbidden, System
 //! ```
@@ -10,22 +10,25 @@
 //! - The kernel resolves the path below the mount's directory (`openat2`, `RESOLVE_BENEATH`): relative symlinks may lead
 //!   anywhere inside it, absolute ones nowhere, and nothing leads out, whatever is renamed meanwhile.
 //! - Only regular files are served, and opening anything else neither waits nor acquires a terminal.
-//! - A file costs one `openat2` and one `fstat`.
+//! - A file costs one `openat2` and one `fstat`; where the mount has precompressed ones as many more for each of them that is looked for.
 //!
 //! Counterpart in lws: `lws_http_serve()` and its `fops`, which compare path strings instead.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open as open_absolute, openat, openat2};
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::limits::HTTP_OPEN_TRIES;
 
+use super::encodings::{Accepted, Coding};
 use super::path::Below;
 use super::status::Status;
+use super::validators::Version;
 
 /// How everything is opened. `NONBLOCK`: a FIFO must not stop the loop before it is known to be one.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -39,13 +42,17 @@ pub(crate) enum Opened {
     Redirect,
 }
 
-/// A regular file and its length.
+/// A regular file, and its state when it was opened.
 #[derive(Debug)]
 pub(crate) struct FoundFile {
     /// The file, at its start.
     pub(crate) file: File,
-    /// Its length in bytes when it was opened.
-    pub(crate) len: u64,
+    /// Its length is what is served of it, whatever becomes of it later.
+    pub(crate) version: Version,
+    /// How its bytes are coded.
+    pub(crate) coding: Coding,
+    /// What the client accepts had a say in the choice of it.
+    pub(crate) varies: bool,
 }
 
 /// Why there is no file to serve.
@@ -91,21 +98,78 @@ impl From<Errno> for OpenError {
 /// # Errors
 /// [`OpenError`], each kind with its [`status`](OpenError::status).
 pub(crate) fn open(mount: impl AsFd, path: Below<'_>, default: &str) -> Result<Opened, OpenError> {
-    let name: Cow<'_, str> = match (path.path, path.folder) {
-        ("", false) => return Ok(Opened::Redirect),
-        ("", true) => default.into(),
-        (file, false) => file.into(),
-        (folder, true) => format!("{folder}/{default}").into(),
-    };
+    if path.path.is_empty() && !path.folder {
+        return Ok(Opened::Redirect);
+    }
+    let name = name_of(path, default);
     let fd = open_beneath(mount.as_fd(), &name)?;
     let stat = fstat(&fd)?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            Ok(Opened::File(FoundFile { file: fd.into(), len: u64::try_from(stat.st_size).unwrap_or(0) }))
-        }
+        FileType::RegularFile => Ok(Opened::File(FoundFile::plain(fd, &stat))),
         FileType::Directory if path.folder => Err(OpenError::NotFound),
         FileType::Directory => Ok(Opened::Redirect),
         _ => Err(OpenError::Forbidden),
+    }
+}
+
+/// Opens a file by a path of the system's, for code that knows what it serves.
+///
+/// # Errors
+/// [`OpenError`]; a folder is `Forbidden`.
+pub(crate) fn open_path(path: &Path) -> Result<FoundFile, OpenError> {
+    let fd = open_absolute(path, FLAGS, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(FoundFile::plain(fd, &stat)),
+        _ => Err(OpenError::Forbidden),
+    }
+}
+
+/// The file of the same content that was compressed before, if there is one beside `plain` that the client likes better; else `plain`.
+///
+/// One that is older than its file is of another content. One without its file is never looked for: what is served does not depend on what
+/// a client accepts.
+pub(crate) fn precompressed(
+    mount: impl AsFd,
+    path: Below<'_>,
+    default: &str,
+    plain: FoundFile,
+    accepted: Accepted,
+) -> FoundFile {
+    let name = name_of(path, default);
+    let found = accepted.preferred().find_map(|coding| {
+        let fd = open_beneath(mount.as_fd(), &format!("{name}{}", coding.suffix())).ok()?;
+        let stat = fstat(&fd).ok()?;
+        let version = Version::of(&stat);
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_current = version.modified >= plain.version.modified;
+        (is_file && is_current).then(|| FoundFile { file: fd.into(), version, coding, varies: true })
+    });
+    found.unwrap_or(FoundFile { varies: true, ..plain })
+}
+
+/// What a path names, below the mount.
+fn name_of<'a>(path: Below<'a>, default: &'a str) -> Cow<'a, str> {
+    match (path.path, path.folder) {
+        ("", _) => default.into(),
+        (file, false) => file.into(),
+        (folder, true) => format!("{folder}/{default}").into(),
+    }
+}
+
+impl FoundFile {
+    fn plain(fd: OwnedFd, stat: &Stat) -> FoundFile {
+        FoundFile { file: fd.into(), version: Version::of(stat), coding: Coding::Identity, varies: false }
+    }
+}
+
+impl Version {
+    fn of(stat: &Stat) -> Version {
+        Version {
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino,
+        }
     }
 }
 
@@ -145,8 +209,10 @@ fn walk(mount: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
 mod tests {
     use std::fs;
     use std::io::Read;
+    use std::iter;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use rustix::fs::{CWD, mknodat};
     use tempfile::TempDir;
@@ -196,7 +262,7 @@ mod tests {
             Opened::File(mut found) => {
                 let mut content = String::new();
                 found.file.read_to_string(&mut content).expect("readable");
-                assert_eq!(found.len, content.len() as u64);
+                assert_eq!(found.version.len, content.len() as u64);
                 Ok(content)
             }
         }
@@ -299,6 +365,52 @@ mod tests {
             let outcome = walk(mount.as_fd(), path).map(drop).map_err(OpenError::from);
             assert_eq!(outcome, expected, "{path}");
         }
+    }
+
+    #[test]
+    fn what_was_compressed_before_is_taken_as_the_client_likes_it() {
+        let (dir, mount) = tree();
+        let root = dir.path().join("mount");
+        let write = |name: &str, seconds: u64| {
+            let file = File::create(root.join(name)).expect("a file");
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).expect("utimensat");
+        };
+        for (name, seconds) in [
+            ("both.js", 100),
+            ("both.js.br", 100),
+            ("both.js.gz", 101),
+            ("old.js", 100),
+            ("old.js.br", 99),
+            ("old.js.gz", 100),
+            ("odd.js", 100),
+            ("out.js", 100),
+            ("alone.js.gz", 100),
+            ("index.html", 100),
+            ("index.html.gz", 100),
+        ] {
+            write(name, seconds);
+        }
+        fs::create_dir(root.join("odd.js.br")).expect("a folder");
+        mknodat(CWD, root.join("odd.js.gz"), FileType::Fifo, Mode::RWXU, 0).expect("a fifo");
+        symlink("../secret", root.join("out.js.gz")).expect("a symlink");
+        for (path, accepted, expected) in [
+            ("both.js", "br, gzip", Coding::Brotli),
+            ("both.js", "gzip", Coding::Gzip),
+            ("both.js", "br;q=0.1, gzip", Coding::Gzip),
+            ("both.js", "", Coding::Identity),
+            ("old.js", "br", Coding::Identity),
+            ("old.js", "br, gzip", Coding::Gzip),
+            ("odd.js", "br, gzip", Coding::Identity),
+            ("out.js", "br, gzip", Coding::Identity),
+            ("", "gzip", Coding::Gzip),
+        ] {
+            let path = below(path);
+            let Ok(Opened::File(plain)) = open(&mount, path, "index.html") else { panic!("{path:?}") };
+            let accepted = Accepted::parse(iter::once(accepted.as_bytes()));
+            let found = precompressed(&mount, path, "index.html", plain, accepted);
+            assert_eq!((found.coding, found.varies), (expected, true), "{path:?} {accepted:?}");
+        }
+        assert_eq!(seen(&mount, "alone.js"), Err(OpenError::NotFound));
     }
 
     #[test]

@@ -16,8 +16,10 @@
 
 use std::mem::MaybeUninit;
 
-use crate::limits::{HTTP_HEAD, HTTP_HEADERS};
+use crate::context::ContextInfo;
+use crate::limits;
 
+use super::fields::Fields;
 use super::host::{is_host, split_port};
 use super::method::Method;
 use super::status::Status;
@@ -55,6 +57,25 @@ pub(crate) struct Head<'a> {
     pub(crate) keep_alive: bool,
     /// What follows the head.
     pub(crate) body: Body,
+    /// What chooses a file's representation, or a part of it.
+    pub(crate) fields: Fields<'a>,
+    /// The `Authorization` header's value; of several nothing, which is nobody's.
+    pub(crate) authorization: Option<&'a [u8]>,
+    /// What the client waits for before it sends the body.
+    pub(crate) expect: Expect,
+    /// What it would like to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
+    pub(crate) upgrade: Option<&'a str>,
+}
+
+/// What a request expects (RFC 9110 section 10.1.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Expect {
+    /// Nothing; also in HTTP/1.0, where the header means nothing.
+    Nothing,
+    /// A `100 Continue` before its body.
+    Continue,
+    /// What nobody knows.
+    Unknown,
 }
 
 /// The version of a request.
@@ -64,6 +85,13 @@ pub(crate) enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+}
+
+impl Version {
+    /// Whether a client of it reads chunks (RFC 9112 section 7.1).
+    pub(crate) fn has_chunks(self) -> bool {
+        self == Version::Http11
+    }
 }
 
 /// How a request's body is framed (RFC 9112 section 6.3).
@@ -77,9 +105,30 @@ pub(crate) enum Body {
     Chunked,
 }
 
+/// How large a head may be: [`ContextInfo`]'s bounds, none of them beyond what is possible.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes of it.
+    pub(crate) head: usize,
+    /// Bytes of its target.
+    target: usize,
+    headers: usize,
+}
+
+impl Bounds {
+    pub(crate) fn of(info: &ContextInfo) -> Bounds {
+        Bounds {
+            head: info.max_http_header_data.clamp(limits::HTTP_HEAD_LEAST, limits::HTTP_HEAD_MOST),
+            target: info.max_http_uri.max(1),
+            headers: info.max_http_headers.clamp(1, limits::HTTP_HEADERS_MOST),
+        }
+    }
+}
+
 /// Looks for a request head at the start of `bytes`, which are all that came since the last one.
-pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
-    let window = &bytes[..bytes.len().min(HTTP_HEAD)];
+pub(crate) fn parse(bytes: &[u8], bounds: Bounds) -> Parsed<'_> {
+    let window = &bytes[..bytes.len().min(bounds.head)];
+    let judge = |window| judge(window, bounds);
     let parsed = judge(window);
     if let Parsed::Complete { .. } = parsed {
         return parsed;
@@ -93,10 +142,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
 }
 
 /// The verdict on `window`, where a bare LF matters only once the head is whole.
-fn judge(window: &[u8]) -> Parsed<'_> {
-    let mut headers = [const { MaybeUninit::uninit() }; HTTP_HEADERS];
+fn judge(window: &[u8], bounds: Bounds) -> Parsed<'_> {
+    let mut headers = [const { MaybeUninit::uninit() }; limits::HTTP_HEADERS_MOST];
     let mut request = httparse::Request::new(&mut []);
-    let outcome = request.parse_with_uninit_headers(window, &mut headers);
+    let outcome = request.parse_with_uninit_headers(window, &mut headers[..bounds.headers]);
+    if is_target_too_long(&request, window, bounds.target) {
+        return Parsed::Bad(Status::URI_TOO_LONG);
+    }
 
     // Known before the headers are, so that what comes behind a bad request line never changes the answer.
     let line = match RequestLine::of(&request) {
@@ -117,8 +169,22 @@ fn judge(window: &[u8]) -> Parsed<'_> {
     };
     match undecided {
         Some(status) => Parsed::Bad(status),
-        None if window.len() < HTTP_HEAD => Parsed::Partial,
+        None if window.len() < bounds.head => Parsed::Partial,
         None => Parsed::Bad(too_large(&request, window)),
+    }
+}
+
+/// Whether more bytes than `most` belong to the target, whatever comes behind them.
+fn is_target_too_long(request: &httparse::Request<'_, '_>, window: &[u8], most: usize) -> bool {
+    match (request.method, request.path) {
+        (_, Some(target)) => target.len() > most,
+        (None, None) => false,
+        (Some(method), None) => {
+            let end = empty_lines(window) + method.len() + " ".len() + most;
+            let Some(start) = window.get(..=end) else { return false };
+            let mut line = httparse::Request::new(&mut []);
+            line.parse(start).is_ok() && line.path.is_none()
+        }
     }
 }
 
@@ -179,7 +245,9 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         return Err(Status::BAD_REQUEST);
     }
     let (mut host, mut length, mut coding) = (None, None, None);
-    let (mut close, mut keep_alive) = (false, false);
+    let (mut close, mut keep_alive, mut upgrades) = (false, false, false);
+    let (mut expect, mut upgrade, mut authorization) = (Expect::Nothing, None, None);
+    let mut fields = Fields::of(bytes);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let once = if is("host") {
@@ -193,7 +261,19 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
                 for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                     close |= option.eq_ignore_ascii_case(b"close");
                     keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    upgrades |= option.eq_ignore_ascii_case(b"upgrade");
                 }
+            } else if is("authorization") {
+                authorization = Some(if authorization.is_none() { header.value } else { &[] });
+            } else if is("upgrade") {
+                upgrade = upgrade.or(str::from_utf8(header.value).ok());
+            } else if is("expect") && line.version == Version::Http11 {
+                expect = match header.value.eq_ignore_ascii_case(b"100-continue") && expect != Expect::Unknown {
+                    true => Expect::Continue,
+                    false => Expect::Unknown,
+                };
+            } else {
+                fields.note(header.name);
             }
             continue;
         };
@@ -209,6 +289,10 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
         host: line.authority.or(host_of(host, line.version)?),
         keep_alive: !close && (keep_alive || line.version == Version::Http11),
         body: body_of(length, coding, line.version)?,
+        fields,
+        authorization,
+        expect,
+        upgrade: upgrade.filter(|_| upgrades && line.version == Version::Http11),
     })
 }
 
@@ -277,7 +361,7 @@ fn unsupported_version(request: &httparse::Request<'_, '_>, window: &[u8]) -> Op
     }
 }
 
-/// The answer to a head that fills [`HTTP_HEAD`] and is not over, by the part that is not.
+/// The answer to a head that is as large as it may be and is not over, by the part that is not.
 fn too_large(request: &httparse::Request<'_, '_>, window: &[u8]) -> Status {
     if request.version.is_some() {
         Status::HEAD_TOO_LARGE

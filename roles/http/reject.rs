@@ -15,10 +15,8 @@ pub(super) fn rejected(cx: &Cx, head: &[u8]) -> Option<Answer> {
     let user_agent = user_agent(head)?;
     let found = keywords.iter().find(|keyword| keyword.is_in(user_agent))?;
     let status = Status::from_code(found.status).unwrap_or(Status::FORBIDDEN);
-    let mut answer = match found.text.is_empty() {
+    Some(match found.text.is_empty() {
         true => Answer::page(status),
         false => Answer::text(status, found.text.clone()),
-    };
-    answer.is_last = true;
-    Some(answer)
+    })
 }

@@ -10,6 +10,9 @@
 //! Invariants: one value can't become two lines, whatever it holds; nothing is allocated while `out` has room.
 //! Counterpart in lws: `lws_add_http_common_headers()` and `lws_finalize_http_header()`.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use super::h1::Version;
 use super::status::Status;
 use crate::date::DateText;
@@ -82,9 +85,42 @@ impl<'a> ResponseHead<'a> {
         self
     }
 
+    /// Writes `Content-Range`: that these bytes, at least one, are a part of `complete`.
+    pub(crate) fn content_range(self, range: &Range<u64>, complete: u64) -> Self {
+        self.out.extend_from_slice(b"Content-Range: bytes ");
+        for (number, behind) in [(range.start, &b"-"[..]), (range.end - 1, b"/"), (complete, b"\r\n")] {
+            push_number(self.out, number);
+            self.out.extend_from_slice(behind);
+        }
+        self
+    }
+
     /// Writes headers that were put together before: whole lines, each with its end.
     pub(crate) fn lines(self, lines: &[u8]) -> Self {
         self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// The same without those that `fields` say themselves.
+    pub(crate) fn lines_but(mut self, lines: &[u8], fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Self {
+        if fields.is_empty() {
+            return self.lines(lines);
+        }
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            if !fields.iter().any(|(own, _)| own.as_bytes().eq_ignore_ascii_case(name)) {
+                self = self.lines(line);
+            }
+        }
+        self
+    }
+
+    /// Writes a header whose name has been checked.
+    pub(crate) fn field(self, name: &str, value: &str) -> Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        push_value(self.out, value.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
         self
     }
 
@@ -184,6 +220,14 @@ mod tests {
             .lines(b"X-A: 1\r\nX-B: 2\r\n")
             .end();
         assert_eq!(out.as_ptr(), place);
+    }
+
+    #[test]
+    fn a_part_says_which_bytes_of_how_many_it_is() {
+        let line = written(|head| head.content_range(&(0..1), 1));
+        assert_eq!(line, "Content-Range: bytes 0-0/1\r\n");
+        let line = written(|head| head.content_range(&(5..u64::MAX), u64::MAX));
+        assert_eq!(line, "Content-Range: bytes 5-18446744073709551614/18446744073709551615\r\n");
     }
 
     #[test]

@@ -9,12 +9,20 @@ pub(crate) struct Status(u16);
 impl Status {
     /// The request succeeded.
     pub(crate) const OK: Status = Status(200);
+    /// It succeeded, and there is nothing to show.
+    pub(crate) const NO_CONTENT: Status = Status(204);
     /// The client is to reset its form; there is no content, and a length says so.
     pub(crate) const RESET_CONTENT: Status = Status(205);
+    /// Only what a `Range` asked for.
+    pub(crate) const PARTIAL_CONTENT: Status = Status(206);
     /// The thing asked for is elsewhere, for good.
     pub(crate) const MOVED_PERMANENTLY: Status = Status(301);
+    /// The client has it already.
+    pub(crate) const NOT_MODIFIED: Status = Status(304);
     /// The request is malformed.
     pub(crate) const BAD_REQUEST: Status = Status(400);
+    /// A password is asked for, and none that counts was sent.
+    pub(crate) const UNAUTHORIZED: Status = Status(401);
     /// The thing asked for exists, and is not served.
     pub(crate) const FORBIDDEN: Status = Status(403);
     /// There is no such thing.
@@ -23,18 +31,30 @@ impl Status {
     pub(crate) const METHOD_NOT_ALLOWED: Status = Status(405);
     /// The request did not come to its end in time.
     pub(crate) const REQUEST_TIMEOUT: Status = Status(408);
-    /// The request line exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
+    /// The thing asked for is not in the state that the client expects.
+    pub(crate) const PRECONDITION_FAILED: Status = Status(412);
+    /// The body exceeds what its mount takes.
+    pub(crate) const CONTENT_TOO_LARGE: Status = Status(413);
+    /// The target exceeds [`HTTP_URI`](crate::limits::HTTP_URI), or the request line [`HTTP_HEAD`](crate::limits::HTTP_HEAD).
     pub(crate) const URI_TOO_LONG: Status = Status(414);
     /// A file of no known type.
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: Status = Status(415);
+    /// Nothing of the thing asked for is in the `Range`.
+    pub(crate) const RANGE_NOT_SATISFIABLE: Status = Status(416);
+    /// What the client expects is not what this server does.
+    pub(crate) const EXPECTATION_FAILED: Status = Status(417);
     /// The connection is not good enough for the vhost asked for.
     pub(crate) const MISDIRECTED_REQUEST: Status = Status(421);
     /// The head exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD) or [`HTTP_HEADERS`](crate::limits::HTTP_HEADERS).
     pub(crate) const HEAD_TOO_LARGE: Status = Status(431);
+    /// The connection ended before there was an answer; for the access log alone (nginx has it too).
+    pub(crate) const CLIENT_GONE: Status = Status(499);
     /// The fault is on this side.
     pub(crate) const INTERNAL_SERVER_ERROR: Status = Status(500);
     /// An unknown method or transfer coding.
     pub(crate) const NOT_IMPLEMENTED: Status = Status(501);
+    /// Too much is to be done already.
+    pub(crate) const SERVICE_UNAVAILABLE: Status = Status(503);
     /// A version other than HTTP/1.0 and HTTP/1.1.
     pub(crate) const VERSION_NOT_SUPPORTED: Status = Status(505);
 

@@ -44,6 +44,12 @@ pub struct Global {
     pub ip_limit_wsi: Option<u32>,
     /// Descriptors that a process may have open; `None`: as it was started.
     pub rlimit_nofile: Option<u64>,
+    /// Bytes of a request's head; 16384.
+    pub max_http_header_data: usize,
+    /// Bytes of its target; 16384.
+    pub max_http_uri: usize,
+    /// Its headers; 100.
+    pub max_http_headers: usize,
     /// Threads for what would block the loop; 0.
     pub count_async_threads: u32,
     /// Where each key is that was given.
@@ -52,7 +58,8 @@ pub struct Global {
 
 impl Default for Global {
     fn default() -> Self {
-        let ContextInfo { timeout, server_string, .. } = ContextInfo::default();
+        let ContextInfo { timeout, server_string, max_http_header_data, max_http_uri, max_http_headers, .. } =
+            ContextInfo::default();
         Global {
             uid: None,
             gid: None,
@@ -67,6 +74,9 @@ impl Default for Global {
             ip_limit_ah: None,
             ip_limit_wsi: None,
             rlimit_nofile: None,
+            max_http_header_data,
+            max_http_uri,
+            max_http_headers,
             count_async_threads: 0,
             places: Vec::new(),
         }
@@ -109,6 +119,14 @@ impl Global {
         if let Some(limit) = fields.number("rlimit-nofile", report) {
             self.rlimit_nofile = Some(limit).filter(|limit| *limit > 0);
         }
+        let set_size = |name, to: &mut usize, report: &mut Report| {
+            if let Some(number) = fields.number32(name, report) {
+                *to = number as usize;
+            }
+        };
+        set_size("max-http-header-data", &mut self.max_http_header_data, report);
+        set_size("max-http-uri", &mut self.max_http_uri, report);
+        set_size("max-http-headers", &mut self.max_http_headers, report);
         if let Some(text) = fields.text("server-string", report) {
             self.server_string = text.to_owned();
         }

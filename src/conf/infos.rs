@@ -35,6 +35,9 @@ impl Conf {
             server_string: self.global.server_string.clone(),
             reject_service_keywords: self.global.reject_service_keywords.clone(),
             ip_limit_wsi: self.global.ip_limit_wsi,
+            max_http_header_data: self.global.max_http_header_data,
+            max_http_uri: self.global.max_http_uri,
+            max_http_headers: self.global.max_http_headers,
             ..ContextInfo::default()
         }
     }
@@ -109,6 +112,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         listen_accept_protocol: vhost.listen_accept_protocol.clone(),
         fallback_silence: vhost.fallback_silence,
         keepalive_timeout: vhost.keepalive_timeout,
+        max_body: vhost.max_body,
         error_document_404: vhost.error_document_404.clone(),
         fast_open_queue: vhost.fast_open_queue,
         ..VhostInfo::default()
@@ -117,7 +121,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
 
 /// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
 fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mount> {
-    if !conf.is_open() {
+    if !conf.is_guarded_well() {
         return None;
     }
     let mut mount = match &conf.origin {
@@ -135,6 +139,18 @@ fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mou
         }
         OriginConf::Proxy(_) | OriginConf::Cgi(_) | OriginConf::Gzip(_) => return None,
     };
+    if let (Some(protocol), Some(node)) = (&conf.protocol, conf.node().find("protocol")) {
+        own.need(protocol, "http", node, report);
+    }
+    mount.protocol.clone_from(&conf.protocol);
+    mount.exact_match = conf.exact_match;
+    mount.append_path = conf.append_path;
+    mount.no_ws_upgrades = conf.no_ws_upgrades;
+    mount.precompressed = conf.precompressed;
+    mount.keepalive_timeout = conf.keepalive_timeout;
+    mount.basic_auth.clone_from(&conf.guard.basic_auth);
+    mount.max_body = conf.max_body;
+    mount.options = conf.pmo.iter().fold(Pvo::default(), |options, (name, value)| options.with(name, value.as_str()));
     mount.default.clone_from(&conf.default);
     mount.headers.clone_from(&conf.headers);
     mount.mimetypes.clone_from(&conf.extra_mimetypes);

@@ -22,7 +22,7 @@ pub struct MountConf {
     pub default: String,
     /// The protocol to bind requests to.
     pub protocol: Option<String>,
-    /// Who is let in. A mount that asks for anything is not served yet.
+    /// Who is let in. A mount that asks for more than a password is not served yet.
     pub guard: Guard,
     /// What clients may keep.
     pub cache: Cache,
@@ -42,6 +42,10 @@ pub struct MountConf {
     pub keepalive_timeout: Option<Duration>,
     /// Options for the mount's protocol.
     pub pmo: Vec<(String, String)>,
+    /// Bytes that a request's body may have, `u64::MAX` for no limit (`max-body`); `None`: as the vhost says.
+    pub max_body: Option<u64>,
+    /// Files compressed before are sent to clients that take them (`precompressed`).
+    pub precompressed: bool,
     /// How a cgi is run.
     pub cgi: Cgi,
     pub(super) at: At,
@@ -80,6 +84,13 @@ pub struct Guard {
     pub auth_mask: u32,
     /// Where clients without a session are sent (`interceptor-path`).
     pub interceptor_path: Option<String>,
+}
+
+impl Guard {
+    /// A password can be asked for, a session cannot yet.
+    fn is_done(&self) -> bool {
+        self.auth_mask == 0 && self.interceptor_path.is_none()
+    }
 }
 
 /// What clients may keep of files.
@@ -129,9 +140,9 @@ impl MountConf {
         self.at.node()
     }
 
-    /// Whether what it asks of clients is nothing, so that it can be served as it is.
-    pub(super) fn is_open(&self) -> bool {
-        self.guard == Guard::default()
+    /// Whether it asks no more of clients than can be asked yet.
+    pub(super) fn is_guarded_well(&self) -> bool {
+        self.guard.is_done()
     }
 
     pub(super) fn read(file: &Arc<File>, node: Node<'_>, report: &mut Report) -> Option<MountConf> {
@@ -144,9 +155,10 @@ impl MountConf {
             auth_mask: fields.number32("auth-mask", report).unwrap_or_default(),
             interceptor_path: fields.some_text("interceptor-path", report).map(owned),
         };
-        if guard != Guard::default() {
+        if !guard.is_done() {
             let warning = Diagnostic::warning(Problem::NotDoneYet, node.place(), node.path());
-            report.push(warning.note("guarding a mount is not done yet; it is left out, lest it be open to all"));
+            let note = "guarding a mount by sessions is not done yet; it is left out, lest it be open to all";
+            report.push(warning.note(note));
         }
         let flag = |name, report: &mut Report| fields.flag(name, report).unwrap_or_default();
         let cache = Cache {
@@ -173,6 +185,8 @@ impl MountConf {
             headers: headers(&fields, report),
             keepalive_timeout: fields.secs("keepalive-timeout", report),
             pmo: texts(fields.pairs("pmo", report)),
+            max_body: max_body(&fields, report),
+            precompressed: flag("precompressed", report),
             mountpoint: mountpoint?,
             origin: origin?,
             guard,
@@ -239,6 +253,11 @@ fn parse_origin(text: &str) -> Option<OriginConf> {
         "gzip" => OriginConf::Gzip(rest.into()),
         _ => return None,
     })
+}
+
+/// `max-body`, where 0 is no limit.
+pub(super) fn max_body(fields: &Fields<'_>, report: &mut Report) -> Option<u64> {
+    fields.number("max-body", report).map(|bytes| if bytes == 0 { u64::MAX } else { bytes })
 }
 
 /// Headers that http can send: names are tokens (RFC 9110 section 5.6.2), values were looked at for control characters.

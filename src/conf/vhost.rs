@@ -47,6 +47,8 @@ pub struct VhostConf {
     pub fallback_silence: Option<Duration>,
     /// How long a connection may idle between requests; 5 s.
     pub keepalive_timeout: Duration,
+    /// Bytes that a request's body may have, `u64::MAX` for no limit; 1 MiB.
+    pub max_body: u64,
     /// URL path of the page for what is not there.
     pub error_document_404: Option<String>,
     /// Headers to send with every answer.
@@ -106,6 +108,7 @@ impl VhostConf {
             listen_accept_protocol: fields.some_text("listen-accept-protocol", report).map(owned),
             fallback_silence: fallback_silence(&fields, options, report),
             keepalive_timeout: fields.secs("keepalive_timeout", report).unwrap_or(defaults.keepalive_timeout),
+            max_body: mount::max_body(&fields, report).unwrap_or(defaults.max_body),
             error_document_404: error_document(&fields, report),
             headers: mount::headers(&fields, report),
             sts: flag("sts", report),

@@ -11,6 +11,7 @@
 //! | `script` | a protocol whose callbacks are closures, and a loop that the test turns |
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
 //! | `http` | the least of an http client, for what curl can't do |
+//! | `nginx` | the server that answers are compared with |
 //! | `site` | a folder of pages to serve |
 //! | `certs` | CAs, certificates and keys of every kind |
 //! | `tls` | a TLS client |
@@ -30,6 +31,7 @@ pub mod http;
 pub mod log;
 pub mod lwsws;
 pub mod net;
+pub mod nginx;
 pub mod onward;
 pub mod program;
 pub mod recorder;

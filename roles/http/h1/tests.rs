@@ -2,7 +2,14 @@
 
 use proptest::prelude::*;
 
+use super::super::fields::Field;
 use super::*;
+use crate::limits::{HTTP_HEAD, HTTP_HEADERS};
+
+/// With the bounds that hold unless told.
+fn parse(bytes: &[u8]) -> Parsed<'_> {
+    super::parse(bytes, Bounds::of(&ContextInfo::default()))
+}
 
 /// The verdict on `bytes` fed byte by byte: the first that is not `Partial`.
 fn fed_slowly(bytes: &[u8]) -> Parsed<'_> {
@@ -44,6 +51,15 @@ fn a_request_is_taken_apart() {
         head_of("POST /a%20b?c HTTP/1.1\r\nHost: a.com:81\r\nContent-Length: 12\r\nX: \t y z \t\r\nx: 2\r\nE:\r\n\r\n");
     assert_eq!((head.method, head.target, head.version), (Method::Post, "/a%20b?c", Version::Http11));
     assert_eq!((head.host, head.keep_alive, head.body), (Some("a.com:81"), true, Body::Length(12)));
+}
+
+#[test]
+fn a_head_knows_its_fields_for_files_and_has_none_from_behind_it() {
+    let bytes = b"GET / HTTP/1.1\r\nhost: a\r\nRANGE: bytes=0-1\r\nIf-Match: \"a\"\r\nIf-Match:\r\n\r\nIf-Range: x\r\nRange: y\r\n";
+    let Parsed::Complete { head, .. } = verdict(bytes) else { panic!("it is whole") };
+    assert_eq!(head.fields.value(Field::Range), Some(&b"bytes=0-1"[..]));
+    assert_eq!(head.fields.values(Field::IfMatch).collect::<Vec<_>>(), [&b"\"a\""[..], b""]);
+    assert!(!head.fields.has(Field::IfRange));
 }
 
 #[test]
@@ -401,6 +417,63 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 0..4),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+#[test]
+fn a_context_has_bounds_of_its_own() {
+    let bounds = |head, target, headers| {
+        let info = ContextInfo {
+            max_http_header_data: head,
+            max_http_uri: target,
+            max_http_headers: headers,
+            ..ContextInfo::default()
+        };
+        Bounds::of(&info)
+    };
+    let all_cuts = |bytes: &str, bounds| {
+        let slowly = (0..=bytes.len()).map(|len| super::parse(&bytes.as_bytes()[..len], bounds));
+        let slowly = slowly.into_iter().find(|parsed| *parsed != Parsed::Partial).unwrap_or(Parsed::Partial);
+        assert_eq!(slowly, super::parse(bytes.as_bytes(), bounds), "cuts matter in {bytes:?}");
+        match slowly {
+            Parsed::Bad(status) => status.code(),
+            _ => 0,
+        }
+    };
+    for (request, code) in [
+        ("\r\nGET /23456789 HTTP/1.1\r\nHost: a\r\n\r\n", 0),
+        ("\r\nGET /234567890 HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        ("GET /234567890", 414),
+        ("GET /23456789", 0),
+        ("GET /234567890\x01 HTTP/1.1\r\n", 414),
+        ("GET /2345678\x01 HTTP/1.1\r\n", 400),
+        ("GET http://a/6789 HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        ("FETCH /234567890 HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        ("G<T /234567890 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ] {
+        assert_eq!(all_cuts(request, bounds(4096, 9, 100)), code, "{request:?}");
+    }
+    let three = "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\n\r\n";
+    assert_eq!((all_cuts(three, bounds(4096, 9, 3)), all_cuts(three, bounds(4096, 9, 2))), (0, 431));
+    let long = |len: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "a".repeat(len));
+    let around = long(0).len();
+    let least = limits::HTTP_HEAD_LEAST;
+    assert_eq!(all_cuts(&long(least - around), bounds(0, 9, 3)), 0);
+    assert_eq!(all_cuts(&long(least - around + 1), bounds(0, 9, 3)), 431);
+    let most = limits::HTTP_HEAD_MOST;
+    let fits = long(most - around);
+    assert!(matches!(super::parse(fits.as_bytes(), bounds(usize::MAX, 9, 3)), Parsed::Complete { .. }));
+    let refused = Parsed::Bad(Status::HEAD_TOO_LARGE);
+    assert_eq!(super::parse(long(most - around + 1).as_bytes(), bounds(usize::MAX, 9, 3)), refused);
+}
+
+#[test]
+fn an_authorization_that_is_there_twice_is_nobodys() {
+    let head =
+        |more: &'static str| head_of(Box::leak(format!("GET / HTTP/1.1\r\nHost: a\r\n{more}\r\n").into_boxed_str()));
+    assert_eq!(head("").authorization, None);
+    assert_eq!(head("authorization: Basic a\r\n").authorization, Some(&b"Basic a"[..]));
+    assert_eq!(head("Authorization: a\r\nAuthorization: b\r\n").authorization, Some(&b""[..]));
+    assert_eq!(head("Authorization: a\r\nAuthorization: b\r\nAuthorization: c\r\n").authorization, Some(&b""[..]));
 }
 
 proptest! {

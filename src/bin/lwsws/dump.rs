@@ -28,6 +28,9 @@ fn global(global: &Global) -> Value {
         ("gid", global.gid.map(text)),
         ("count-threads", Some(text(global.count_threads))),
         ("server-string", Some(text(&global.server_string))),
+        ("max-http-header-data", Some(text(global.max_http_header_data))),
+        ("max-http-uri", Some(text(global.max_http_uri))),
+        ("max-http-headers", Some(text(global.max_http_headers))),
         ("timeout-secs", Some(text(global.timeout.as_secs()))),
         ("rlimit-nofile", global.rlimit_nofile.map(text)),
         ("ip-limit-wsi", global.ip_limit_wsi.map(text)),
@@ -72,6 +75,7 @@ fn vhost(vhost: &VhostConf) -> Value {
         ("listen-accept-protocol", vhost.listen_accept_protocol.as_ref().map(text)),
         ("fallback-silence-ms", vhost.fallback_silence.map(|after| text(after.as_millis()))),
         ("keepalive_timeout", Some(text(vhost.keepalive_timeout.as_secs()))),
+        ("max-body", Some(bytes(vhost.max_body))),
         ("error-document-404", vhost.error_document_404.as_ref().map(text)),
         ("headers", Some(pairs(&vhost.headers))),
         ("sts", Some(text(u8::from(vhost.sts)))),
@@ -114,8 +118,25 @@ fn mount(mount: &MountConf) -> Value {
         ("default", Some(text(&mount.default))),
         ("headers", Some(pairs(&mount.headers))),
         ("extra-mimetypes", Some(pairs(&mount.extra_mimetypes))),
+        ("protocol", mount.protocol.as_ref().map(text)),
+        ("pmo", Some(pairs(&mount.pmo))),
         ("basic-auth", mount.guard.basic_auth.as_deref().map(file)),
+        ("exact-match", Some(flag(mount.exact_match))),
+        ("append-path", Some(flag(mount.append_path))),
+        ("no-ws-upgrades", Some(flag(mount.no_ws_upgrades))),
+        ("precompressed", Some(flag(mount.precompressed))),
+        ("keepalive-timeout", mount.keepalive_timeout.map(|timeout| text(timeout.as_secs()))),
+        ("max-body", mount.max_body.map(bytes)),
     ])
+}
+
+/// 0 is no limit.
+fn bytes(limit: u64) -> Value {
+    text(if limit == u64::MAX { 0 } else { limit })
+}
+
+fn flag(is_on: bool) -> Value {
+    text(u8::from(is_on))
 }
 
 /// A protocol's options. What is named like a secret is one.

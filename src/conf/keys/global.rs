@@ -3,6 +3,7 @@
 use super::KeyKind::{Any, Bool, Names, Number, Pairs, Paths, Seconds, Text};
 use super::Status::{Done, NoEffect, NotYet, Program};
 use super::{Key, Section, key};
+use crate::limits;
 
 const fn g(name: &'static str) -> (Section, &'static str) {
     (Section::Global, name)
@@ -25,6 +26,9 @@ pub(super) const KEYS: &[Key] = &[
     key(g("ws-pingpong-secs"), Seconds, NoEffect, ("", r#""200""#), "lws does nothing for it either (any more)"),
     key(g("timeout-secs"), Seconds, Done, ("5", r#""10""#), "how long a peer may take to say what it is, and to send a request's head"),
     key(g("reject-service-keywords"), Pairs, Done, ("none", r#"[{"scumbot": "404 Not Found"}]"#), "answers for clients whose user agent has a word in it, case and all; the first that fits counts"),
+    key(g("max-http-header-data"), Number { min: limits::HTTP_HEAD_LEAST as u64, max: limits::HTTP_HEAD_MOST as u64 }, Done, ("16384", r#""8192""#), "bytes of a request's head (not in lws's files)"),
+    key(g("max-http-uri"), Number { min: 1, max: limits::HTTP_HEAD_MOST as u64 }, Done, ("16384", r#""4096""#), "bytes of its target (not in lws)"),
+    key(g("max-http-headers"), Number { min: 1, max: limits::HTTP_HEADERS_MOST as u64 }, Done, ("100", r#""50""#), "headers of a request (not in lws)"),
     key(g("default-alpn"), Names, Done, ("http/1.1,http/1.0", r#""http/1.1""#), "`alpn` of vhosts that have none"),
     key(g("ip-limit-ah"), IP_LIMIT, NotYet, ("0: no limit", r#""24""#), "requests at a time from one address"),
     key(g("ip-limit-wsi"), IP_LIMIT, Done, ("0: no limit", r#""105""#), "TCP connections at a time from one address, of IPv6 from one /64, with each worker; more are hung up on"),

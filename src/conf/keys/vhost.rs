@@ -45,6 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     key(v("mounts"), Objects, Done, ("none", r#"[{"mountpoint": "/", "origin": "file:///srv/www"}]"#), "what is served where"),
     key(v("ws-protocols"), Protocols, Done, ("none", r#"[{"raw-echo": {"status": "ok"}}]"#), "the protocols it has, with their options; objects in objects are options of options"),
     key(v("keepalive_timeout"), Seconds, Done, ("5", r#""60""#), "how long a connection may idle between requests"),
+    key(v("max-body"), Number { min: 0, max: u64::MAX }, Done, ("1048576", r#""67108864""#), "bytes of a request's body, 0 for no limit (not in lws's files)"),
     key(v("error-document-404"), Text, Done, ("a short text", r#""/404.html""#), "URL path of the page for what is not there"),
     key(v("headers"), Pairs, Done, ("none", r#"[{"x-frame-options": "DENY"}]"#), "headers to send with every answer"),
     key(v("sts"), Bool, Done, ("off", r#""on""#), "send `Strict-Transport-Security`"),

@@ -1,0 +1,448 @@
+//! One connection in role http: what it is at, from request to request.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────────────────────────┐
+//!            ▼                                                                  │
+//!   the next request ──┬── Answer ───────────────▶ outgoing ──▶ the rest of its body, discarded
+//!        │   ▲         ├── Protocol ─▶ transaction ───▲    └──▶ the end
+//!        └───┘         └── Wait: the same one again, when woken
+//!       a part of it
+//! ```
+
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+use crate::classify::{Class, classify};
+use crate::cx::Cx;
+use crate::limits;
+use crate::protocol::{self, Verdict};
+use crate::reason::Reason;
+use crate::role::{CloseReason, Next, Role};
+use crate::transport::Received;
+use crate::wsi::Wsi;
+
+use super::answer::Answer;
+use super::body::{Decoder, Piece};
+use super::entry::Entry;
+use super::file_body::FileBody;
+use super::h1::{self, Body, Bounds, Expect, Head, Parsed, Version};
+use super::host;
+use super::method::Method;
+use super::outgoing::{Outgoing, Then};
+use super::reject;
+use super::response::Terms;
+use super::route::{Bound, Route};
+use super::status::Status;
+use super::transaction::{self, Step, Transaction};
+
+pub(super) struct Connection {
+    /// Plain http on a TLS port: the answer is always that it moved to https.
+    redirects: bool,
+    /// A protocol answers the request.
+    transaction: Option<Box<Transaction>>,
+    /// The response on its way. Until it is out, no further request is looked at.
+    outgoing: Option<Outgoing>,
+    /// What of a request's body nobody reads.
+    unread: Option<Unread>,
+    /// There has been a response before.
+    answered: bool,
+    /// How much of `wsi.rx` is known to be no whole head.
+    looked_at: usize,
+    /// The next request waits for its mount to let it in.
+    waits: bool,
+}
+
+/// A body that is discarded up to the next request.
+struct Unread {
+    rest: Decoder,
+    /// Bytes that it may still have.
+    room: usize,
+    /// Its response is out, and its time is running.
+    is_timed: bool,
+}
+
+impl Role for Connection {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        let mut buf = mem::take(&mut cx.buf);
+        let next = self.turn(wsi, cx, &mut buf);
+        cx.buf = buf;
+        next.unwrap_or_else(Next::Close)
+    }
+
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if self.outgoing.is_some() {
+            return Next::Close(CloseReason::Timeout("it does not read its response"));
+        }
+        if let Some(transaction) = &mut self.transaction {
+            return Next::Close(transaction.timed_out(wsi, cx));
+        }
+        if self.unread.is_some() {
+            return Next::Close(CloseReason::Timeout("a body that nobody reads does not end"));
+        }
+        if self.waits {
+            let held = wsi.rx.take();
+            return Next::Close(refuse(wsi, cx, Status::SERVICE_UNAVAILABLE, held.as_slice()));
+        }
+        // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
+        let status = match classify(wsi.rx.as_slice()) {
+            _ if wsi.rx.is_empty() => return Next::Close(CloseReason::Timeout("no request came")),
+            Class::Http => Status::REQUEST_TIMEOUT,
+            _ => Status::BAD_REQUEST,
+        };
+        let held = wsi.rx.take();
+        Next::Close(refuse(wsi, cx, status, held.as_slice()))
+    }
+
+    /// A response that is cut off is logged as far as it came, and so is a head whose client vanished.
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        if self.looked_at > 0 && matches!(wsi.close_reason(), Some(CloseReason::Lost(_))) {
+            let entry = Entry::begin(wsi, cx, wsi.rx.as_slice(), None);
+            if let Some(entry) = entry {
+                entry.unanswered().finish(wsi, cx);
+            }
+        }
+        if let Some(transaction) = self.transaction.take() {
+            transaction.cut_off(wsi, cx);
+        }
+        if let Some(outgoing) = self.outgoing.take() {
+            outgoing.log(wsi, cx);
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn boxed(wsi: &mut Wsi, cx: &Cx, redirects: bool) -> Box<dyn Role> {
+        wsi.deadline = cx.no_later(wsi.deadline, cx.info.timeout);
+        Box::new(Connection {
+            redirects,
+            transaction: None,
+            outgoing: None,
+            unread: None,
+            answered: false,
+            looked_at: 0,
+            waits: false,
+        })
+    }
+
+    fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
+        for _ in 0..limits::HTTP_PIPELINED {
+            if let Some(next) = self.before_the_next(wsi, cx, buf)? {
+                return Ok(next);
+            }
+            if let Some(next) = self.request(wsi, cx, buf)? {
+                return Ok(next);
+            }
+        }
+        Ok(Next::Again)
+    }
+
+    /// Goes on with the request in hand. `None`: there is none, and the next one may be looked at.
+    fn before_the_next(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Option<Next>, CloseReason> {
+        if self.outgoing.is_none()
+            && let Some(transaction) = &mut self.transaction
+        {
+            match transaction.turn(wsi, cx, buf)? {
+                Step::Pending if transaction.is_busy(wsi) => return Ok(Some(Next::Again)),
+                Step::Pending => return Ok(Some(Next::Stay)),
+                Step::Completed(outgoing) => self.completed(wsi, cx, outgoing),
+            }
+        }
+        let is_out = self.is_out(wsi, cx)?;
+        let is_over = self.discard(wsi, cx, buf)?;
+        let may_go_on = (!is_out && wsi.io.writable()) || (!is_over && (wsi.io.readable() || !wsi.rx.is_empty()));
+        match (is_out && is_over, may_go_on) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Next::Again)),
+            (false, false) => Ok(Some(Next::Stay)),
+        }
+    }
+
+    /// A protocol's response is complete.
+    fn completed(&mut self, wsi: &mut Wsi, cx: &mut Cx, outgoing: Outgoing) {
+        self.outgoing = Some(outgoing);
+        if let Some(rest) = self.transaction.as_mut().and_then(|transaction| transaction.unread()) {
+            self.unread = Some(Unread::new(rest));
+        }
+        if self.transaction.as_ref().is_some_and(|transaction| !transaction.serves_file()) {
+            self.transaction = None;
+            transaction::end(wsi, cx);
+        }
+    }
+
+    /// Looks for a request, among the bytes held and then those of the socket. Nothing is held of a request that comes in one piece.
+    fn request(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Option<Next>, CloseReason> {
+        let bounds = Bounds::of(&cx.info);
+        let mut fresh = 0;
+        if wsi.rx.len() == self.looked_at {
+            fresh = match self.read(wsi, &mut buf[..bounds.head])? {
+                Received::Bytes(n) => n,
+                Received::Blocked => return Ok(Some(Next::Stay)),
+                Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
+                Received::Eof => {
+                    let held = wsi.rx.take();
+                    return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+                }
+            };
+        }
+        let mut held = wsi.rx.take();
+        let bytes = if held.is_empty() { &buf[..fresh] } else { held.as_slice() };
+        let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
+        match parsed {
+            Parsed::Complete { head, len } => {
+                let served = self.serve(wsi, cx, &head, &bytes[..len]);
+                let taken = if matches!(served, Ok(Served::Waits)) { 0 } else { len };
+                match held.is_empty() {
+                    true => held.push(&buf[taken..fresh]),
+                    false => held.consume(taken),
+                }
+                self.looked_at = 0;
+                wsi.rx = held;
+                match served? {
+                    Served::Waits => Ok(Some(Next::Stay)),
+                    Served::Goes => Ok(None),
+                }
+            }
+            Parsed::Partial => {
+                if self.looked_at == 0 {
+                    wsi.deadline = if self.answered { cx.after(cx.info.timeout) } else { wsi.deadline };
+                }
+                self.looked_at = bytes.len();
+                if held.is_empty() {
+                    held.push(&buf[..fresh]);
+                }
+                wsi.rx = held;
+                Ok(Some(if wsi.io.readable() { Next::Again } else { Next::Stay }))
+            }
+            Parsed::Bad(status) => Err(refuse(wsi, cx, status, bytes)),
+        }
+    }
+
+    /// Reads into `buf`, and from there behind what is held already.
+    fn read(&self, wsi: &mut Wsi, buf: &mut [u8]) -> io::Result<Received> {
+        if !wsi.io.readable() {
+            return Ok(Received::Blocked);
+        }
+        let received = wsi.io.recv(buf)?;
+        if let Received::Bytes(n) = received
+            && !wsi.rx.is_empty()
+        {
+            wsi.rx.push(&buf[..n]);
+        }
+        Ok(received)
+    }
+
+    /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
+    fn may_be_complete(&self, bytes: &[u8], bounds: Bounds) -> bool {
+        self.looked_at == 0 || bytes.len() >= bounds.head || bytes[self.looked_at..].contains(&b'\n')
+    }
+
+    fn serve(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Served, CloseReason> {
+        cx.choose_vhost(wsi, head.host.map(host::name_of_host));
+        let rejected = reject::rejected(cx, bytes);
+        let is_last = self.redirects || rejected.is_some();
+        let route = match rejected {
+            Some(rejected) => Route::Answer(rejected),
+            None if self.redirects => Route::Answer(Answer::moved_to_https(wsi, cx, head)),
+            None if !cx.meets_demands(wsi) => Route::Answer(Answer::page(Status::MISDIRECTED_REQUEST)),
+            None => Route::of(wsi, cx, head, bytes),
+        };
+        let terms = Terms {
+            version: head.version,
+            keep_alive: head.keep_alive && !is_last,
+            head_only: head.method == Method::Head,
+        };
+        let waited = mem::replace(&mut self.waits, matches!(route, Route::Wait));
+        match route {
+            Route::Wait if wsi.io.dead() => return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
+            Route::Wait => {
+                if !waited {
+                    wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
+                }
+                return Ok(Served::Waits);
+            }
+            Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
+            Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
+        }
+        Ok(Served::Goes)
+    }
+
+    /// Answers without a protocol. A body is discarded where that costs little.
+    fn answer(
+        &mut self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        head: &Head<'_>,
+        bytes: &[u8],
+        terms: Terms,
+        answer: Answer,
+    ) -> Result<(), CloseReason> {
+        let mut entry = Entry::begin(wsi, cx, bytes, answer.user());
+        let rest = Decoder::new(head.body, u64::MAX).filter(|rest| !rest.is_over());
+        let is_long = head.expect != Expect::Nothing
+            || matches!(head.body, Body::Length(length) if length > limits::DRAIN_BYTES as u64);
+        let goes_on = terms.keep_alive && !cx.deprecated;
+        let then = match rest {
+            Some(_) if is_long || !goes_on => Then::CloseUnread,
+            None if !goes_on => Then::Close,
+            _ => Then::NextRequest,
+        };
+        let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
+        let (sent_before, idle) = (wsi.sent, idle(wsi, cx, answer.mount()));
+        let body = send(answer, wsi, cx, terms, &mut entry)?;
+        self.outgoing = Some(Outgoing::new(wsi, cx, body, then, idle, sent_before, entry));
+        self.unread = rest.filter(|_| then == Then::NextRequest).map(Unread::new);
+        Ok(())
+    }
+
+    /// Has a protocol answer.
+    fn ask(
+        &mut self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        head: &Head<'_>,
+        bytes: &[u8],
+        terms: Terms,
+        bound: Bound,
+    ) -> Result<(), CloseReason> {
+        if protocol::attach(wsi, cx, bound.protocol).is_err() {
+            return self.answer(wsi, cx, head, bytes, terms, Answer::page(Status::NOT_FOUND));
+        }
+        let entry = Entry::begin(wsi, cx, bytes, bound.request.user());
+        let (transaction, step) = Transaction::begin(wsi, cx, bound, head, terms, entry);
+        self.transaction = Some(Box::new(transaction));
+        if let Step::Completed(outgoing) = step? {
+            self.completed(wsi, cx, outgoing);
+        }
+        Ok(())
+    }
+
+    /// Goes on with the response, as far as the client takes it. `true`: it is out, or there is none.
+    fn is_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        let Some(outgoing) = &mut self.outgoing else { return Ok(true) };
+        if !outgoing.send(wsi, cx)? {
+            return Ok(false);
+        }
+        if self.transaction.is_some() {
+            let verdict = protocol::call(wsi, cx, Reason::HttpFileCompletion);
+            self.transaction = None;
+            transaction::end(wsi, cx);
+            if verdict == Verdict::Close {
+                return Err(CloseReason::by_protocol());
+            }
+        }
+        outgoing.end(wsi)?;
+        wsi.deadline = cx.after(outgoing.idle());
+        if let Some(outgoing) = self.outgoing.take() {
+            outgoing.log(wsi, cx);
+        }
+        self.answered = true;
+        Ok(true)
+    }
+
+    /// Reads what nobody wants of a body, also while its response is on its way, for the client may read only behind its last byte. `true`:
+    /// that was all.
+    fn discard(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<bool, CloseReason> {
+        let Some(unread) = &mut self.unread else { return Ok(true) };
+        if self.outgoing.is_none() && !mem::replace(&mut unread.is_timed, true) {
+            wsi.deadline = cx.after(limits::DRAIN_TIME);
+        }
+        if wsi.rx.is_empty() {
+            if !wsi.io.readable() {
+                return Ok(false);
+            }
+            match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
+                Received::Bytes(n) => wsi.rx.push(&buf[..n]),
+                Received::Blocked => return Ok(false),
+                Received::Eof if self.outgoing.is_some() => return Ok(true),
+                Received::Eof => return Err(CloseReason::PeerClosed),
+            }
+        }
+        let mut held = wsi.rx.take();
+        let taken = unread.take(held.as_slice());
+        held.consume(taken?);
+        wsi.rx = held;
+        if !unread.rest.is_over() {
+            return Ok(false);
+        }
+        let was_timed = self.unread.take().is_some_and(|unread| unread.is_timed);
+        if was_timed {
+            wsi.deadline = cx.after(idle(wsi, cx, None));
+        }
+        Ok(true)
+    }
+}
+
+/// What becomes of a request's head.
+enum Served {
+    Goes,
+    /// It stays where it is.
+    Waits,
+}
+
+impl Unread {
+    fn new(rest: Decoder) -> Unread {
+        Unread { rest, room: limits::DRAIN_BYTES, is_timed: false }
+    }
+
+    /// How many bytes are the body's.
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, CloseReason> {
+        let mut at = 0;
+        loop {
+            let at_fault = |_| CloseReason::PeerFault("its request's body is malformed".into());
+            let (taken, piece) = self.rest.decode(&bytes[at..]).map_err(at_fault)?;
+            at += taken;
+            self.room =
+                self.room.checked_sub(taken).ok_or(CloseReason::Refused("nobody reads its request's body".into()))?;
+            match piece {
+                Piece::Data(_) if !self.rest.is_over() => {}
+                _ => return Ok(at),
+            }
+        }
+    }
+}
+
+/// How long a connection may be idle behind a response.
+pub(super) fn idle(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> Duration {
+    let Some(vhost) = cx.vhost(wsi.vhost) else { return cx.info.timeout };
+    let own = mount.and_then(|index| vhost.mounts.get(index)?.mount.keepalive_timeout);
+    own.unwrap_or(vhost.keepalive_timeout)
+}
+
+/// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
+fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
+    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
+    let mut entry = Entry::begin(wsi, cx, bytes, None);
+    let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
+    if let Some(entry) = entry {
+        entry.finish(wsi, cx);
+    }
+    match sent {
+        Ok(_) => CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()),
+        Err(reason) => reason,
+    }
+}
+
+/// Sends an answer, and notes what the log will say of it. One that cannot even be begun is logged here.
+fn send(
+    answer: Answer,
+    wsi: &mut Wsi,
+    cx: &mut Cx,
+    terms: Terms,
+    entry: &mut Option<Box<Entry>>,
+) -> Result<Option<FileBody>, CloseReason> {
+    let status = answer.status;
+    let sent = answer.send(wsi, cx, terms);
+    if let Some(entry) = entry {
+        entry.answered(status, sent.as_ref().map_or(0, |(head, _)| *head));
+    }
+    match sent {
+        Ok((_, body)) => Ok(body),
+        Err(reason) => {
+            if let Some(entry) = entry.take() {
+                entry.finish(wsi, cx);
+            }
+            Err(reason)
+        }
+    }
+}

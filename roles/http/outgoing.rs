@@ -1,0 +1,93 @@
+//! A response that is complete as far as its maker is concerned, on its way to the client.
+
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+use crate::cx::Cx;
+use crate::limits;
+use crate::role::CloseReason;
+use crate::wsi::Wsi;
+
+use super::entry::Entry;
+use super::file_body::FileBody;
+
+pub(super) struct Outgoing {
+    /// What of a file is still to be sent.
+    body: Option<FileBody>,
+    then: Then,
+    /// How long the connection may be idle behind it.
+    idle: Duration,
+    /// `wsi.sent` when it began, and when it was last looked at.
+    sent_before: u64,
+    sent: u64,
+    /// Its line in the access log.
+    entry: Option<Box<Entry>>,
+}
+
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Then {
+    NextRequest,
+    Close,
+    /// The request has a body of which nobody reads the rest. What follows it could not be told from it.
+    CloseUnread,
+}
+
+impl Outgoing {
+    /// What was begun when `sent_before` bytes had been sent.
+    pub(super) fn new(
+        wsi: &mut Wsi,
+        cx: &Cx,
+        body: Option<FileBody>,
+        then: Then,
+        idle: Duration,
+        sent_before: u64,
+        entry: Option<Box<Entry>>,
+    ) -> Outgoing {
+        if body.is_some() {
+            wsi.io.report_progress(limits::HTTP_UNSENT);
+        }
+        wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
+        Outgoing { body, then, idle, sent_before, sent: wsi.sent, entry }
+    }
+
+    /// Goes on, as far as the client takes it. `true`: it is out.
+    pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
+        if let Some(body) = &mut self.body
+            && body.send(wsi, cx)?
+        {
+            self.body = None;
+        }
+        if self.body.is_some() && wsi.io.goes_nowhere() {
+            return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into()));
+        }
+        if mem::replace(&mut self.sent, wsi.sent) != wsi.sent {
+            wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
+        }
+        Ok(self.body.is_none() && wsi.is_flushed())
+    }
+
+    /// Why the connection ends behind it, if it does.
+    pub(super) fn end(&self, wsi: &Wsi) -> Result<(), CloseReason> {
+        let is_long = wsi.sent - self.sent_before > limits::HTTP_CLOSE_AT_ONCE;
+        match self.then {
+            Then::NextRequest => Ok(()),
+            Then::Close if is_long => Err(CloseReason::DoneSending),
+            Then::Close => Err(CloseReason::Done),
+            Then::CloseUnread => Err(CloseReason::Refused("its request has a body".into())),
+        }
+    }
+
+    /// How long the connection may be idle behind it.
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Logs it as far as it came.
+    pub(super) fn log(self, wsi: &Wsi, cx: &mut Cx) {
+        if let Some(entry) = self.entry {
+            entry.finish(wsi, cx);
+        }
+    }
+}
