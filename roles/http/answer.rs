@@ -28,6 +28,8 @@ pub(super) struct Answer {
     /// What a protocol added.
     added: Vec<Field>,
     content: Content,
+    /// The connection ends behind it, whatever the client would like.
+    pub(super) is_last: bool,
 }
 
 /// A header's name and value.
@@ -52,7 +54,7 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, added: Vec::new(), content }
+        Answer { status, content_type, header: None, mount: None, added: Vec::new(), content, is_last: false }
     }
 
     pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -73,6 +75,11 @@ impl Answer {
     /// No content, for statuses that have none.
     pub(super) fn empty(status: Status) -> Answer {
         Answer::new(status, TEXT, Content::Bytes(Vec::new()))
+    }
+
+    /// As the last one of its connection.
+    pub(super) fn last(self) -> Answer {
+        Answer { is_last: true, ..self }
     }
 
     /// With the headers of that mount of its vhost.

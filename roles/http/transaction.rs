@@ -95,7 +95,7 @@ impl Transaction {
             turned_down: false,
             waits: None,
             received: 0,
-            sent_before: wsi.sent,
+            sent_before: wsi.handed_over(),
             entry,
         };
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
