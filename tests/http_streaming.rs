@@ -251,3 +251,26 @@ fn a_client_that_reads_nothing_of_a_stream_is_cut_off() {
         CLOSED.load(Ordering::SeqCst) == 1
     });
 }
+
+#[test]
+fn each_answer_is_logged_with_the_bytes_of_its_body_and_not_of_its_framing() {
+    let log = LogFile::new();
+    let access_log = Some(log.log.clone());
+    let server = Server::with_vhost(move || VhostInfo { access_log, ..info() });
+    assert_eq!(curl(server.made, &[], "/ticks").len(), 45);
+    assert_eq!(curl(server.made, &["-H", "Expect: 100-continue", "-d", "body"], "/").len(), 4);
+    let mut stream = connect(server.made);
+    send(&mut stream, request("GET", "a", "/").repeat(3).as_bytes());
+    (0..3).for_each(|_| assert_eq!(util::http::read_response(&mut stream).text(), "here"));
+    send(&mut stream, request("GET", "a", "/poll").as_bytes());
+    server.turn();
+    drop(stream);
+    let logged = log.requests(6);
+    let told: Vec<(&str, u16, u64)> =
+        logged.iter().map(|request| (request.line.as_str(), request.status, request.bytes)).collect();
+    let here = ("GET / HTTP/1.1", 200, 4);
+    assert_eq!(told[0], ("GET /ticks HTTP/1.1", 200, 45));
+    assert_eq!(told[1], ("POST / HTTP/1.1", 200, 4));
+    assert_eq!(told[2..5], [here; 3]);
+    assert_eq!(told[5], ("GET /poll HTTP/1.1", 499, 0));
+}

@@ -92,6 +92,11 @@ impl Answer {
         self.mount
     }
 
+    /// Whether it is a file's content.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.content, Content::File(_))
+    }
+
     /// With what its protocol adds. Of one name these take the place of those that are configured.
     pub(super) fn adding(self, added: Vec<Field>) -> Answer {
         Answer { added, ..self }

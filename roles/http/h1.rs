@@ -57,7 +57,7 @@ pub(crate) struct Head<'a> {
     pub(crate) body: Body,
     /// What the client waits for before it sends the body.
     pub(crate) expect: Expect,
-    /// What it would like to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
+    /// What it would like best to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
     pub(crate) upgrade: Option<&'a str>,
 }
 
@@ -257,7 +257,8 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
                     upgrades |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             } else if is("upgrade") {
-                upgrade = upgrade.or(str::from_utf8(header.value).ok());
+                let first = header.value.split(|&byte| byte == b',').next().unwrap_or_default();
+                upgrade = upgrade.or(str::from_utf8(first.trim_ascii()).ok());
             } else if is("expect") && line.version == Version::Http11 {
                 expect = match header.value.eq_ignore_ascii_case(b"100-continue") && expect != Expect::Unknown {
                     true => Expect::Continue,
