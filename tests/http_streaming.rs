@@ -145,6 +145,17 @@ fn fifty_megabytes_are_streamed_to_each_version_of_http() {
 }
 
 #[test]
+fn streams_are_the_same_over_tls() {
+    let tls = Some(certs::localhost().tls_info());
+    let server = Server::with_vhost(move || VhostInfo { name: "localhost".into(), tls, ..info() });
+    let url = |path: &str| format!("https://127.0.0.1:{}{path}", server.made);
+    let curl =
+        |path: &str| succeed(Command::new(require("curl")).args(["-sSk", "--fail", "--noproxy", "*"]).arg(url(path)));
+    assert_same_bytes(&curl("/big"), &big());
+    assert!(curl("/ticks").ends_with(b"data: 5\n\n"));
+}
+
+#[test]
 fn a_stream_waits_for_a_slow_reader_and_holds_nobody_up() {
     let server = serve();
     let mut slow = connect(server.made.0);

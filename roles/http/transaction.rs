@@ -12,6 +12,8 @@
 //! [`limits::HTTP_HEAD`], so that its end is noticed.
 
 use std::io;
+use std::mem;
+use std::rc::Rc;
 
 use crate::cx::Cx;
 use crate::http::{Exchange, Said, Whole};
@@ -22,9 +24,11 @@ use crate::role::CloseReason;
 use crate::transport::Received;
 use crate::wsi::Wsi;
 
-use super::answer::Answer;
+use super::answer::{Answer, Field};
 use super::body::{Decoder, Fault, Piece};
+use super::connection;
 use super::entry::Entry;
+use super::file_body::FileBody;
 use super::framing::{Framer, Framing};
 use super::h1::{Expect, Head};
 use super::outgoing::{Outgoing, Then};
@@ -82,7 +86,7 @@ impl Transaction {
         terms: Terms,
         entry: Option<Box<Entry>>,
     ) -> (Transaction, Result<Step, CloseReason>) {
-        let request = std::rc::Rc::new(bound.request);
+        let request = Rc::new(bound.request);
         let mut transaction = Transaction {
             terms,
             body: Decoder::new(head.body, bound.limit).filter(|body| !body.is_over()),
@@ -161,11 +165,8 @@ impl Transaction {
     /// The connection ends with the transaction still open. What was said last still goes out.
     pub(super) fn cut_off(mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let gentle = wsi.close_reason().is_some_and(CloseReason::is_gentle);
-        let step = if gentle && said(wsi) != Said::Nothing && !self.turned_down {
-            self.heed(wsi, cx, Verdict::Continue)
-        } else {
-            Ok(Step::Pending)
-        };
+        let may_have_more = said(wsi) != Said::Nothing && !self.turned_down && !self.serves_file;
+        let step = if gentle && may_have_more { self.heed(wsi, cx, Verdict::Continue) } else { Ok(Step::Pending) };
         match step {
             Ok(Step::Completed(outgoing)) => outgoing.log(wsi, cx),
             _ => {
@@ -251,9 +252,9 @@ impl Transaction {
         let then = self.then(wsi, cx, closes);
         let Some(exchange) = wsi.http.as_deref_mut() else { return Ok(Step::Pending) };
         let (head, body, completed) =
-            (exchange.head.take(), std::mem::take(&mut exchange.body), exchange.said == Said::Completed);
+            (exchange.head.take(), mem::take(&mut exchange.body), exchange.said == Said::Completed);
         let missing = if completed { exchange.left.take().filter(|left| *left > 0) } else { None };
-        let mut out = std::mem::take(&mut cx.out);
+        let mut out = mem::take(&mut cx.out);
         if let Some(response) = head {
             let terms = Terms { keep_alive: then == Then::NextRequest, ..self.terms };
             let length = if completed { Some(body.len()) } else { None };
@@ -306,9 +307,9 @@ impl Transaction {
         }
     }
 
-    fn outgoing(&mut self, wsi: &mut Wsi, cx: &Cx, body: Option<super::file_body::FileBody>, then: Then) -> Outgoing {
+    fn outgoing(&mut self, wsi: &mut Wsi, cx: &Cx, body: Option<FileBody>, then: Then) -> Outgoing {
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
-        let idle = super::connection::idle(wsi, cx, mount);
+        let idle = connection::idle(wsi, cx, mount);
         Outgoing::new(wsi, cx, body, then, idle, self.sent_before, self.entry.take())
     }
 
@@ -397,7 +398,7 @@ impl Transaction {
     /// The protocol wants the body that the client holds back.
     fn say_continue(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        if std::mem::take(&mut self.expects_continue)
+        if mem::take(&mut self.expects_continue)
             && wsi.rx.is_empty()
             && said(wsi) == Said::Nothing
             && self.body.is_some()
@@ -496,10 +497,10 @@ fn said(wsi: &Wsi) -> Said {
 }
 
 /// Asks the protocol for what it has to add, if it wants to be asked.
-fn add_headers(wsi: &mut Wsi, cx: &mut Cx) -> Vec<super::answer::Field> {
+fn add_headers(wsi: &mut Wsi, cx: &mut Cx) -> Vec<Field> {
     let interests = wsi.protocol.and_then(|index| cx.enabled(wsi.vhost, index)).map(|enabled| enabled.table.interests);
     if interests.is_some_and(|interests| interests.contains(Interests::ADD_HEADERS)) {
         let _is_sent_anyway = protocol::call(wsi, cx, Reason::AddHeaders);
     }
-    wsi.http.as_deref_mut().map(|exchange| std::mem::take(&mut exchange.added)).unwrap_or_default()
+    wsi.http.as_deref_mut().map(|exchange| mem::take(&mut exchange.added)).unwrap_or_default()
 }

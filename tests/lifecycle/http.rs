@@ -222,6 +222,18 @@ pub const TRANSACTIONS: &[Scenario] = &[
         assert_eq!(read_response(&mut peer).status, 200);
         play.end(peer).each()
     }),
+    ("`close_later` in the middle of a file that `Http` serves", || {
+        let site = Site::new();
+        site.write("big.bin", &vec![b'x'; 20_000_000]);
+        let path = site.root().join("big.bin");
+        let act = doing(move |wsi, _| wsi.serve_http_file(path.clone(), None));
+        let play = Stage::of(plain()).silent().on("Http", act).start();
+        let mut peer = get(&play);
+        read_head(&mut peer);
+        play.close_later(0);
+        play.hears("HttpDropProtocol");
+        play.end(peer).each()
+    }),
     ("a file of a mount that names the protocol", || {
         let site = Site::new();
         let mounts = vec![Mount::files("/", site.root()).protocol(BOUND)];
