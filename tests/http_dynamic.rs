@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use rlws::{
-    Call, Interests, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, RespondError, Response, Verdict, VhostCall,
-    VhostInfo, WriteError,
+    Call, Interests, Listen, Mount, Options, Protocol, ProtocolTable, Pvo, Reason, RespondError, Response, Verdict,
+    VhostCall, VhostInfo, WriteError,
 };
 use util::http::{ask, get, read_head, read_response, request};
 use util::*;
@@ -377,5 +377,24 @@ fn what_is_asked_of_the_server_itself_is_answered() {
         let (answer, _) = raw(&server, &format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
         assert_eq!(answer.status, status, "{line}");
         assert!(answer.header("allow").is_some(), "{line}: {}", answer.head);
+    }
+}
+
+#[test]
+fn an_upgrade_of_a_strict_vhost_needs_the_vhosts_own_name() {
+    let server = Server::with_vhost(|| VhostInfo {
+        name: "own.test".into(),
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<Pages>()],
+        options: Options::VHOST_UPG_STRICT_HOST_CHECK,
+        ..Default::default()
+    });
+    let asked = |host: &str, upgrade: &str| {
+        raw(&server, &format!("GET /headers HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n")).0.status
+    };
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (host, status) in [("own.test", 201), ("OWN.test:80", 201), ("other.test", 403), ("www.own.test", 403)] {
+        assert_eq!(asked(host, upgrade), status, "{host}");
+        assert_eq!(asked(host, ""), 201, "{host} without an upgrade");
     }
 }

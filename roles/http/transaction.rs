@@ -12,6 +12,8 @@
 //! [`limits::HTTP_HEAD`], so that its end is noticed.
 
 use std::io;
+use std::mem;
+use std::rc::Rc;
 
 use crate::cx::Cx;
 use crate::http::{Exchange, Said, Whole};
@@ -22,9 +24,11 @@ use crate::role::CloseReason;
 use crate::transport::Received;
 use crate::wsi::Wsi;
 
-use super::answer::Answer;
+use super::answer::{Answer, Field};
 use super::body::{Decoder, Fault, Piece};
+use super::connection;
 use super::entry::Entry;
+use super::file_body::FileBody;
 use super::framing::{Framer, Framing};
 use super::h1::{Expect, Head};
 use super::outgoing::{Outgoing, Then};
@@ -82,7 +86,7 @@ impl Transaction {
         terms: Terms,
         entry: Option<Box<Entry>>,
     ) -> (Transaction, Result<Step, CloseReason>) {
-        let request = std::rc::Rc::new(bound.request);
+        let request = Rc::new(bound.request);
         let mut transaction = Transaction {
             terms,
             body: Decoder::new(head.body, bound.limit).filter(|body| !body.is_over()),
@@ -95,9 +99,10 @@ impl Transaction {
             turned_down: false,
             waits: None,
             received: 0,
-            sent_before: wsi.sent,
+            sent_before: wsi.handed_over(),
             entry,
         };
+        forget_requests(wsi);
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
         let upgrade = head.upgrade.map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
@@ -113,10 +118,7 @@ impl Transaction {
             wsi.return_http_status(Status::FORBIDDEN.code(), None);
         }
         let step = match transaction.file.take().filter(|_| said(wsi) == Said::Nothing) {
-            Some(file) => {
-                transaction.serves_file = true;
-                transaction.send_answer(wsi, cx, file, false)
-            }
+            Some(file) => transaction.send_answer(wsi, cx, file, false),
             None => transaction.heed(wsi, cx, verdict),
         };
         transaction.asked = true;
@@ -163,11 +165,8 @@ impl Transaction {
     /// The connection ends with the transaction still open. What was said last still goes out.
     pub(super) fn cut_off(mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let gentle = wsi.close_reason().is_some_and(CloseReason::is_gentle);
-        let step = if gentle && said(wsi) != Said::Nothing && !self.turned_down {
-            self.heed(wsi, cx, Verdict::Continue)
-        } else {
-            Ok(Step::Pending)
-        };
+        let may_have_more = said(wsi) != Said::Nothing && !self.turned_down && !self.serves_file;
+        let step = if gentle && may_have_more { self.heed(wsi, cx, Verdict::Continue) } else { Ok(Step::Pending) };
         match step {
             Ok(Step::Completed(outgoing)) => outgoing.log(wsi, cx),
             _ => {
@@ -198,7 +197,6 @@ impl Transaction {
         }
         let step = match wsi.http.as_deref_mut().and_then(|exchange| exchange.whole.take()) {
             Some(whole) => {
-                self.serves_file = matches!(whole, Whole::File(..));
                 let answer = match whole {
                     Whole::Status(code, body) => Answer::by_status(wsi, cx, code, body),
                     Whole::Redirect(code, location) => Answer::by_redirect(wsi, cx, code, location),
@@ -234,6 +232,7 @@ impl Transaction {
 
     fn send_answer(&mut self, wsi: &mut Wsi, cx: &mut Cx, answer: Answer, closes: bool) -> Result<Step, CloseReason> {
         let added = add_headers(wsi, cx);
+        self.serves_file = answer.is_file();
         let then = self.then(wsi, cx, closes);
         let terms = Terms { keep_alive: then == Then::NextRequest, ..self.terms };
         let status = answer.status;
@@ -253,9 +252,9 @@ impl Transaction {
         let then = self.then(wsi, cx, closes);
         let Some(exchange) = wsi.http.as_deref_mut() else { return Ok(Step::Pending) };
         let (head, body, completed) =
-            (exchange.head.take(), std::mem::take(&mut exchange.body), exchange.said == Said::Completed);
+            (exchange.head.take(), mem::take(&mut exchange.body), exchange.said == Said::Completed);
         let missing = if completed { exchange.left.take().filter(|left| *left > 0) } else { None };
-        let mut out = std::mem::take(&mut cx.out);
+        let mut out = mem::take(&mut cx.out);
         if let Some(response) = head {
             let terms = Terms { keep_alive: then == Then::NextRequest, ..self.terms };
             let length = if completed { Some(body.len()) } else { None };
@@ -275,7 +274,7 @@ impl Transaction {
         if let Some(entry) = &mut self.entry {
             entry.aside(overhead);
         }
-        let sent = wsi.transmit(&cx.registry, &out);
+        let sent = if out.is_empty() { Ok(()) } else { wsi.transmit(&cx.registry, &out) };
         out.clear();
         out.shrink_to(limits::SERVICE_BUFFER);
         cx.out = out;
@@ -308,9 +307,9 @@ impl Transaction {
         }
     }
 
-    fn outgoing(&mut self, wsi: &mut Wsi, cx: &Cx, body: Option<super::file_body::FileBody>, then: Then) -> Outgoing {
+    fn outgoing(&mut self, wsi: &mut Wsi, cx: &Cx, body: Option<FileBody>, then: Then) -> Outgoing {
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
-        let idle = super::connection::idle(wsi, cx, mount);
+        let idle = connection::idle(wsi, cx, mount);
         Outgoing::new(wsi, cx, body, then, idle, self.sent_before, self.entry.take())
     }
 
@@ -399,7 +398,7 @@ impl Transaction {
     /// The protocol wants the body that the client holds back.
     fn say_continue(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        if std::mem::take(&mut self.expects_continue)
+        if mem::take(&mut self.expects_continue)
             && wsi.rx.is_empty()
             && said(wsi) == Said::Nothing
             && self.body.is_some()
@@ -479,6 +478,11 @@ pub(super) fn end(wsi: &mut Wsi, cx: &mut Cx) {
     let _too_late = protocol::call(wsi, cx, Reason::HttpDropProtocol);
     protocol::detach(wsi);
     wsi.http = None;
+    forget_requests(wsi);
+}
+
+/// What was asked of a connection goes with the transaction that it was asked for; what comes late is not for the next one.
+fn forget_requests(wsi: &mut Wsi) {
     wsi.flags.want_writeable = false;
     wsi.flags.rx_paused = false;
     wsi.flags.half_close = false;
@@ -493,10 +497,10 @@ fn said(wsi: &Wsi) -> Said {
 }
 
 /// Asks the protocol for what it has to add, if it wants to be asked.
-fn add_headers(wsi: &mut Wsi, cx: &mut Cx) -> Vec<super::answer::Field> {
+fn add_headers(wsi: &mut Wsi, cx: &mut Cx) -> Vec<Field> {
     let interests = wsi.protocol.and_then(|index| cx.enabled(wsi.vhost, index)).map(|enabled| enabled.table.interests);
     if interests.is_some_and(|interests| interests.contains(Interests::ADD_HEADERS)) {
         let _is_sent_anyway = protocol::call(wsi, cx, Reason::AddHeaders);
     }
-    wsi.http.as_deref_mut().map(|exchange| std::mem::take(&mut exchange.added)).unwrap_or_default()
+    wsi.http.as_deref_mut().map(|exchange| mem::take(&mut exchange.added)).unwrap_or_default()
 }

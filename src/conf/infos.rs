@@ -106,7 +106,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         tls: tls.map(|tls| tls.tls_info()),
         client_tls: vhost.client_tls.clone(),
         alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
-        options: if vhost.sts { vhost.options | Options::STS } else { vhost.options },
+        options: options_of(vhost),
         headers: vhost.headers.clone(),
         listen_accept_role: vhost.listen_accept_role.clone(),
         listen_accept_protocol: vhost.listen_accept_protocol.clone(),
@@ -120,6 +120,13 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
 }
 
 /// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
+fn options_of(vhost: &VhostConf) -> Options {
+    let mut options = vhost.options;
+    options.set(Options::STS, options.contains(Options::STS) || vhost.sts);
+    options.set(Options::VHOST_UPG_STRICT_HOST_CHECK, vhost.strict_host_check);
+    options
+}
+
 fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mount> {
     if !conf.is_guarded_well() {
         return None;
