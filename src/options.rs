@@ -69,6 +69,12 @@ bitflags! {
         ///
         /// JSON `sts`, lws `LWS_SERVER_OPTION_STS`.
         const STS = 1 << 8;
+
+        /// Refuse requests to go on in another protocol (`Upgrade:`) whose host is not the vhost's name, with a 403: a page of
+        /// another name may have made a browser ask.
+        ///
+        /// JSON `strict-host-check`, lws `LWS_SERVER_OPTION_VHOST_UPG_STRICT_HOST_CHECK`.
+        const VHOST_UPG_STRICT_HOST_CHECK = 1 << 9;
     }
 }
 

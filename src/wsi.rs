@@ -224,6 +224,8 @@ pub(crate) struct Flags {
     pub(crate) draining: bool,
     /// The role sends a protocol's bytes as they are.
     pub(crate) raw_tx: bool,
+    /// What is sent waits in `tx` for what the role sends next.
+    pub(crate) corked: bool,
 }
 
 impl Wsi {
@@ -420,12 +422,20 @@ impl Wsi {
 
     /// Sends what can go now, if nothing waits before it, and has the poll tell when more can. How much was taken.
     pub(crate) fn send(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
+        if self.flags.corked {
+            return Ok(0);
+        }
         let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
         self.count_sent(taken);
         if taken < bytes.len() || self.io.pending() {
             self.io.arm_for_write(registry, self.id.token())?;
         }
         Ok(taken)
+    }
+
+    /// Bytes that the system has taken or will be given.
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.sent + self.tx.len() as u64
     }
 
     fn count_sent(&mut self, bytes: usize) {

@@ -47,7 +47,7 @@ const SECTIONS: [(&str, &[&[Scenario]]); 13] = [
     ("Role listen", &[accepting::LISTEN]),
     ("Role first-packet", &[accepting::FIRST_PACKET]),
     ("Role tls", &[tls::SERVER]),
-    ("Role http", &[http::HTTP]),
+    ("Role http", &[http::HTTP, http::TRANSACTIONS]),
     ("Role http-redirect", &[http::REDIRECT]),
     ("Role raw-skt", &[raw_skt::ACCEPTED, raw_skt::ADOPTED, raw_skt::HALF_CLOSE]),
     ("Role connect", &[connecting::RAW_SKT, connecting::TLS, connecting::AGAIN]),

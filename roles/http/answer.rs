@@ -31,6 +31,8 @@ pub(super) struct Answer {
     content: Content,
     /// Who asked, where the mount asks for a password.
     user: Option<Arc<str>>,
+    /// The connection ends behind it, whatever the client would like.
+    pub(super) is_last: bool,
 }
 
 /// A header's name and value.
@@ -55,7 +57,16 @@ impl Answer {
     }
 
     fn new(status: Status, content_type: ContentType, content: Content) -> Answer {
-        Answer { status, content_type, header: None, mount: None, added: Vec::new(), user: None, content }
+        Answer {
+            status,
+            content_type,
+            header: None,
+            mount: None,
+            added: Vec::new(),
+            user: None,
+            content,
+            is_last: false,
+        }
     }
 
     pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
@@ -78,6 +89,11 @@ impl Answer {
         Answer::new(status, TEXT, Content::Bytes(Vec::new()))
     }
 
+    /// As the last one of its connection.
+    pub(super) fn last(self) -> Answer {
+        Answer { is_last: true, ..self }
+    }
+
     /// With the headers of that mount of its vhost.
     pub(super) fn of_mount(self, mount: Option<usize>) -> Answer {
         Answer { mount, ..self }
@@ -96,6 +112,11 @@ impl Answer {
     /// The user whom its mount let in.
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_deref()
+    }
+
+    /// Whether it is a file's content.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.content, Content::File(_))
     }
 
     /// With what its protocol adds. Of one name these take the place of those that are configured.

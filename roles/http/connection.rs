@@ -44,12 +44,12 @@ pub(super) struct Connection {
     outgoing: Option<Outgoing>,
     /// What of a request's body nobody reads.
     unread: Option<Unread>,
+    /// A guard has been asked about the request at the start of `wsi.rx`.
+    waits: bool,
     /// There has been a response before.
     answered: bool,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
-    /// The next request waits for its mount to let it in.
-    waits: bool,
 }
 
 /// A body that is discarded up to the next request.
@@ -81,6 +81,7 @@ impl Role for Connection {
         }
         if self.waits {
             let held = wsi.rx.take();
+            log::warn!("{}: what was asked about its request has not been answered in time", cx.tag(wsi));
             return Next::Close(refuse(wsi, cx, Status::SERVICE_UNAVAILABLE, held.as_slice()));
         }
         // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
@@ -95,6 +96,7 @@ impl Role for Connection {
 
     /// A response that is cut off is logged as far as it came.
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        wsi.flags.corked = false;
         if let Some(transaction) = self.transaction.take() {
             transaction.cut_off(wsi, cx);
         }
@@ -112,22 +114,34 @@ impl Connection {
             transaction: None,
             outgoing: None,
             unread: None,
+            waits: false,
             answered: false,
             looked_at: 0,
-            waits: false,
         })
     }
 
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
         for _ in 0..limits::HTTP_PIPELINED {
             if let Some(next) = self.before_the_next(wsi, cx, buf)? {
-                return Ok(next);
+                return self.uncorked(wsi, cx, next);
             }
             if let Some(next) = self.request(wsi, cx, buf)? {
-                return Ok(next);
+                return self.uncorked(wsi, cx, next);
             }
         }
-        Ok(Next::Again)
+        self.uncorked(wsi, cx, Next::Again)
+    }
+
+    /// Sends the responses that waited for each other.
+    fn uncorked(&mut self, wsi: &mut Wsi, cx: &mut Cx, next: Next) -> Result<Next, CloseReason> {
+        if mem::take(&mut wsi.flags.corked) {
+            wsi.flush(&cx.registry)?;
+            if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
+                let (sent, idle) = (wsi.sent, idle(wsi, cx, None));
+                self.outgoing = Some(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None));
+            }
+        }
+        Ok(next)
     }
 
     /// Goes on with the request in hand. `None`: there is none, and the next one may be looked at.
@@ -135,6 +149,9 @@ impl Connection {
         if self.outgoing.is_none()
             && let Some(transaction) = &mut self.transaction
         {
+            if mem::take(&mut wsi.flags.corked) {
+                wsi.flush(&cx.registry)?;
+            }
             match transaction.turn(wsi, cx, buf)? {
                 Step::Pending if transaction.is_busy(wsi) => return Ok(Some(Next::Again)),
                 Step::Pending => return Ok(Some(Next::Stay)),
@@ -183,6 +200,7 @@ impl Connection {
         let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
+                wsi.flags.corked = may_wait(wsi) && (!wsi.tx.is_empty() || has_another(&bytes[len..]));
                 let served = self.serve(wsi, cx, &head, &bytes[..len]);
                 let taken = if matches!(served, Ok(Served::Waits)) { 0 } else { len };
                 match held.is_empty() {
@@ -192,8 +210,16 @@ impl Connection {
                 self.looked_at = 0;
                 wsi.rx = held;
                 match served? {
-                    Served::Waits => Ok(Some(Next::Stay)),
-                    Served::Goes => Ok(None),
+                    Served::Waits => {
+                        if !mem::replace(&mut self.waits, true) {
+                            wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
+                        }
+                        Ok(Some(Next::Stay))
+                    }
+                    Served::Goes => {
+                        self.waits = false;
+                        Ok(None)
+                    }
                 }
             }
             Parsed::Partial => {
@@ -242,15 +268,9 @@ impl Connection {
             keep_alive: head.keep_alive && !self.redirects,
             head_only: head.method == Method::Head,
         };
-        let waited = mem::replace(&mut self.waits, matches!(route, Route::Wait));
         match route {
             Route::Wait if wsi.io.dead() => return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
-            Route::Wait => {
-                if !waited {
-                    wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
-                }
-                return Ok(Served::Waits);
-            }
+            Route::Wait => return Ok(Served::Waits),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
             Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
         }
@@ -271,14 +291,14 @@ impl Connection {
         let rest = Decoder::new(head.body, u64::MAX).filter(|rest| !rest.is_over());
         let is_long = head.expect != Expect::Nothing
             || matches!(head.body, Body::Length(length) if length > limits::DRAIN_BYTES as u64);
-        let goes_on = terms.keep_alive && !cx.deprecated;
+        let goes_on = terms.keep_alive && !answer.is_last && !cx.deprecated;
         let then = match rest {
             Some(_) if is_long || !goes_on => Then::CloseUnread,
             None if !goes_on => Then::Close,
             _ => Then::NextRequest,
         };
         let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
-        let (sent_before, idle) = (wsi.sent, idle(wsi, cx, answer.mount()));
+        let (sent_before, idle) = (wsi.handed_over(), idle(wsi, cx, answer.mount()));
         let body = send(answer, wsi, cx, terms, &mut entry)?;
         self.outgoing = Some(Outgoing::new(wsi, cx, body, then, idle, sent_before, entry));
         self.unread = rest.filter(|_| then == Then::NextRequest).map(Unread::new);
@@ -310,6 +330,10 @@ impl Connection {
     /// Goes on with the response, as far as the client takes it. `true`: it is out, or there is none.
     fn is_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
         let Some(outgoing) = &mut self.outgoing else { return Ok(true) };
+        if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi)) {
+            wsi.flags.corked = false;
+            wsi.flush(&cx.registry)?;
+        }
         if !outgoing.send(wsi, cx)? {
             return Ok(false);
         }
@@ -361,6 +385,16 @@ impl Connection {
         }
         Ok(true)
     }
+}
+
+/// Whether what is queued may wait for the response to the next request, so that both leave together.
+fn may_wait(wsi: &Wsi) -> bool {
+    wsi.tx.len() < limits::SLICE_WHILE_OTHERS_WAIT && !wsi.io.pending() && wsi.io.writable()
+}
+
+/// Whether another request seems to be complete.
+fn has_another(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|end| end == b"\r\n\r\n")
 }
 
 /// What becomes of a request's head.

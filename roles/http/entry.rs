@@ -20,7 +20,7 @@ pub(super) struct Entry {
     /// Where in it they go.
     middle: usize,
     status: Status,
-    /// `wsi.sent` before the response's body.
+    /// What had been handed over before the response's body.
     sent_before: u64,
 }
 
@@ -60,7 +60,7 @@ impl Entry {
         push_quoted(&mut text, said.referer);
         text.push(b' ');
         push_quoted(&mut text, said.user_agent);
-        Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.sent })
+        Box::new(Entry { log, text, middle, status: Status::OK, sent_before: wsi.handed_over() })
     }
 
     /// The response has begun, with a head of that many bytes.
@@ -80,7 +80,8 @@ impl Entry {
         let status = self.status.code();
         cx.logs.append(&self.log, |line| {
             line.extend_from_slice(begin);
-            match wsi.sent.saturating_sub(self.sent_before) {
+            let handed_over = if wsi.flags.corked { wsi.handed_over() } else { wsi.sent };
+            match handed_over.saturating_sub(self.sent_before) {
                 0 => write!(line, " {status} -"),
                 body => write!(line, " {status} {body}"),
             }

@@ -60,7 +60,7 @@ pub(crate) struct Head<'a> {
     pub(crate) authorization: Option<&'a [u8]>,
     /// What the client waits for before it sends the body.
     pub(crate) expect: Expect,
-    /// What it would like to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
+    /// What it would like best to speak instead, as `Connection` confirms it (RFC 9110 section 7.8).
     pub(crate) upgrade: Option<&'a str>,
 }
 
@@ -160,7 +160,10 @@ fn judge(window: &[u8], bounds: Bounds) -> Parsed<'_> {
             };
         }
         (Ok(_), _) => None,
-        (Err(httparse::Error::Version), _) => unsupported_version(&request, window),
+        (Err(httparse::Error::Version), _) => match behind_a_later_minor(&request, window) {
+            Some(at) => return judge_as_1_1(&request, window, at, bounds),
+            None => unsupported_version(&request, window),
+        },
         (Err(httparse::Error::TooManyHeaders), _) => Some(Status::HEAD_TOO_LARGE),
         (Err(_), _) => Some(Status::BAD_REQUEST),
     };
@@ -185,6 +188,41 @@ fn is_target_too_long(request: &httparse::Request<'_, '_>, window: &[u8], most: 
     }
 }
 
+/// Where the version of a request line ends that is a later one of HTTP/1: such a request is one of HTTP/1.1 (RFC 9110 section 2.5).
+fn behind_a_later_minor(request: &httparse::Request<'_, '_>, window: &[u8]) -> Option<usize> {
+    let before = request.method?.len() + request.path?.len() + "  ".len();
+    let at = empty_lines(window) + before;
+    let minor = window[at..].strip_prefix(b"HTTP/1.")?.first()?;
+    minor.is_ascii_digit().then_some(at + "HTTP/1.2".len())
+}
+
+/// The verdict on `window`, whose version httparse does not know and which ends at `at`.
+fn judge_as_1_1<'a>(request: &httparse::Request<'_, 'a>, window: &'a [u8], at: usize, bounds: Bounds) -> Parsed<'a> {
+    let line = match request.method.zip(request.path).map(|(name, raw)| RequestLine::new(name, raw, Version::Http11)) {
+        Some(Ok(line)) => line,
+        Some(Err(status)) => return Parsed::Bad(status),
+        None => return Parsed::Bad(Status::BAD_REQUEST),
+    };
+    let mut headers = [httparse::EMPTY_HEADER; limits::HTTP_HEADERS_MOST];
+    let outcome = match &window[at..] {
+        [] | [b'\r'] => Ok(httparse::Status::Partial),
+        [b'\r', b'\n', lines @ ..] => httparse::parse_headers(lines, &mut headers[..bounds.headers]),
+        _ => return Parsed::Bad(Status::BAD_REQUEST),
+    };
+    match outcome {
+        Ok(httparse::Status::Complete((lines, headers))) => {
+            let len = at + "\r\n".len() + lines;
+            match head(line, headers, &window[..len]) {
+                Ok(head) => Parsed::Complete { head, len },
+                Err(status) => Parsed::Bad(status),
+            }
+        }
+        Ok(httparse::Status::Partial) if window.len() < bounds.head => Parsed::Partial,
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => Parsed::Bad(Status::HEAD_TOO_LARGE),
+        Err(_) => Parsed::Bad(Status::BAD_REQUEST),
+    }
+}
+
 /// A request line that is fine in itself.
 struct RequestLine<'a> {
     method: Method,
@@ -200,14 +238,14 @@ impl<'a> RequestLine<'a> {
         let (Some(name), Some(raw), Some(minor)) = (request.method, request.path, request.version) else {
             return Ok(None);
         };
+        let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+        RequestLine::new(name, raw, version).map(Some)
+    }
+
+    fn new(name: &str, raw: &'a str, version: Version) -> Result<RequestLine<'a>, Status> {
         let method = Method::from_name(name).ok_or(Status::NOT_IMPLEMENTED)?;
         let (authority, target) = split_target(method, raw).ok_or(Status::BAD_REQUEST)?;
-        Ok(Some(RequestLine {
-            method,
-            target,
-            authority,
-            version: if minor == 0 { Version::Http10 } else { Version::Http11 },
-        }))
+        Ok(RequestLine { method, target, authority, version })
     }
 }
 
@@ -262,7 +300,8 @@ fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a 
             } else if is("authorization") {
                 authorization = Some(if authorization.is_none() { header.value } else { &[] });
             } else if is("upgrade") {
-                upgrade = upgrade.or(str::from_utf8(header.value).ok());
+                let first = header.value.split(|&byte| byte == b',').next().unwrap_or_default();
+                upgrade = upgrade.or(str::from_utf8(first.trim_ascii()).ok());
             } else if is("expect") && line.version == Version::Http11 {
                 expect = match header.value.eq_ignore_ascii_case(b"100-continue") && expect != Expect::Unknown {
                     true => Expect::Continue,

@@ -65,18 +65,23 @@ impl Outgoing {
         if mem::replace(&mut self.sent, wsi.sent) != wsi.sent {
             wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
         }
-        Ok(self.body.is_none() && wsi.is_flushed())
+        Ok(self.body.is_none() && (wsi.is_flushed() || wsi.flags.corked))
     }
 
     /// Why the connection ends behind it, if it does.
     pub(super) fn end(&self, wsi: &Wsi) -> Result<(), CloseReason> {
-        let is_long = wsi.sent - self.sent_before > limits::HTTP_CLOSE_AT_ONCE;
+        let is_long = wsi.sent.saturating_sub(self.sent_before) > limits::HTTP_CLOSE_AT_ONCE;
         match self.then {
             Then::NextRequest => Ok(()),
             Then::Close if is_long => Err(CloseReason::DoneSending),
             Then::Close => Err(CloseReason::Done),
             Then::CloseUnread => Err(CloseReason::Refused("its request has a body".into())),
         }
+    }
+
+    /// Whether it may leave together with the one behind it.
+    pub(super) fn may_wait(&self) -> bool {
+        self.body.is_none() && self.then == Then::NextRequest
     }
 
     /// How long the connection may be idle behind it.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::cx::Cx;
 use crate::http::{HttpRequest, RequestParts};
+use crate::options::Options;
 use crate::vhost::{OpenMount, ProtocolIndex, Served, Vhost};
 use crate::wsi::Wsi;
 
 use super::answer::{self, Answer};
 use super::guard::{self, Admission};
 use super::h1::{Body, Expect, Head, Version};
+use super::host;
 use super::method::Method;
 use super::mounts::{self, Hit};
 use super::path::UrlPath;
@@ -43,6 +45,9 @@ impl Route {
         let Ok(path) = UrlPath::parse(head.target) else { return Route::Answer(Answer::page(Status::BAD_REQUEST)) };
         let Cx { vhosts, passwords, now, .. } = cx;
         let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
+        if head.upgrade.is_some() && !is_host_of(vhost, head) {
+            return Route::Answer(Answer::page(Status::FORBIDDEN).last());
+        }
         vhost.refresh_mounts(*now);
         let Some(Hit { index, below, .. }) = mounts::find(vhost, &path, head.upgrade.is_some()) else {
             let (protocol, limit) = (vhost.default_protocol, vhost.max_body);
@@ -104,6 +109,12 @@ fn regardless_of_path(head: &Head<'_>) -> Option<Answer> {
 
 /// What a protocol can be asked for. TRACE would show a client's cookies to its scripts, and there are no tunnels.
 const OF_SERVER: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Whether an upgrade is asked of the vhost by its own name, where that counts.
+fn is_host_of(vhost: &Vhost, head: &Head<'_>) -> bool {
+    let is_own = |host: &str| host::name_of_host(host).eq_ignore_ascii_case(vhost.name());
+    !vhost.options().contains(Options::VHOST_UPG_STRICT_HOST_CHECK) || head.host.is_some_and(is_own)
+}
 
 /// The bytes that a body may have.
 fn limit_of(vhost: &Vhost, open: &OpenMount) -> u64 {

@@ -45,7 +45,7 @@ impl Status {
     pub(crate) const INTERNAL_SERVER_ERROR: Status = Status(500);
     /// An unknown method or transfer coding.
     pub(crate) const NOT_IMPLEMENTED: Status = Status(501);
-    /// Too much is to be done already.
+    /// The server cannot answer now.
     pub(crate) const SERVICE_UNAVAILABLE: Status = Status(503);
     /// A version other than HTTP/1.0 and HTTP/1.1.
     pub(crate) const VERSION_NOT_SUPPORTED: Status = Status(505);

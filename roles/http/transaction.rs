@@ -95,9 +95,10 @@ impl Transaction {
             turned_down: false,
             waits: None,
             received: 0,
-            sent_before: wsi.sent,
+            sent_before: wsi.handed_over(),
             entry,
         };
+        forget_requests(wsi);
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
         let upgrade = head.upgrade.map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
@@ -113,10 +114,7 @@ impl Transaction {
             wsi.return_http_status(Status::FORBIDDEN.code(), None);
         }
         let step = match transaction.file.take().filter(|_| said(wsi) == Said::Nothing) {
-            Some(file) => {
-                transaction.serves_file = true;
-                transaction.send_answer(wsi, cx, file, false)
-            }
+            Some(file) => transaction.send_answer(wsi, cx, file, false),
             None => transaction.heed(wsi, cx, verdict),
         };
         transaction.asked = true;
@@ -198,7 +196,6 @@ impl Transaction {
         }
         let step = match wsi.http.as_deref_mut().and_then(|exchange| exchange.whole.take()) {
             Some(whole) => {
-                self.serves_file = matches!(whole, Whole::File(..));
                 let answer = match whole {
                     Whole::Status(code, body) => Answer::by_status(wsi, cx, code, body),
                     Whole::Redirect(code, location) => Answer::by_redirect(wsi, cx, code, location),
@@ -234,6 +231,7 @@ impl Transaction {
 
     fn send_answer(&mut self, wsi: &mut Wsi, cx: &mut Cx, answer: Answer, closes: bool) -> Result<Step, CloseReason> {
         let added = add_headers(wsi, cx);
+        self.serves_file = answer.is_file();
         let then = self.then(wsi, cx, closes);
         let terms = Terms { keep_alive: then == Then::NextRequest, ..self.terms };
         let status = answer.status;
@@ -275,7 +273,7 @@ impl Transaction {
         if let Some(entry) = &mut self.entry {
             entry.aside(overhead);
         }
-        let sent = wsi.transmit(&cx.registry, &out);
+        let sent = if out.is_empty() { Ok(()) } else { wsi.transmit(&cx.registry, &out) };
         out.clear();
         out.shrink_to(limits::SERVICE_BUFFER);
         cx.out = out;
@@ -479,6 +477,11 @@ pub(super) fn end(wsi: &mut Wsi, cx: &mut Cx) {
     let _too_late = protocol::call(wsi, cx, Reason::HttpDropProtocol);
     protocol::detach(wsi);
     wsi.http = None;
+    forget_requests(wsi);
+}
+
+/// What was asked of a connection goes with the transaction that it was asked for; what comes late is not for the next one.
+fn forget_requests(wsi: &mut Wsi) {
     wsi.flags.want_writeable = false;
     wsi.flags.rx_paused = false;
     wsi.flags.half_close = false;

@@ -96,7 +96,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         mounts,
         tls: tls.map(|tls| tls.tls_info()),
         alpn: vhost.alpn.as_ref().or(default_alpn).cloned(),
-        options: if vhost.sts { vhost.options | Options::STS } else { vhost.options },
+        options: options_of(vhost),
         headers: vhost.headers.clone(),
         listen_accept_role: vhost.listen_accept_role.clone(),
         listen_accept_protocol: vhost.listen_accept_protocol.clone(),
@@ -109,6 +109,13 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
 }
 
 /// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
+fn options_of(vhost: &VhostConf) -> Options {
+    let mut options = vhost.options;
+    options.set(Options::STS, options.contains(Options::STS) || vhost.sts);
+    options.set(Options::VHOST_UPG_STRICT_HOST_CHECK, vhost.strict_host_check);
+    options
+}
+
 fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mount> {
     if !conf.is_guarded_well() {
         return None;

@@ -1,6 +1,8 @@
-//! Roles http and http-redirect, where a protocol is bound for the length of one question.
+//! Roles http and http-redirect, where a protocol is bound for one transaction.
 
-use rlws::{Mount, Options, VhostInfo};
+use std::net::TcpStream;
+
+use rlws::{Mount, Options, Response, VhostInfo};
 
 use super::Scenario;
 use super::stage::*;
@@ -147,6 +149,193 @@ pub const HTTP: &[Scenario] = &[
         ask(&mut peer, "default", "/");
         read_until_closed(&mut peer);
         play.end(peer).each()
+    }),
+];
+
+/// What an act says at the end of a body, or in its time.
+fn answers() -> impl FnMut(&mut Hand<'_>) -> rlws::Verdict + Send + 'static {
+    doing(|wsi, _| wsi.return_http_status(200, Some("later")))
+}
+
+/// Begins a response and asks for more.
+fn begins() -> impl FnMut(&mut Hand<'_>) -> rlws::Verdict + Send + 'static {
+    doing(|wsi, _| {
+        wsi.respond(Response::new(200)).expect("a response");
+        wsi.callback_on_writable();
+    })
+}
+
+fn awaits() -> impl FnMut(&mut Hand<'_>) -> rlws::Verdict + Send + 'static {
+    doing(|wsi, _| wsi.answer_later())
+}
+
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+
+/// A peer that has sent these bytes.
+fn sends(play: &Play, bytes: &[u8]) -> TcpStream {
+    let mut peer = play.connect();
+    send(&mut peer, bytes);
+    peer
+}
+
+/// What begins before anything can be said of its answer.
+fn get(play: &Play) -> TcpStream {
+    sends(play, request("GET", "default", "/").as_bytes())
+}
+
+pub const TRANSACTIONS: &[Scenario] = &[
+    ("a body comes, and is answered at its end", || {
+        let play = Stage::of(plain()).silent().on("HttpBodyCompletion", answers()).start();
+        let mut peer = sends(&play, &[POST, b"hello"].concat());
+        assert_eq!(read_response(&mut peer).text(), "later");
+        play.end(peer).each()
+    }),
+    ("`Http` answers before the body has come", || {
+        let play = Stage::of(plain()).start();
+        let mut peer = sends(&play, &[POST, b"hello"].concat());
+        assert_eq!(read_response(&mut peer).status, 200);
+        play.end(peer).each()
+    }),
+    ("`Http` begins a response, which `HttpWriteable` completes", || {
+        let ends = doing(|wsi, _| wsi.transaction_completed());
+        let play = Stage::of(plain()).silent().on("Http", begins()).on("HttpWriteable", ends).start();
+        let mut peer = get(&play);
+        read_head(&mut peer);
+        play.hears("HttpDropProtocol");
+        play.end(peer).each()
+    }),
+    ("`Http` sets a timer, and `Timer` answers", || {
+        let sets = doing(|wsi, cx| wsi.set_timer(cx, SOON));
+        let play = Stage::of(plain()).silent().on("Http", sets).on("Timer", answers()).start();
+        let mut peer = get(&play);
+        play.hears("Http");
+        play.later(2 * SOON);
+        assert_eq!(read_response(&mut peer).text(), "later");
+        play.end(peer).each()
+    }),
+    ("`Http` serves a file", || {
+        let site = Site::new();
+        let path = site.root().join("index.html");
+        let act = doing(move |wsi, _| wsi.serve_http_file(path.clone(), None));
+        let play = Stage::of(plain()).silent().on("Http", act).start();
+        let mut peer = get(&play);
+        assert_eq!(read_response(&mut peer).status, 200);
+        play.end(peer).each()
+    }),
+    ("a file of a mount that names the protocol", || {
+        let site = Site::new();
+        let mounts = vec![Mount::files("/", site.root()).protocol(BOUND)];
+        let play = Stage::of(VhostInfo { mounts, ..plain() }).start();
+        let mut peer = get(&play);
+        assert_eq!(read_response(&mut peer).status, 200);
+        play.end(peer).each()
+    }),
+    ("`Http` neither answers nor asks for anything", || {
+        let play = Stage::of(plain()).silent().start();
+        let mut peer = get(&play);
+        assert_eq!(read_response(&mut peer).status, 404);
+        play.end(peer).each()
+    }),
+    ("an upgrade is asked for", || {
+        let play = Stage::of(plain()).start();
+        let mut peer = sends(&play, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        assert_eq!(read_response(&mut peer).status, 200);
+        play.end(peer).each()
+    }),
+    ("`HttpConfirmUpgrade` returns `Close`", || {
+        let play = Stage::of(plain()).on("HttpConfirmUpgrade", close).start();
+        let mut peer = sends(&play, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        assert!(read_until_closed(&mut peer).0.starts_with(b"HTTP/1.1 403 "));
+        play.end(peer).each()
+    }),
+    ("`HttpBindProtocol` returns `Close`", || {
+        let play = Stage::of(plain()).on("HttpBindProtocol", close).start();
+        let mut peer = get(&play);
+        assert!(read_until_closed(&mut peer).0.starts_with(b"HTTP/1.1 403 "));
+        play.end(peer).each()
+    }),
+    ("`FilterHttpConnection` returns `Close`", || {
+        let play = Stage::of(plain()).on("FilterHttpConnection", close).start();
+        let mut peer = get(&play);
+        assert!(read_until_closed(&mut peer).0.starts_with(b"HTTP/1.1 403 "));
+        play.end(peer).each()
+    }),
+    ("`FilterHttpConnection` answers", || {
+        let play = Stage::of(plain()).on("FilterHttpConnection", answers()).start();
+        let mut peer = get(&play);
+        assert_eq!(read_response(&mut peer).text(), "later");
+        play.end(peer).each()
+    }),
+    ("`HttpWriteable` returns `Close` in the middle of a response", || {
+        let play = Stage::of(plain()).silent().on("Http", begins()).on("HttpWriteable", close).start();
+        let mut peer = get(&play);
+        read_until_closed(&mut peer);
+        play.end(peer).each()
+    }),
+    ("the peer leaves before it is answered", || {
+        let play = Stage::of(plain()).silent().on("Http", awaits()).start();
+        let peer = get(&play);
+        play.hears("Http");
+        play.end(peer).each()
+    }),
+    ("the peer resets before it is answered", || {
+        let play = Stage::of(plain()).silent().on("Http", awaits()).start();
+        let peer = get(&play);
+        play.hears("Http");
+        reset(peer);
+        play.end(()).each()
+    }),
+    ("the peer leaves in the middle of its body", || {
+        let play = Stage::of(plain()).silent().start();
+        let peer = sends(&play, &[POST, b"he"].concat());
+        play.hears("HttpBody");
+        play.end(peer).each()
+    }),
+    ("a body stops until the timeout", || {
+        let play = Stage::of(plain()).silent().start();
+        let mut peer = sends(&play, &[POST, b"he"].concat());
+        play.hears("HttpBody");
+        play.later(LONG);
+        assert!(read_until_closed(&mut peer).0.starts_with(b"HTTP/1.1 408 "));
+        play.end(peer).each()
+    }),
+    ("a body that is none", || {
+        let play = Stage::of(plain()).silent().start();
+        let mut peer = sends(&play, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nhello");
+        assert!(read_until_closed(&mut peer).0.starts_with(b"HTTP/1.1 400 "));
+        play.end(peer).each()
+    }),
+    ("`set_timeout` from `Http` passes", || {
+        let act = doing(|wsi, cx| wsi.set_timeout(cx, SOON));
+        let play = Stage::of(plain()).silent().on("Http", act).start();
+        let peer = get(&play);
+        play.hears("Http");
+        play.later(2 * SOON);
+        play.end(peer).each()
+    }),
+    ("`close_later` before it is answered", || {
+        let play = Stage::of(plain()).silent().on("Http", awaits()).start();
+        let peer = get(&play);
+        play.hears("Http");
+        play.close_later(0);
+        play.hears("HttpDropProtocol");
+        play.end(peer).each()
+    }),
+    ("its vhost is destroyed before it is answered", || {
+        let play = Stage::of(plain()).silent().on("Http", awaits()).start();
+        let peer = get(&play);
+        play.hears("Http");
+        play.destroy_vhost(0);
+        play.hears("HttpDropProtocol");
+        play.end(peer).each()
+    }),
+    ("the context ends before it is answered", || {
+        let play = Stage::of(plain()).silent().on("Http", awaits()).start();
+        let peer = get(&play);
+        play.hears("Http");
+        let heard = play.end_at_once();
+        drop(peer);
+        heard.each()
     }),
 ];
 

@@ -49,6 +49,8 @@ pub struct Notes {
     events: Mutex<Vec<Event>>,
     acts: Mutex<Vec<(&'static str, Act)>>,
     inside: AtomicBool,
+    /// Requests are left to the acts.
+    silent: AtomicBool,
 }
 
 impl Notes {
@@ -102,7 +104,7 @@ impl<const N: usize> Protocol for Noting<N> {
         let Call { wsi, cx, vhd, .. } = call;
         let vhost = wsi.vhost();
         let event = about(wsi, event(name_of(&reason), false, vhost, Self::NAME));
-        if let Reason::Http(_) = reason {
+        if matches!(reason, Reason::Http(_)) && !vhd.silent.load(Ordering::SeqCst) {
             wsi.return_http_status(200, Some("a page"));
         }
         vhd.hear(event, &mut Hand { wsi: Some(wsi), cx, vhost })
@@ -208,6 +210,12 @@ impl Stage {
     /// With another vhost beside.
     pub fn and(mut self, vhost: VhostInfo) -> Stage {
         self.vhosts.push(vhost);
+        self
+    }
+
+    /// Has no request answered but by the acts.
+    pub fn silent(self) -> Stage {
+        self.notes.silent.store(true, Ordering::SeqCst);
         self
     }
 
@@ -418,7 +426,9 @@ impl Heard {
 fn steps(events: &[Event]) -> Vec<Step> {
     let mut steps: Vec<Step> =
         events.iter().map(|event| Step { name: event.name.clone(), of_vhost: event.of_vhost }).collect();
-    let is_rx = |step: &Step| ["RawRx", "RawRxFile", "RawProxySrvRx", "RawProxyCliRx"].contains(&step.name.as_str());
+    let is_rx = |step: &Step| {
+        ["RawRx", "RawRxFile", "RawProxySrvRx", "RawProxyCliRx", "HttpBody"].contains(&step.name.as_str())
+    };
     steps.dedup_by(|a, b| a == b && is_rx(a));
     steps
 }

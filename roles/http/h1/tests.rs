@@ -317,6 +317,25 @@ fn a_bare_lf_is_refused_where_it_stands() {
 }
 
 #[test]
+fn a_later_minor_version_is_taken_for_1_1() {
+    for minor in 2..=9 {
+        let request = format!("GET /a HTTP/1.{minor}\r\nHost: a\r\n\r\n");
+        let head = head_of(&request);
+        assert_eq!((head.version, head.target, head.keep_alive), (Version::Http11, "/a", true));
+    }
+    for (request, code) in [
+        (&b"GET / HTTP/1.2\r\n\r\n"[..], 400),
+        (b"GET / HTTP/1.2 \r\n", 400),
+        (b"GET / HTTP/1.22\r\n", 400),
+        (b"GET / HTTP/1.2\n", 400),
+        (b"GET / HTTP/1.2\r\nHost : a\r\n", 400),
+        (b"BREW / HTTP/1.2\r\n", 501),
+    ] {
+        assert_eq!(code_of(request), code, "{:?}", String::from_utf8_lossy(request));
+    }
+}
+
+#[test]
 fn an_unknown_method_or_version_is_named_as_such() {
     for (request, code) in [
         (&b"BREW / HTTP/1.1\r\n"[..], 501),
@@ -325,7 +344,6 @@ fn an_unknown_method_or_version_is_named_as_such() {
         (b"BREW a HTTP/1.1\r\n\0", 501),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET / HTTP/2.0\r\n", 505),
-        (b"GET / HTTP/1.2\r\n", 505),
         (b"GET / HTTP/0.9\r\n", 505),
         (b"BREW / HTTP/3.0\r\n", 505),
         (b"\r\nGET * HTTP/9.9", 505),
@@ -398,7 +416,8 @@ fn too_many_headers_are_refused() {
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => prop::sample::select(vec![
-            "GET ", "POST ", "PRI ", "BREW ", "OPTIONS * ", "/", "/a", "http://b", " ", " HTTP/1.1", " HTTP/1.0", " HTTP/2.0",
+            "GET ", "POST ", "PRI ", "BREW ", "OPTIONS * ", "/", "/a", "http://b", " ", " HTTP/1.1", " HTTP/1.0", " HTTP/1.3",
+            " HTTP/2.0",
             " HTTP/", "\r\n", "\r\n\r\n", "\r", "\n", "Host: a\r\n", "Host: ", "Content-Length: 1\r\n", "Content-Length:",
             "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", ":", "1", ",", "\t", "\0",
             "GET / HTTP/1.1\r\nHost: a\r\n",
