@@ -74,7 +74,9 @@ impl Guard {
             credentials: Credentials::default(),
             complaint: None,
         };
+        // For the warnings alone. Who serves may be less privileged than who sets the server up, and reads it for itself.
         guard.read_again();
+        guard.seen = None;
         guard
     }
 

@@ -75,6 +75,34 @@ fn the_fallback_of_the_original_article() {
 }
 
 #[test]
+fn a_part_that_asks_for_a_password() {
+    let example = Example::of("basic-auth");
+    example.write("srv/www-private/index.html", "a private page");
+    let hash = bcrypt::hash("secret", 5).expect("a hash");
+    example.write("etc/lwsws/users", &format!("ann:{hash}\n"));
+    let served = example.start();
+    assert_eq!(served.curl(&["https://localhost/"]), "the page");
+    assert_eq!(served.curl(&["-u", "ann:secret", "https://localhost/private/"]), "a private page");
+    let status = |user: &str| {
+        let body = served.example.path("body").display().to_string();
+        let url = "https://localhost/private/";
+        served.curl(&["--no-fail", "-o", &body, "-w", "%{http_code}", "-u", user, url])
+    };
+    assert_eq!((status("ann:Secret"), status("bob:secret")), ("401".to_owned(), "401".to_owned()));
+    let log = served.example.path("var/log/lwsws/access");
+    eventually("ann is in the log", || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.lines().any(|line| line.contains(" - ann [") && line.contains("\"GET /private/ HTTP/1.1\" 200 "))
+    });
+    // Who serves has to be able to read the file: root can, www-data cannot.
+    let users = served.example.path("etc/lwsws/users");
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).expect("chmod");
+    eventually("nobody is let in", || status("ann:secret") == "401");
+    assert!(served.program.log().contains("nobody is let in"), "{}", served.program.log());
+    served.program.stop();
+}
+
+#[test]
 fn a_plain_relay() {
     let sshd = Sshd::start();
     let served = Example::with("relay", &[(SSHD, &format!("ipv4:127.0.0.1:{}", sshd.port))]).start();

@@ -219,7 +219,7 @@ impl Connection {
                 match served? {
                     Served::Waits => {
                         if !mem::replace(&mut self.waits, true) {
-                            wsi.deadline = cx.after(cx.info.timeout);
+                            wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
                         }
                         Ok(Some(Next::Stay))
                     }
@@ -276,15 +276,9 @@ impl Connection {
             keep_alive: head.keep_alive && !self.redirects,
             head_only: head.method == Method::Head,
         };
-        let waited = mem::replace(&mut self.waits, matches!(route, Route::Wait));
         match route {
             Route::Wait if wsi.io.dead() => return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
-            Route::Wait => {
-                if !waited {
-                    wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
-                }
-                return Ok(Served::Waits);
-            }
+            Route::Wait => return Ok(Served::Waits),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
             Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
         }
