@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::access_log::AccessLog;
 use crate::mount::Mount;
 use crate::options::Options;
+use crate::peer_network::PeerNetwork;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
 use crate::tls::{TlsClientInfo, TlsInfo};
@@ -61,6 +62,9 @@ pub struct VhostInfo {
     pub keepalive_timeout: Duration,
     /// The URL path of the document sent with a 404 (`error-document-404`).
     pub error_document_404: Option<String>,
+    /// Peers whose connections have to begin with a PROXY header, which names the client: balancers (`proxy-protocol-from`, not in lws).
+    /// From all others such a header is bytes as any. The first vhost of a listen socket decides. Trust nobody whom a client can pass for.
+    pub proxy_protocol_from: Vec<PeerNetwork>,
     /// Where requests and connections are logged (`access-log`).
     pub access_log: Option<AccessLog>,
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
@@ -89,6 +93,7 @@ impl Default for VhostInfo {
             fallback_silence: None,
             keepalive_timeout: Duration::from_secs(5),
             error_document_404: None,
+            proxy_protocol_from: Vec::new(),
             access_log: None,
             backlog: 1024,
             fast_open_queue: 0,

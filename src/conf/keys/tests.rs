@@ -14,8 +14,8 @@ const VHOST: &str = "name port interface unix-socket unix-socket-perms sts host-
     ssl-option-clear headers client-ssl-key client-ssl-cert client-ssl-ca client-ssl-ciphers client-tls13-ciphers
     client-ecdh-curve ssl-client-option-set ssl-client-option-clear onlyraw client-cert-required ignore-missing-cert
     error-document-404 alpn fo-listen-queue strict-host-check listen-accept-role listen-accept-protocol apply-listen-accept
-    fallback-listen-accept fallback-silence-ms allow-non-tls redirect-http allow-http-on-https disable-no-protocol-ws-upgrades
-    h2-half-closed-long-poll quic-* dht";
+    fallback-listen-accept fallback-silence-ms proxy-protocol-from allow-non-tls redirect-http allow-http-on-https
+    disable-no-protocol-ws-upgrades h2-half-closed-long-poll quic-* dht";
 const MOUNT: &str = "mountpoint origin protocol default auth-mask cgi-timeout cgi-env cache-max-age cache-reuse cache-revalidate
     cache-no cache-intermediaries exact-match append-path no-ws-upgrades basic-auth extra-mimetypes interpret cgi-chroot cgi-chdir
     headers keepalive-timeout interceptor-path pmo";
