@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `onward` | required: `ipv4:ADDR:PORT`, `ipv6:[ADDR]:PORT`, `tcp:HOST:PORT` or `unix:PATH` |
 //! | `idle-timeout-secs` | close a pair after this long without a byte; 0 or absent: never |
+//! | `proxy-protocol` | `v1` or `v2`: tell the onward server by a PROXY header who the client is |
 //! | `onward-tls` | `1`: the onward server speaks TLS, as [`VhostInfo::client_tls`](crate::VhostInfo::client_tls) says where the following do not |
 //! | `onward-tls-name` | the name its certificate has to be for; the host of `onward` unless told |
 //! | `onward-tls-ca` | PEM file of who may have signed it; whom the system trusts unless told |
@@ -13,7 +14,10 @@
 use std::time::Duration;
 
 use super::http_dummy;
-use crate::{Call, InitError, Onward, Pem, Protocol, Pvo, Reason, Roots, Target, TlsClient, Verdict, Vhost, VhostCall};
+use crate::{
+    Call, InitError, Onward, Pem, Protocol, ProxyProtocol, Pvo, Reason, Roots, Target, TlsClient, Verdict, Vhost,
+    VhostCall,
+};
 
 /// Says where to; the role does the work.
 pub struct RawProxy;
@@ -32,6 +36,7 @@ impl Protocol for RawProxy {
         let idle_timeout = pvo.secs("idle-timeout-secs")?.filter(|after| *after > Duration::ZERO);
         Ok(Onward::from(target)
             .idle_timeout(idle_timeout)
+            .proxy_protocol(proxy_protocol(pvo)?)
             .tls(onward_tls(pvo, cx.vhost(vhost).and_then(Vhost::client_tls))?))
     }
 
@@ -44,6 +49,12 @@ impl Protocol for RawProxy {
             _ => http_dummy::callback(call.wsi, call.cx, reason),
         }
     }
+}
+
+fn proxy_protocol(pvo: &Pvo) -> Result<Option<ProxyProtocol>, InitError> {
+    let Some(version) = pvo.get("proxy-protocol") else { return Ok(None) };
+    let known = version.parse().map_err(|error| format!("the option \"proxy-protocol\" is \"{version}\"; {error}"))?;
+    Ok(Some(known))
 }
 
 /// The options go before what the vhost has.

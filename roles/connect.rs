@@ -7,11 +7,14 @@
 //!                                 too slow
 //! ```
 //!
+//! A header that the server is to get first (PROXY protocol) is sent here, so that not even TLS comes before it.
+//!
 //! Every step is asynchronous. Name look-up and all addresses together have `ContextInfo::connect_timeout`; each address gets an
 //! even share of what is left. Emits `ClientConnectionError`. In lws: `lws_client_connect_2_dnsreq` and what follows it.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
@@ -37,13 +40,22 @@ impl RoleOps for Connect {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
-        let Some(Asked::Connect(ConnectPlan { target, tls, then })) = wsi.asked.take().map(|asked| *asked) else {
+        let Some(Asked::Connect(ConnectPlan { target, header, tls, then })) = wsi.asked.take().map(|asked| *asked)
+        else {
             return Err(CloseReason::Refused("it has no target".into()));
         };
         let give_up_at = cx.after(cx.info.connect_timeout);
         wsi.deadline = give_up_at;
-        let mut connecting =
-            Connecting { target, tls, then, give_up_at, addresses: VecDeque::new(), tried: Vec::new() };
+        let mut connecting = Connecting {
+            target,
+            header,
+            header_sent: false,
+            tls,
+            then,
+            give_up_at,
+            addresses: VecDeque::new(),
+            tried: Vec::new(),
+        };
         connecting.begin(wsi, cx);
         Ok(Box::new(connecting))
     }
@@ -51,6 +63,10 @@ impl RoleOps for Connect {
 
 struct Connecting {
     target: Target,
+    /// What is to be sent first.
+    header: Vec<u8>,
+    /// It was, to the address in hand.
+    header_sent: bool,
     tls: Option<TlsClient>,
     then: Binding,
     give_up_at: Option<Instant>,
@@ -71,7 +87,11 @@ impl Role for Connecting {
         }
         loop {
             match wsi.io.connected() {
-                Some(Ok(())) => return self.arrived(wsi, cx),
+                Some(Ok(())) => match self.says_whose_it_is(wsi, cx) {
+                    Ok(true) => return self.arrived(wsi, cx),
+                    Ok(false) => return Next::Stay,
+                    Err(error) => self.failed(wsi, cx, &error),
+                },
                 Some(Err(error)) => self.failed(wsi, cx, &error),
                 None if wsi.io.is_stream() || self.waits_for_name() => return Next::Stay,
                 None => return self.give_up(wsi, cx),
@@ -159,6 +179,8 @@ impl Connecting {
     fn failed(&mut self, wsi: &mut Wsi, cx: &mut Cx, error: &io::Error) {
         self.tried.push(format!("{}: {error}", wsi.peer));
         wsi.io = Transport::None;
+        wsi.tx.take();
+        self.header_sent = false;
         self.next_address(wsi, cx);
     }
 
@@ -168,6 +190,14 @@ impl Connecting {
 
     fn give_up(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         give_up(wsi, cx, &self.why())
+    }
+
+    /// Sends the header. `true`: it is out.
+    fn says_whose_it_is(&mut self, wsi: &mut Wsi, cx: &Cx) -> io::Result<bool> {
+        if !self.header.is_empty() && !mem::replace(&mut self.header_sent, true) {
+            wsi.transmit(&cx.registry, &self.header)?;
+        }
+        Ok(wsi.is_flushed())
     }
 
     /// The socket is connected.
@@ -221,6 +251,8 @@ mod tests {
         let cx = context.cx();
         let mut connecting = Connecting {
             target: Target::Tcp { host: "name.test".to_owned(), port: 1 },
+            header: Vec::new(),
+            header_sent: false,
             tls: None,
             then: Binding { role: &Connect, protocol: None },
             give_up_at: cx.after(Duration::from_secs(30)),

@@ -7,14 +7,12 @@
 use std::io::{self, ErrorKind};
 use std::mem;
 
+use crate::admission::{Counted, Refusal};
 use crate::cx::Cx;
 use crate::descriptors;
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
-use crate::peer_limits::Admission;
-use crate::protocol::{self, Verdict};
-use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
@@ -53,6 +51,7 @@ impl Role for Listening {
             return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
+        let trusted = cx.trusted_of(vhost);
         for _ in 0..limits::ACCEPT_BATCH {
             if cx.slots.len() >= cx.most_connections {
                 let open = cx.slots.len();
@@ -63,7 +62,11 @@ impl Role for Listening {
                 );
             }
             match accept(&mut wsi.io) {
-                Ok(Some((io, peer))) => begin(wsi, cx, (vhost, first), io, peer),
+                Ok(Some((io, peer))) => match cx.header_first(trusted.as_deref(), &peer) {
+                    None => begin(wsi, cx, (vhost, first), io, peer),
+                    // Its client is not known yet.
+                    Some(header) => insert(wsi, cx, (vhost, header), io, peer, false),
+                },
                 Ok(None) => {
                     if mem::take(&mut self.in_trouble) {
                         log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
@@ -117,36 +120,36 @@ impl Listening {
 
 /// Makes a connection of an accepted socket, unless its peer has too many or a protocol does not want it.
 fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) {
-    let admission = cx.peer_limits.admit(&peer);
-    if let Admission::Refused { limit } = admission {
-        if let Some(count) = cx.peer_limits.tell(cx.now) {
-            let tag = cx.tag(listener);
-            log::warn!(
-                "{tag}: {peer} is hung up on: its address has {limit} connections (ip-limit-wsi); {count} so far"
-            );
-        }
-        return;
-    }
-    let counted = admission == Admission::Counted;
-    let filter = VhostReason::FilterNetworkConnection(&peer);
-    let begun = match protocol::ask_first(cx, vhost, filter) {
-        Verdict::Close => {
+    match cx.admit(listener, vhost, &peer) {
+        Ok(counted) => insert(listener, cx, (vhost, first), io, peer, counted),
+        Err(Refusal::TooMany) => {}
+        Err(Refusal::Filter) => {
             log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(listener));
             cx.log_filtered(vhost, first, &io, &peer);
-            None
         }
-        _ => match cx.insert(vhost, io, peer.clone(), Origin::Accepted, first) {
-            Ok(id) => cx.slots.get_mut(id),
-            Err(error) => {
-                log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(listener));
-                None
+    }
+}
+
+fn insert(
+    listener: &Wsi,
+    cx: &mut Cx,
+    (vhost, first): (VhostId, Binding),
+    io: Transport,
+    peer: Peer,
+    counted: Counted,
+) {
+    match cx.insert(vhost, io, peer.clone(), Origin::Accepted, first) {
+        Ok(id) => {
+            if let Some(wsi) = cx.slots.get_mut(id) {
+                wsi.flags.counted = counted;
             }
-        },
-    };
-    match begun {
-        Some(wsi) => wsi.flags.counted = counted,
-        None if counted => cx.peer_limits.release(&peer),
-        None => {}
+        }
+        Err(error) => {
+            log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(listener));
+            if counted {
+                cx.peer_limits.release(&peer);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod drain;
 mod first_packet;
 mod http;
 mod listen;
+mod proxy_header;
 mod raw;
 mod raw_proxy;
 mod tls;
@@ -14,6 +15,7 @@ use crate::role::RoleOps;
 /// The roles of the house.
 pub(crate) static ALL: &[&dyn RoleOps] = &[
     &listen::Listen,
+    &proxy_header::ProxyHeader,
     &first_packet::FirstPacket,
     &tls::Tls,
     &http::Http,

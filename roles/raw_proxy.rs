@@ -165,6 +165,7 @@ impl Half {
         wsi.goes_onward(&onward.target);
         let plan = ConnectPlan {
             target: onward.target,
+            header: onward.proxy_protocol.map(|version| wsi.proxy_header(version)).unwrap_or_default(),
             tls: onward.tls,
             then: Binding { role: &RawProxy, protocol: Some(protocol) },
         };

@@ -84,7 +84,7 @@ impl Server {
             return Ok(Next::Stay);
         }
         log::debug!("{}: {}", cx.tag(wsi), wsi.io.tls().map(stream::Tls::describe).unwrap_or_default());
-        wsi.begins_encrypted();
+        wsi.begins_anew();
         Ok(Next::Become(what_follows(wsi, cx)?))
     }
 }

@@ -123,7 +123,11 @@ impl Cx {
             let what = format!("role {} has no connections of its own to make", then.role.name());
             return Err(Error::Config { vhost: vhost.name().to_owned(), what });
         }
-        let id = self.connect(info.vhost, ConnectPlan { target: info.target, tls: info.tls, then }, None);
+        let id = self.connect(
+            info.vhost,
+            ConnectPlan { target: info.target, header: Vec::new(), tls: info.tls, then },
+            None,
+        );
         self.set_parent(id, info.parent);
         Ok(id)
     }
@@ -140,6 +144,7 @@ impl Cx {
             return Err(Error::Config { vhost: name.to_owned(), what });
         };
         let (io, peer) = tcp(stream)?;
+        let first = self.header_first(self.trusted_of(vhost).as_deref(), &peer).unwrap_or(first);
         let inserted = self.insert(vhost, io, peer, Origin::Accepted, first);
         let id = inserted.map_err(Error::system("adopting a TCP socket"))?;
         self.take_over(id, readbuf);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::cx::Cx;
 use crate::facts::Closer;
 use crate::protocol;
+use crate::proxy_header::ProxyProtocol;
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next};
 use crate::tls::TlsClient;
@@ -125,11 +126,13 @@ pub struct Onward {
     pub idle_timeout: Option<Duration>,
     /// TLS, where the onward server speaks it.
     pub tls: Option<TlsClient>,
+    /// Tells the onward server who the client is, by a header before everything else, TLS included; `None`: it is not told.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl From<Target> for Onward {
     fn from(target: Target) -> Onward {
-        Onward { target, idle_timeout: None, tls: None }
+        Onward { target, idle_timeout: None, tls: None, proxy_protocol: None }
     }
 }
 
@@ -147,11 +150,20 @@ impl Onward {
         self.tls = tls;
         self
     }
+
+    /// Sets [`Onward::proxy_protocol`].
+    #[must_use]
+    pub fn proxy_protocol(mut self, version: Option<ProxyProtocol>) -> Onward {
+        self.proxy_protocol = version;
+        self
+    }
 }
 
 /// A connection to be made by role `connect`.
 pub(crate) struct ConnectPlan {
     pub(crate) target: Target,
+    /// What is sent first, before TLS.
+    pub(crate) header: Vec<u8>,
     pub(crate) tls: Option<TlsClient>,
     /// What the connection becomes once it is up.
     pub(crate) then: Binding,

@@ -41,8 +41,8 @@ pub struct ContextInfo {
     pub reject_service_keywords: Vec<RejectKeyword>,
     /// TCP connections that one address may have with this context at a time (`ip-limit-wsi`); `None`: as many as it likes. Those beyond
     /// are hung up on when they are accepted, and a warning says so at most once a second. Of IPv6 the 64 bits of the network count as
-    /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Leave room for those that share
-    /// an address (NAT).
+    /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Where a trusted PROXY header names the
+    /// client, its address counts, and the balancer's does not. Leave room for those that share an address (NAT).
     pub ip_limit_wsi: Option<u32>,
     /// Bytes that the head of an http request may have (`max-http-header-data`); [`limits::HTTP_HEAD`] unless told, and from
     /// [`limits::HTTP_HEAD_LEAST`] to [`limits::HTTP_HEAD_MOST`]: what is beyond them counts as the nearest of the two.

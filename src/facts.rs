@@ -167,10 +167,10 @@ impl Wsi {
         }
     }
 
-    /// What was received before was not for a protocol: it was of TLS.
-    pub(crate) fn begins_encrypted(&mut self) {
+    /// What was received before was not for a protocol: it was of TLS, or a PROXY header. What waits is.
+    pub(crate) fn begins_anew(&mut self) {
         if let Some(facts) = &mut self.facts {
-            facts.received = 0;
+            facts.received = self.rx.len() as u64;
         }
     }
 

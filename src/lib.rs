@@ -24,6 +24,7 @@
 //! - [`conf`]: contexts and vhosts from JSON files, with lws's keys.
 //! - [`forms`]: a stream parser for the forms that browsers send, files included.
 //! - [`lejp`]: a stream parser for JSON that calls back with path, match and value.
+//! - [`proxy_header`]: headers of the PROXY protocol, read and written.
 //! - [`protocols`]: ready-made protocols. [`limits`]: every bound that a peer can run into.
 //!
 //! ```no_run
@@ -54,12 +55,14 @@ pub mod limits;
 pub mod logger;
 #[path = "../protocols/mod.rs"]
 pub mod protocols;
+pub mod proxy_header;
 
 #[path = "../roles/mod.rs"]
 pub(crate) mod roles;
 
 mod access_line;
 mod access_log;
+mod admission;
 mod adopt;
 mod attached;
 mod basic_auth;
@@ -81,7 +84,9 @@ mod listening;
 mod mount;
 mod options;
 mod peer_limits;
+mod peer_network;
 mod protocol;
+mod proxied;
 mod pvo;
 mod reason;
 mod reject;
@@ -110,7 +115,9 @@ pub use http::{HttpRequest, RespondError, Response};
 pub use listen_sockets::{ListenSockets, ReusePort};
 pub use mount::{Cache, Mount, Origin};
 pub use options::Options;
+pub use peer_network::{PeerNetwork, PeerNetworkError};
 pub use protocol::{Call, Interests, Protocol, ProtocolTable, Verdict, VhostCall};
+pub use proxy_header::ProxyProtocol;
 pub use pvo::{Pvo, PvoError};
 pub use reason::{Reason, VhostReason};
 pub use reject::RejectKeyword;

@@ -185,7 +185,8 @@ pub enum VhostReason<'a> {
 
     // -- to the first protocol of the vhost
     /// A peer wants to be accepted (`LWS_CALLBACK_FILTER_NETWORK_CONNECTION`), and the first vhost of the listen socket is asked. On
-    /// `Close` it is hung up on, before anything is made for it.
+    /// `Close` it is hung up on, before anything is made for it. Of a balancer's connection it is asked once the PROXY header has named the
+    /// client.
     FilterNetworkConnection(&'a Peer),
     /// A connection has its first turn (`LWS_CALLBACK_WSI_CREATE`): accepted, adopted, or our own. On `Close` it ends.
     WsiCreate(&'a mut Wsi),

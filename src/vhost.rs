@@ -15,6 +15,7 @@ use crate::listen_group::ListenerId;
 use crate::listening::ListenHow;
 use crate::mount::{self, Mount, Origin};
 use crate::options::Options;
+use crate::peer_network::PeerNetwork;
 use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
@@ -46,6 +47,8 @@ pub struct Vhost {
     pub(crate) keepalive_timeout: Duration,
     pub(crate) max_body: u64,
     pub(crate) error_document_404: Option<String>,
+    /// Who has to say whose connections it brings; `None`: nobody.
+    pub(crate) proxy_protocol_from: Option<Rc<[PeerNetwork]>>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) listen_how: ListenHow,
     pub(crate) listener: Option<ListenerId>,
@@ -150,6 +153,7 @@ impl Vhost {
             keepalive_timeout: info.keepalive_timeout,
             max_body: info.max_body,
             error_document_404: info.error_document_404,
+            proxy_protocol_from: Some(info.proxy_protocol_from.into()).filter(|from: &Rc<[_]>| !from.is_empty()),
             access_log: info.access_log,
             listen_how: ListenHow {
                 options: info.options,

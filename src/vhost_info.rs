@@ -8,6 +8,7 @@ use crate::access_log::AccessLog;
 use crate::limits;
 use crate::mount::Mount;
 use crate::options::Options;
+use crate::peer_network::PeerNetwork;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
 use crate::tls::{TlsClientInfo, TlsInfo};
@@ -65,6 +66,9 @@ pub struct VhostInfo {
     pub max_body: u64,
     /// The URL path of the document sent with a 404 (`error-document-404`).
     pub error_document_404: Option<String>,
+    /// Peers whose connections have to begin with a PROXY header, which names the client: balancers (`proxy-protocol-from`, not in lws).
+    /// From all others such a header is bytes as any. The first vhost of a listen socket decides. Trust nobody whom a client can pass for.
+    pub proxy_protocol_from: Vec<PeerNetwork>,
     /// Where requests and connections are logged (`access-log`).
     pub access_log: Option<AccessLog>,
     /// Connections that may wait to be accepted (the backlog of listen(2)); 1024.
@@ -94,6 +98,7 @@ impl Default for VhostInfo {
             keepalive_timeout: Duration::from_secs(5),
             max_body: limits::HTTP_BODY,
             error_document_404: None,
+            proxy_protocol_from: Vec::new(),
             access_log: None,
             backlog: 1024,
             fast_open_queue: 0,

@@ -202,7 +202,10 @@ impl Cx {
         let ignored = joined.options().difference(first.options()).intersection(Options::DECIDED_BY_THE_FIRST);
         // After a handshake the fallback of the vhost that SNI chose counts.
         let own = if joined.tls.is_some() { Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG } else { Options::empty() };
-        for (name, _) in ignored.difference(own).iter_names() {
+        let more_trust =
+            joined.proxy_protocol_from.is_some() && joined.proxy_protocol_from != first.proxy_protocol_from;
+        let trust = more_trust.then_some("proxy_protocol_from");
+        for name in ignored.difference(own).iter_names().map(|(name, _)| name).chain(trust) {
             log::warn!(
                 "vhost {}: {name} does nothing here: vhost {} is the first of its port",
                 joined.name(),

@@ -19,6 +19,7 @@ use crate::connect::{ConnectPlan, Onward, SecurePlan};
 use crate::facts::{Closer, Facts};
 use crate::http::Exchange;
 use crate::limits;
+use crate::proxied::Direct;
 use crate::role::{Binding, CloseReason, Role};
 use crate::timers::At;
 use crate::tls::PeerCert;
@@ -149,6 +150,8 @@ pub struct Wsi {
     /// What the timers hold.
     pub(crate) armed: Option<At>,
     pub(crate) peer: Peer,
+    /// Who is at the other end of the socket, where that is not the peer.
+    pub(crate) direct: Option<Box<Direct>>,
     /// The connection that this one was made for.
     pub(crate) parent: Option<WsiId>,
     /// The connection that this one is relayed to; it is woken when this one ends. Two that are linked to each other are a pair.
@@ -247,6 +250,7 @@ impl Wsi {
             deadline: None,
             armed: None,
             peer,
+            direct: None,
             parent: None,
             link: None,
             asked: None,
@@ -281,7 +285,8 @@ impl Wsi {
         self.protocol_name
     }
 
-    /// The other end's address (`lws_get_peer_simple`).
+    /// The other end's address (`lws_get_peer_simple`). Where a PROXY header of a trusted balancer has named the client, the client's; the
+    /// balancer is then the [`Wsi::direct_peer`].
     pub fn peer(&self) -> &Peer {
         &self.peer
     }

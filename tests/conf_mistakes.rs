@@ -50,6 +50,10 @@ fn a_value_that_cannot_be_is_told_with_what_could() {
             r#"f:1:34: vhosts[0].name: expected a text without control characters, found "a\nb""#,
         ),
         (
+            r#""port": 1, "proxy-protocol-from": "::1 10.0.0.1/8""#,
+            r#"f:1:49: vhosts[0].proxy-protocol-from: expected addresses, networks such as 10.0.0.0/8 without bits beyond those, or unix, found "10.0.0.1/8""#,
+        ),
+        (
             r#""port": 1, "keepalive_timeout": "5s""#,
             r#"f:1:47: vhosts[0].keepalive_timeout: expected a whole number of seconds, found "5s""#,
         ),

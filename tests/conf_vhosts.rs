@@ -46,6 +46,15 @@ fn without_keys_everything_is_as_without_a_configuration() {
     assert_eq!((info.options, info.keepalive_timeout, info.backlog), (Options::empty(), Duration::from_secs(5), 1024));
     assert!(info.protocols.is_empty() && info.mounts.is_empty() && info.tls.is_none() && info.alpn.is_none());
     assert_eq!((info.fallback_silence, info.error_document_404), (None, None));
+    assert!(info.proxy_protocol_from.is_empty());
+}
+
+#[test]
+fn whose_connections_begin_with_a_proxy_header_is_a_list() {
+    let info = vhost(r#""port": 1, "proxy-protocol-from": "10.0.0.0/8, 192.0.2.1 ::1,2001:db8::/32 unix""#);
+    let networks: Vec<String> = info.proxy_protocol_from.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.1", "::1", "2001:db8::/32", "unix"]);
+    assert!(vhost(r#""port": 1, "proxy-protocol-from": """#).proxy_protocol_from.is_empty());
 }
 
 #[test]

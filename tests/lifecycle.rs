@@ -43,8 +43,9 @@ use page::{Row, Step};
 /// The name of a row, and what plays it: a sequence for each of the row's columns.
 type Scenario = (&'static str, fn() -> Vec<Vec<Step>>);
 
-const SECTIONS: [(&str, &[&[Scenario]]); 13] = [
+const SECTIONS: [(&str, &[&[Scenario]]); 14] = [
     ("Role listen", &[accepting::LISTEN]),
+    ("Role proxy-header", &[accepting::PROXY_HEADER]),
     ("Role first-packet", &[accepting::FIRST_PACKET]),
     ("Role tls", &[tls::SERVER]),
     ("Role http", &[http::HTTP, http::TRANSACTIONS]),
@@ -95,6 +96,11 @@ fn every_table_belongs_to_a_section_that_is_played() {
 #[test]
 fn listen_calls_back_as_the_page_says() {
     play("Role listen");
+}
+
+#[test]
+fn proxy_header_calls_back_as_the_page_says() {
+    play("Role proxy-header");
 }
 
 #[test]

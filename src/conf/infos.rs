@@ -111,6 +111,7 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         listen_accept_role: vhost.listen_accept_role.clone(),
         listen_accept_protocol: vhost.listen_accept_protocol.clone(),
         fallback_silence: vhost.fallback_silence,
+        proxy_protocol_from: vhost.proxy_protocol_from.clone(),
         keepalive_timeout: vhost.keepalive_timeout,
         max_body: vhost.max_body,
         error_document_404: vhost.error_document_404.clone(),

@@ -14,6 +14,7 @@ use super::node::{At, File, Node};
 use super::tls::{self, TlsConf};
 use super::ws_protocols::{self, ProtocolConf};
 use crate::options::Options;
+use crate::peer_network::PeerNetwork;
 use crate::role::{self, same_name};
 use crate::tls::TlsClientInfo;
 use crate::transport::Medium;
@@ -45,6 +46,8 @@ pub struct VhostConf {
     pub listen_accept_protocol: Option<String>,
     /// With the fallback: who says nothing for so long falls back too.
     pub fallback_silence: Option<Duration>,
+    /// Whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Vec<PeerNetwork>,
     /// How long a connection may idle between requests; 5 s.
     pub keepalive_timeout: Duration,
     /// Bytes that a request's body may have, `u64::MAX` for no limit; 1 MiB.
@@ -107,6 +110,7 @@ impl VhostConf {
             listen_accept_role: listen_accept_role(&fields, report),
             listen_accept_protocol: fields.some_text("listen-accept-protocol", report).map(owned),
             fallback_silence: fallback_silence(&fields, options, report),
+            proxy_protocol_from: proxy_protocol_from(&fields, report),
             keepalive_timeout: fields.secs("keepalive_timeout", report).unwrap_or(defaults.keepalive_timeout),
             max_body: mount::max_body(&fields, report).unwrap_or(defaults.max_body),
             error_document_404: error_document(&fields, report),
@@ -230,6 +234,17 @@ fn fallback_silence(fields: &Fields<'_>, options: Options, report: &mut Report) 
         report.push(warning.note("does nothing without fallback-listen-accept"));
     }
     Some(silence)
+}
+
+/// Networks with commas or spaces between them.
+fn proxy_protocol_from(fields: &Fields<'_>, report: &mut Report) -> Vec<PeerNetwork> {
+    let text = fields.text("proxy-protocol-from", report).unwrap_or_default();
+    let Some(node) = fields.node("proxy-protocol-from") else { return Vec::new() };
+    let networks = text.split([',', ' ']).filter(|network| !network.is_empty());
+    let parsed = networks.map(|network| network.parse().map_err(|_| network));
+    let expected = "addresses, networks such as 10.0.0.0/8 without bits beyond those, or unix";
+    let wrong = |network| node.wrong(expected).found(format!("{network:?}"));
+    parsed.filter_map(|parsed| report.take(parsed.map_err(|network| wrong(network).into()))).collect()
 }
 
 fn error_document(fields: &Fields<'_>, report: &mut Report) -> Option<String> {

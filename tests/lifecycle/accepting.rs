@@ -6,6 +6,7 @@ use rlws::{Listen, Verdict, VhostInfo};
 
 use super::Scenario;
 use super::stage::*;
+use super::util::balancer::V1;
 use super::util::http::request;
 use super::util::{connect_to, half_close, read_until_closed, reset, send};
 
@@ -94,6 +95,43 @@ pub const LISTEN: &[Scenario] = &[
         let mut peer = play.connect();
         read_until_closed(&mut peer);
         play.end(peer).with_filter()
+    }),
+];
+
+/// Whose peers are trusted to name their clients.
+fn behind_a_balancer() -> VhostInfo {
+    VhostInfo { proxy_protocol_from: vec!["127.0.0.1".parse().expect("an address")], ..listening(APPLY) }
+}
+
+pub const PROXY_HEADER: &[Scenario] = &[
+    ("a header comes, and the first bytes; then the peer leaves", || {
+        let play = Stage::of(behind_a_balancer()).start();
+        let mut peer = play.connect();
+        send(&mut peer, &[V1, BANNER].concat());
+        play.hears("RawRx");
+        play.end(peer).in_order()
+    }),
+    ("a header comes, and `FilterNetworkConnection` returns `Close`", || {
+        let play = Stage::of(behind_a_balancer()).on("FilterNetworkConnection", close).start();
+        let mut peer = play.connect();
+        send(&mut peer, V1);
+        read_until_closed(&mut peer);
+        play.end(peer).in_order()
+    }),
+    ("something else comes", || {
+        let play = Stage::of(behind_a_balancer()).start();
+        let mut peer = play.connect();
+        send(&mut peer, BANNER);
+        read_until_closed(&mut peer);
+        play.end(peer).in_order()
+    }),
+    ("the peer leaves within its header", || {
+        let play = Stage::of(behind_a_balancer()).start();
+        let mut peer = play.connect();
+        send(&mut peer, &V1[..9]);
+        half_close(&peer);
+        read_until_closed(&mut peer);
+        play.end(peer).in_order()
     }),
 ];
 

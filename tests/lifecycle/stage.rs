@@ -406,6 +406,12 @@ impl Heard {
         vec![steps(&about)]
     }
 
+    /// What was heard of the one connection, with the question whether it is let in where that came.
+    pub fn in_order(&self) -> Vec<Vec<Step>> {
+        let about = |event: &&Event| event.wsi.is_some() || event.name == "FilterNetworkConnection";
+        vec![steps(&self.events.iter().filter(about).cloned().collect::<Vec<_>>())]
+    }
+
     /// What each protocol of a vhost heard that is not about a connection.
     pub fn vhost(&self, vhost: VhostId) -> Vec<Vec<Step>> {
         [FIRST, BOUND].iter().map(|protocol| self.protocol(vhost, protocol)).collect()

@@ -18,6 +18,7 @@
 //! | `tls_onward` | a TLS server that a proxy or a client connects to |
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
+//! | `balancer` | PROXY headers, and real haproxy and nginx |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -26,6 +27,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 pub mod access;
+pub mod balancer;
 pub mod certs;
 pub mod http;
 pub mod log;

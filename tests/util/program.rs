@@ -136,6 +136,10 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("kill");
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_some()
+    }
+
     /// Waits for its end; by then all of its log has been read.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {

@@ -74,6 +74,10 @@ fn vhost(vhost: &VhostConf) -> Value {
         ("listen-accept-role", Some(text(vhost.listen_accept_role.as_deref().unwrap_or("raw-skt")))),
         ("listen-accept-protocol", vhost.listen_accept_protocol.as_ref().map(text)),
         ("fallback-silence-ms", vhost.fallback_silence.map(|after| text(after.as_millis()))),
+        (
+            "proxy-protocol-from",
+            Some(&vhost.proxy_protocol_from).filter(|from| !from.is_empty()).map(|from| list(from)),
+        ),
         ("keepalive_timeout", Some(text(vhost.keepalive_timeout.as_secs()))),
         ("max-body", Some(bytes(vhost.max_body))),
         ("error-document-404", vhost.error_document_404.as_ref().map(text)),
@@ -167,6 +171,10 @@ fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
 /// lws's values are strings.
 fn text(value: impl Display) -> Value {
     Value::String(value.to_string())
+}
+
+fn list(values: &[impl Display]) -> Value {
+    text(values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
 fn file(path: &Path) -> Value {

@@ -26,6 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     key(v("onlyraw"), Bool, Done, ("off", r#""1""#), "the older name of `apply-listen-accept`"),
     key(v("fallback-listen-accept"), Bool, Done, ("off", r#""1""#), "what is not what the port speaks is for that role and protocol"),
     key(v("fallback-silence-ms"), Millis, Done, ("0: never", r#""3000""#), "with the fallback: who says nothing for so long falls back too (not in lws)"),
+    key(v("proxy-protocol-from"), Text, Done, ("none", r#""10.0.0.0/8, ::1, unix""#), "peers whose connections begin with a PROXY header that names the client: addresses, networks, `unix` (not in lws)"),
     key(v("allow-non-tls"), Bool, Done, ("implied by the next two and the fallback", r#""1""#), "alone: drop what is not TLS quietly"),
     key(v("redirect-http"), Bool, Done, ("off", r#""1""#), "send plain http on a TLS port to https"),
     key(v("allow-http-on-https"), Bool, Done, ("off", r#""1""#), "serve plain http on a TLS port"),
