@@ -147,6 +147,24 @@ fn a_body_and_a_half_close_that_come_late_do_not_cut_the_file_short() {
 }
 
 #[test]
+fn several_ranges_are_sent_to_their_end_where_another_request_waits() {
+    let (site, bytes) = big_site();
+    let root = site.root();
+    let server = Server::with_vhost(move || files(root));
+    let mut client = connect(server.made);
+    let one = format!("GET /{BIG} HTTP/1.1\r\nHost: a\r\nRange: bytes=0-9,90-99,200-209\r\n\r\n");
+    send(&mut client, one.repeat(3).as_bytes());
+    for _ in 0..3 {
+        let answer = read_response(&mut client);
+        assert_eq!(answer.status, 206);
+        for range in [0..10, 90..100, 200..210] {
+            assert!(answer.body.windows(10).any(|window| window == &bytes[range.clone()]), "{range:?}");
+        }
+        assert!(answer.body.ends_with(b"--\r\n"));
+    }
+}
+
+#[test]
 fn a_byte_behind_a_last_request_does_not_cut_its_file_short() {
     let (site, bytes) = big_site();
     let root = site.root();
