@@ -147,6 +147,18 @@ fn a_body_and_a_half_close_that_come_late_do_not_cut_the_file_short() {
 }
 
 #[test]
+fn a_malformed_body_does_not_cut_the_response_short_that_is_on_its_way() {
+    let (site, bytes) = big_site();
+    let mut turned = Turned::new(files(site.root()));
+    turned.send(format!("GET /{BIG} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes());
+    turned.fill();
+    turned.send(b"x");
+    turned.turns(0);
+    assert_same_bytes(&read_response(&mut turned).body, &bytes);
+    assert_eq!(read_to_end(&mut turned), b"");
+}
+
+#[test]
 fn several_ranges_are_sent_to_their_end_where_another_request_waits() {
     let (site, bytes) = big_site();
     let root = site.root();

@@ -381,8 +381,16 @@ impl Connection {
             }
         }
         let mut held = wsi.rx.take();
-        let taken = unread.take(held.as_slice());
-        held.consume(taken?);
+        match (unread.take(held.as_slice()), &mut self.outgoing) {
+            (Ok(taken), _) => held.consume(taken),
+            // The response arrives all the same.
+            (Err(reason), Some(outgoing)) => {
+                outgoing.close_behind(reason);
+                self.unread = None;
+                return Ok(true);
+            }
+            (Err(reason), None) => return Err(reason),
+        }
         wsi.rx = held;
         if !unread.rest.is_over() {
             return Ok(false);
