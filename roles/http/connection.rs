@@ -451,7 +451,7 @@ pub(super) fn idle(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> Duration {
 
 /// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
 fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
-    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
+    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: h1::is_head(bytes) };
     let mut entry = Entry::begin(wsi, cx, bytes, None);
     let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
     if let Some(entry) = entry {
