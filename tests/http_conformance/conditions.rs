@@ -15,11 +15,11 @@ fn part(range: &str, digits: &str) -> String {
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         digits("GET", "If-None-Match: *\r\n").gets(304).with("ETag", "\"").without("Content-Length"),
-        digits("HEAD", "If-None-Match: *\r\n").gets(304).to_head(),
+        digits("HEAD", "If-None-Match: *\r\n").gets(304).for_head(),
         digits("GET", "If-None-Match: \"x\", W/\"y\",\"\"\r\n").gets(200).body(DIGITS),
         digits("GET", "If-Match: *\r\n").gets(200).body(DIGITS),
         digits("GET", "If-Match: \"x\"\r\n").gets(412),
-        digits("HEAD", "If-Match: \"x\"\r\n").gets(412).to_head(),
+        digits("HEAD", "If-Match: \"x\"\r\n").gets(412).for_head(),
         // A time that is still to come is one (section 13.1.3).
         digits("GET", "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n").gets(304),
         digits("GET", "If-Modified-Since: x\r\n").gets(200),
@@ -32,7 +32,7 @@ pub fn rows() -> Vec<Row> {
             .gets(206)
             .with("Content-Type", "multipart/byteranges; boundary=")
             .body(format!("--{}--{}----\r\n", part("0-1", "01"), part("4-5", "45"))),
-        digits("HEAD", "Range: bytes=0-0\r\n").gets(200).to_head().with("Content-Length", "10"),
+        digits("HEAD", "Range: bytes=0-0\r\n").gets(200).for_head().with("Content-Length", "10"),
         digits("GET", "If-None-Match: *\r\nRange: bytes=0-0\r\n").gets(304).without("Content-Range"),
         digits("GET", "If-Range: \"x\"\r\nRange: bytes=0-0\r\n").gets(200).body(DIGITS),
         digits("GET", "Range: bytes=10-\r\n").gets(416).with("Content-Range", "bytes */10"),

@@ -30,7 +30,7 @@ pub fn rows() -> Vec<Row> {
         row("GET /cb/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(200).body("1\n2\n3\n").closed(),
         row("GET /cb/slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(200).body("in time").closed(),
         row("GET /cb/none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(204).closed(),
-        row("HEAD /cb/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(200).to_head().closed(),
+        row("HEAD /cb/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(200).for_head().closed(),
         row("GET /big.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(200).closed(),
         row("GET /secret/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").gets(401).closed(),
         row("GET /cb/close HTTP/1.1\r\nHost: a\r\n\r\n").gets(403).closed(),
@@ -40,7 +40,7 @@ pub fn rows() -> Vec<Row> {
         row("GET / HTTP/1.0\r\nConnection: x\r\n\r\n").gets(200).closed(),
         row("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").gets(200).closed(),
         row("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").gets(200).with("Connection", "keep-alive").body(INDEX),
-        row("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(200).with("Connection", "keep-alive").to_head(),
+        row("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(200).with("Connection", "keep-alive").for_head(),
         row("GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(404).with("Connection", "keep-alive"),
         row("GET /digits.txt HTTP/1.0\r\nRange: bytes=0-1\r\n\r\n").gets(206).body(&DIGITS[..2]).closed(),
         row("GET /cb/length HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(200).with("Connection", "keep-alive"),
@@ -50,7 +50,7 @@ pub fn rows() -> Vec<Row> {
             .without("Transfer-Encoding")
             .body("1\n2\n3\n")
             .closed(),
-        row("HEAD /cb/stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(200).to_head(),
+        row("HEAD /cb/stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(200).for_head(),
         row("GET / HTTP/1.0\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").gets(200).closed(),
         // The client says EOF: what it asked for is answered, and what it did not finish is not a request.
         lines("").gets(200).body(INDEX).then_eof(),

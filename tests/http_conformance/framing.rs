@@ -21,7 +21,7 @@ pub fn rows() -> Vec<Row> {
         row(format!("DELETE /cb/echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PROBE}", PROBE.len())).gets(200),
         row(format!("HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PROBE}", PROBE.len()))
             .gets(200)
-            .to_head(),
+            .for_head(),
         row(format!("OPTIONS / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PROBE}", PROBE.len())).gets(204),
         row(format!("TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PROBE}", PROBE.len())).gets(405),
         // Both (section 6.1): an attempt at smuggling.

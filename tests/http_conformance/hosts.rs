@@ -62,7 +62,7 @@ pub fn rows() -> Vec<Row> {
         row("GET / HTTP/1.0\r\nHost: a b\r\n\r\n").gets(400).closed(),
         row("GET http://b.example/ HTTP/1.0\r\n\r\n").gets(200).body(INDEX_OF_B).closed(),
         // No body in the answer to a HEAD, though it is refused (RFC 9110 section 9.3.2).
-        row("HEAD / HTTP/1.1\r\n\r\n").gets(400).to_head().closed(),
-        row("\r\nHEAD / HTTP/1.1\r\nHost: a b\r\n\r\n").gets(400).to_head().closed(),
+        row("HEAD / HTTP/1.1\r\n\r\n").gets(400).for_head().closed(),
+        row("\r\nHEAD / HTTP/1.1\r\nHost: a b\r\n\r\n").gets(400).for_head().closed(),
     ]
 }

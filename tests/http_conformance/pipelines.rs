@@ -44,7 +44,7 @@ pub fn rows() -> Vec<Row> {
             .body("1\n2\n3\n")
             .gets(200)
             .body(INDEX),
-        several(&[HEAD, DIGITS_FILE, HEAD]).gets(200).to_head().gets(200).body(DIGITS).gets(200).to_head(),
+        several(&[HEAD, DIGITS_FILE, HEAD]).gets(200).for_head().gets(200).body(DIGITS).gets(200).for_head(),
         several(&[POST, DIGITS_FILE, CHUNKS, POST]).gets(200).gets(200).body(DIGITS).gets(200).gets(200),
         several(&[BIG, DIGITS_FILE, BIG]).gets(200).gets(200).body(DIGITS).gets(200),
         several(&["GET /none HTTP/1.1\r\nHost: a\r\n\r\n", DIGITS_FILE]).gets(404).gets(200).body(DIGITS),

@@ -64,7 +64,7 @@ impl Row {
     }
 
     /// The answer is to a HEAD.
-    pub fn to_head(self) -> Row {
+    pub fn for_head(self) -> Row {
         self.last(|answer| answer.to_head = true)
     }
 
