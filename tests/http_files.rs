@@ -321,6 +321,10 @@ fn what_is_no_file_is_answered_the_same_whatever_the_conditions() {
         for line in ["X: y", "If-None-Match: *", "If-Match: \"a\"", "Range: bytes=0-1", "Range: bytes=-0"] {
             let answer = ask(&mut stream, "GET", path, &[line]);
             assert_eq!(answer.status, status, "{path} {line}");
+            if status == 400 {
+                assert_eq!(read_to_end(&mut stream), b"");
+                stream = connect(server.made);
+            }
             assert!(!String::from_utf8_lossy(&answer.body).contains(site::SECRET), "{path}");
         }
     }

@@ -213,7 +213,7 @@ fn a_long_poll_is_answered_by_whatever_happens() {
     let server = serve();
     let mut stream = connect(server.made.0);
     send(&mut stream, (request("GET", "a", "/poll") + &request("GET", "a", "/")).as_bytes());
-    server.turn();
+    server.wait_for_log(&["streams: Http("]);
     tell(&server, 42);
     assert_eq!(util::http::read_response(&mut stream).text(), "42");
     assert_eq!(util::http::read_response(&mut stream).text(), "here");
