@@ -100,7 +100,10 @@ fn form_of(request: &HttpRequest) -> Result<Form, FormError> {
 fn refuse(wsi: &mut Wsi, pss: &mut Pss, error: &FormError) {
     log::info!("wsi {}: {error}", wsi.id());
     *pss = Pss::default();
-    wsi.return_http_status(error.http_status(), Some(&format!("{error}\n")));
+    let status = error.http_status();
+    // What fails here is not the client's affair.
+    let text = (status < 500).then(|| format!("{error}\n"));
+    wsi.return_http_status(status, text.as_deref());
 }
 
 fn page(wsi: &mut Wsi, content: &str) -> Verdict {
