@@ -33,6 +33,7 @@ fn global(global: &Global) -> Value {
         ("max-http-headers", Some(text(global.max_http_headers))),
         ("timeout-secs", Some(text(global.timeout.as_secs()))),
         ("rlimit-nofile", global.rlimit_nofile.map(text)),
+        ("ip-limit-ah", global.ip_limit_ah.map(text)),
         ("ip-limit-wsi", global.ip_limit_wsi.map(text)),
         ("reject-service-keywords", (!rejected.is_empty()).then(|| rejected.into())),
         ("default-alpn", global.default_alpn.as_ref().map(|names| text(names.join(",")))),
