@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
-use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
+use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
 use rlws::{Context, Pem, ProtocolTable};
 
 use crate::logs;
@@ -17,6 +17,7 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawProxy>(),
     ProtocolTable::of::<RawEcho>(),
     ProtocolTable::of::<RawTest>(),
+    ProtocolTable::of::<PostDemo>(),
 ];
 
 /// The certificates, keys and CAs of vhosts, by the files that they were read from.
