@@ -28,6 +28,7 @@ mod framing;
 mod guard;
 mod h1;
 mod host;
+mod kept;
 mod method;
 mod mime;
 mod mounts;
