@@ -20,6 +20,7 @@ use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::deferred::Deferred;
 use crate::error::{Error, InitError, Result};
+use crate::file_cache::FileCache;
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
@@ -79,6 +80,7 @@ pub struct Cx {
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
     pub(crate) date: Date,
+    pub(crate) files: FileCache,
     pub(crate) logs: Logs,
     /// TLS handshakes that may still begin in this turn.
     pub(crate) handshakes: usize,
@@ -122,6 +124,7 @@ impl Cx {
             waker,
             now: Instant::now(),
             date: Date::new(Instant::now()),
+            files: FileCache::default(),
             logs: Logs::default(),
             handshakes: limits::TLS_HANDSHAKES,
             slice: limits::SERVICE_BUFFER,

@@ -76,6 +76,7 @@ mod descriptors;
 mod error;
 mod facts;
 mod fast_open;
+mod file_cache;
 mod headers;
 mod http;
 mod listen_group;

@@ -126,6 +126,22 @@ pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
 
+/// Bytes of a file whose content is kept for the next who asks for it.
+pub const FILE_CACHE_FILE: usize = 64 * 1024;
+
+/// Files that are kept so, of all vhosts together.
+pub const FILE_CACHE_ENTRIES: usize = 1024;
+
+/// Bytes of them all.
+pub const FILE_CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a kept file is served without a look at the disk, and so how late a change of it may show.
+pub const FILE_CACHE_FRESH: Duration = Duration::from_millis(25);
+
+/// How long ago a file must have changed last to be kept. File systems date changes in ticks, of up to two seconds, and two in one tick
+/// look like one.
+pub const FILE_CACHE_SETTLED: Duration = Duration::from_secs(2);
+
 /// Ranges of a file that one request can ask for. Above: the whole file.
 pub const HTTP_RANGES: usize = 16;
 

@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cx::Cx;
+use crate::file_cache::{FileCache, FileKey};
+use crate::http::KeptFile;
 use crate::role::CloseReason;
-use crate::vhost::{OpenMount, Served, Vhost};
+use crate::vhost::{OpenMount, Served, Vhost, VhostId};
 use crate::wsi::Wsi;
 
 use super::encodings::Accepted;
@@ -15,8 +19,9 @@ use super::file::{self, FoundFile, Opened};
 use super::file_body::FileBody;
 use super::file_response::{Asked, FileResponse, Refusal};
 use super::h1::Head;
+use super::kept::{self, KeptResponse};
 use super::mime::{self, ContentType};
-use super::mounts;
+use super::mounts::{self, Hit};
 use super::path::{Below, UrlPath};
 use super::response::{self, ResponseHead, Terms};
 use super::status::Status;
@@ -43,6 +48,7 @@ pub(super) type Field = (Cow<'static, str>, Cow<'static, str>);
 
 enum Content {
     File(FileResponse),
+    Kept(KeptResponse),
     Bytes(Vec<u8>),
 }
 
@@ -61,8 +67,22 @@ impl Answer {
                 let content_type = file.content_type().unwrap_or(content_type);
                 Answer::new(file.status(), content_type, Content::File(file))
             }
-            Err(Refusal::PreconditionFailed) => Answer::page(Status::PRECONDITION_FAILED),
-            Err(Refusal::Unsatisfiable(len)) => {
+            Err(refusal) => Answer::refusal(refusal),
+        }
+    }
+
+    fn kept(asked: &Asked<'_>, file: Rc<KeptFile>) -> Answer {
+        match KeptResponse::to(asked, file) {
+            // The type is among its lines.
+            Ok(kept) => Answer::new(kept.status(), TEXT, Content::Kept(kept)),
+            Err(refusal) => Answer::refusal(refusal),
+        }
+    }
+
+    fn refusal(refusal: Refusal) -> Answer {
+        match refusal {
+            Refusal::PreconditionFailed => Answer::page(Status::PRECONDITION_FAILED),
+            Refusal::Unsatisfiable(len) => {
                 Answer::page(Status::RANGE_NOT_SATISFIABLE).with("Content-Range", format!("bytes */{len}"))
             }
         }
@@ -130,9 +150,18 @@ impl Answer {
         self.user.as_deref()
     }
 
+    /// What the mount says of keeping its files goes with it.
+    fn is_cacheable(&self) -> bool {
+        match &self.content {
+            Content::File(file) => file.is_cacheable(),
+            Content::Kept(_) => true,
+            Content::Bytes(_) => false,
+        }
+    }
+
     /// Whether it is a file's content.
     pub(super) fn is_file(&self) -> bool {
-        matches!(self.content, Content::File(_))
+        matches!(self.content, Content::File(_) | Content::Kept(_))
     }
 
     /// With what its protocol adds. Of one name these take the place of those that are configured.
@@ -209,6 +238,7 @@ impl Answer {
     ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let length = match &self.content {
             Content::File(file) => file.content_length(),
+            Content::Kept(kept) => kept.content_length(),
             Content::Bytes(bytes) => bytes.len() as u64,
         };
         let date = *cx.date.at(cx.now);
@@ -218,11 +248,10 @@ impl Answer {
         let mut head = ResponseHead::begin(out, self.status, &cx.info.server_string, &date)
             .connection(terms.version, terms.keep_alive);
         let has_content = self.status.has_content();
-        if has_content {
-            if let Some(content_type) = self.content_type.value() {
-                head = head.content_type(content_type);
-            }
-            head = head.content_length(length);
+        if let Content::Kept(kept) = &self.content {
+            head = kept.headers(head);
+        } else if has_content {
+            head = head.typed(&self.content_type).content_length(length);
         } else if self.status == Status::RESET_CONTENT {
             head = head.content_length(0);
         }
@@ -234,8 +263,11 @@ impl Answer {
         }
         if let Content::File(file) = &self.content {
             head = file.headers(head);
-            let cache_control = mount.filter(|_| file.is_cacheable()).and_then(|mount| mount.cache_control.as_deref());
-            head = head.lines_but(cache_control.unwrap_or_default(), &self.added);
+        }
+        if self.is_cacheable()
+            && let Some(cache_control) = mount.and_then(|mount| mount.cache_control.as_deref())
+        {
+            head = head.lines_but(cache_control, &self.added);
         }
         for (name, value) in &self.added {
             head = head.field(name, value);
@@ -245,15 +277,24 @@ impl Answer {
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Content::File(file) => {
-                let mut body = file.into_body();
-                let is_out = body.send_behind(out, wsi, cx)?;
-                return Ok((head, (!is_out).then_some(body)));
-            }
+            Content::File(file) => return send_file(file.into_body(), head, out, wsi, cx),
+            Content::Kept(kept) => return send_file(kept.into_body(), head, out, wsi, cx),
         }
         wsi.transmit(&cx.registry, out)?;
         Ok((head, None))
     }
+}
+
+/// Sends a file behind its head, which has `head` bytes.
+fn send_file(
+    mut body: FileBody,
+    head: usize,
+    out: &mut Vec<u8>,
+    wsi: &mut Wsi,
+    cx: &mut Cx,
+) -> Result<(usize, Option<FileBody>), CloseReason> {
+    let is_out = body.send_behind(out, wsi, cx)?;
+    Ok((head, (!is_out).then_some(body)))
 }
 
 fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
@@ -264,28 +305,48 @@ fn own_authority(wsi: &Wsi, cx: &Cx) -> String {
     }
 }
 
+/// A file of a mount, or what there is to say where it has none.
 pub(super) fn from_folder(
     vhost: &Vhost,
-    mount: &OpenMount,
-    below: Below<'_>,
+    id: VhostId,
+    Hit { index, open: mount, below }: Hit<'_, '_>,
     path: &UrlPath<'_>,
     asked: &Asked<'_>,
+    files: &mut FileCache,
+    now: Instant,
 ) -> Answer {
-    match open(mount, below) {
-        Ok(Some((plain, content_type))) => {
-            let found = match (&mount.from, mount.mount.precompressed) {
-                (Served::Folder(folder), true) => {
-                    let accepted = Accepted::parse(asked.fields.values(fields::Field::AcceptEncoding));
-                    file::precompressed(folder, below, &mount.mount.default, plain, accepted)
-                }
-                _ => plain,
-            };
-            Answer::file(asked, found, content_type)
-        }
-        Ok(None) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
-        Err(Status::NOT_FOUND) => not_found(vhost),
-        Err(status) => Answer::page(status),
+    let accepted =
+        mount.mount.precompressed.then(|| Accepted::parse(asked.fields.values(fields::Field::AcceptEncoding)));
+    let codings = accepted.map_or(0, Accepted::order);
+    let key = FileKey { vhost: id, mount: index, path: below.path, folder: below.folder, codings };
+    if !asked.in_part()
+        && let Some(file) = files.fresh(key, now)
+    {
+        return Answer::kept(asked, file);
     }
+    let (plain, content_type) = match open(mount, below) {
+        Ok(Some(found)) => found,
+        nothing => {
+            files.forget(key);
+            return match nothing {
+                Err(Status::NOT_FOUND) => not_found(vhost),
+                Err(status) => Answer::page(status),
+                Ok(_) => Answer::page(Status::MOVED_PERMANENTLY).with("Location", path.folder_location()),
+            };
+        }
+    };
+    let found = match (&mount.from, accepted) {
+        (Served::Folder(folder), Some(accepted)) => {
+            file::precompressed(folder, below, &mount.mount.default, plain, accepted)
+        }
+        _ => plain,
+    };
+    if !asked.in_part()
+        && let Some(file) = kept::of_found(files, key, &found, &content_type, now)
+    {
+        return Answer::kept(asked, file);
+    }
+    Answer::file(asked, found, content_type)
 }
 
 /// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.

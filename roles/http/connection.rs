@@ -43,9 +43,9 @@ pub(super) struct Connection {
     /// A protocol answers the request.
     transaction: Option<Box<Transaction>>,
     /// The response on its way. Until it is out, no further request is looked at.
-    outgoing: Option<Outgoing>,
+    outgoing: Option<Box<Outgoing>>,
     /// What of a request's body nobody reads.
-    unread: Option<Unread>,
+    unread: Option<Box<Unread>>,
     /// What the request at the start of `wsi.rx` waits for.
     waits: Option<Waits>,
     /// The request in hand counts for the limit of its address.
@@ -164,7 +164,7 @@ impl Connection {
             wsi.flush(&cx.registry)?;
             if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
                 let (sent, idle) = (wsi.sent, idle(wsi, cx, None));
-                self.outgoing = Some(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None));
+                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None)));
             }
         }
         Ok(next)
@@ -196,9 +196,9 @@ impl Connection {
 
     /// A protocol's response is complete.
     fn completed(&mut self, wsi: &mut Wsi, cx: &mut Cx, outgoing: Outgoing) {
-        self.outgoing = Some(outgoing);
+        self.outgoing = Some(Box::new(outgoing));
         if let Some(rest) = self.transaction.as_mut().and_then(|transaction| transaction.unread()) {
-            self.unread = Some(Unread::new(rest));
+            self.unread = Some(Box::new(Unread::new(rest)));
         }
         if self.transaction.as_ref().is_some_and(|transaction| !transaction.serves_file()) {
             self.transaction = None;
@@ -363,10 +363,18 @@ impl Connection {
         };
         let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
         let (sent_before, idle) = (wsi.handed_over(), idle(wsi, cx, answer.mount()));
+        if then != Then::NextRequest {
+            wsi.io.end_follows();
+        }
         let body = send(answer, wsi, cx, terms, &mut entry)?;
-        self.outgoing = Some(Outgoing::new(wsi, cx, body, then, idle, sent_before, entry));
-        self.unread = rest.filter(|_| then == Then::NextRequest).map(Unread::new);
-        Ok(())
+        self.unread = rest.filter(|_| then == Then::NextRequest).map(|rest| Box::new(Unread::new(rest)));
+        let mut outgoing = Outgoing::new(wsi, cx, body, then, idle, sent_before, entry);
+        let went_on = self.go_on(wsi, cx, &mut outgoing);
+        match went_on {
+            Ok(false) => self.outgoing = Some(Box::new(outgoing)),
+            _ => outgoing.log(wsi, cx),
+        }
+        went_on.map(drop)
     }
 
     /// Has a protocol answer.
@@ -393,7 +401,17 @@ impl Connection {
 
     /// Goes on with the response, as far as the client takes it. `true`: it is out, or there is none.
     fn is_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        let Some(outgoing) = &mut self.outgoing else { return Ok(true) };
+        let Some(mut outgoing) = self.outgoing.take() else { return Ok(true) };
+        let went_on = self.go_on(wsi, cx, &mut outgoing);
+        match went_on {
+            Ok(false) => self.outgoing = Some(outgoing),
+            _ => outgoing.log(wsi, cx),
+        }
+        went_on
+    }
+
+    /// Sends more of a response, and ends it behind its last byte. `true`: it is out.
+    fn go_on(&mut self, wsi: &mut Wsi, cx: &mut Cx, outgoing: &mut Outgoing) -> Result<bool, CloseReason> {
         if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi)) {
             wsi.flags.corked = false;
             wsi.flush(&cx.registry)?;
@@ -411,9 +429,6 @@ impl Connection {
         }
         outgoing.end(wsi)?;
         wsi.deadline = cx.after(outgoing.idle());
-        if let Some(outgoing) = self.outgoing.take() {
-            outgoing.log(wsi, cx);
-        }
         self.answered = true;
         self.give_turn(wsi, cx);
         Ok(true)

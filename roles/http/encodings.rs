@@ -67,6 +67,11 @@ impl Accepted {
         Accepted { brotli: or_others(brotli), gzip: or_others(gzip), identity: identity.or(others).unwrap_or(1) }
     }
 
+    /// A number for what is [preferred](Accepted::preferred), the same for all that lead to the same order.
+    pub(crate) fn order(self) -> u8 {
+        self.preferred().fold(0, |order, coding| order * 3 + coding as u8)
+    }
+
     /// The compressed ones to look for, the best first.
     pub(crate) fn preferred(self) -> impl Iterator<Item = Coding> {
         let (brotli, gzip) = ((Coding::Brotli, self.brotli), (Coding::Gzip, self.gzip));

@@ -60,6 +60,12 @@ impl<'a> Fields<'a> {
         self.present & bit(field) != 0
     }
 
+    /// Whether any of them is a precondition.
+    pub(crate) fn has_conditions(&self) -> bool {
+        use Field::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
+        [IfMatch, IfNoneMatch, IfModifiedSince, IfUnmodifiedSince].into_iter().any(|field| self.has(field))
+    }
+
     /// The values of its lines, in their order.
     pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &'a [u8]> {
         let head = if self.has(field) { self.head } else { &[] };

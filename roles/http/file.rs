@@ -23,12 +23,12 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open as open
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::file_cache::FileState;
 use crate::limits::HTTP_OPEN_TRIES;
 
 use super::encodings::{Accepted, Coding};
 use super::path::Below;
 use super::status::Status;
-use super::validators::Version;
 
 /// How everything is opened. `NONBLOCK`: a FIFO must not stop the loop before it is known to be one.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -48,7 +48,7 @@ pub(crate) struct FoundFile {
     /// The file, at its start.
     pub(crate) file: File,
     /// Its length is what is served of it, whatever becomes of it later.
-    pub(crate) version: Version,
+    pub(crate) state: FileState,
     /// How its bytes are coded.
     pub(crate) coding: Coding,
     /// What the client accepts had a say in the choice of it.
@@ -140,10 +140,10 @@ pub(crate) fn precompressed(
     let found = accepted.preferred().find_map(|coding| {
         let fd = open_beneath(mount.as_fd(), &format!("{name}{}", coding.suffix())).ok()?;
         let stat = fstat(&fd).ok()?;
-        let version = Version::of(&stat);
+        let state = FileState::of(&stat);
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let is_current = version.modified >= plain.version.modified;
-        (is_file && is_current).then(|| FoundFile { file: fd.into(), version, coding, varies: true })
+        let is_current = state.modified >= plain.state.modified;
+        (is_file && is_current).then(|| FoundFile { file: fd.into(), state, coding, varies: true })
     });
     found.unwrap_or(FoundFile { varies: true, ..plain })
 }
@@ -159,17 +159,7 @@ fn name_of<'a>(path: Below<'a>, default: &'a str) -> Cow<'a, str> {
 
 impl FoundFile {
     fn plain(fd: OwnedFd, stat: &Stat) -> FoundFile {
-        FoundFile { file: fd.into(), version: Version::of(stat), coding: Coding::Identity, varies: false }
-    }
-}
-
-impl Version {
-    fn of(stat: &Stat) -> Version {
-        Version {
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
-            len: u64::try_from(stat.st_size).unwrap_or(0),
-            inode: stat.st_ino,
-        }
+        FoundFile { file: fd.into(), state: FileState::of(stat), coding: Coding::Identity, varies: false }
     }
 }
 
@@ -262,7 +252,7 @@ mod tests {
             Opened::File(mut found) => {
                 let mut content = String::new();
                 found.file.read_to_string(&mut content).expect("readable");
-                assert_eq!(found.version.len, content.len() as u64);
+                assert_eq!(found.state.len, content.len() as u64);
                 Ok(content)
             }
         }

@@ -34,10 +34,15 @@ pub(super) struct Asked<'a> {
     /// GET and HEAD ask for the file. With other methods conditions are not about it: a protocol only answers with it.
     method: Option<Method>,
     /// The second that the response's `Date` says, since 1970.
-    now: u64,
+    pub(super) now: u64,
 }
 
 impl<'a> Asked<'a> {
+    /// Whether a part of the file may be wanted.
+    pub(super) fn in_part(&self) -> bool {
+        self.fields.has(Field::Range)
+    }
+
     pub(super) fn of_head(head: &Head<'a>, now: u64) -> Asked<'a> {
         Asked { fields: head.fields, method: Some(head.method), now }
     }
@@ -86,8 +91,8 @@ impl FileResponse {
         if !matches!(asked.method, Some(Method::Get | Method::Head)) {
             return Ok(FileResponse::document(Status::OK, found));
         }
-        let FoundFile { file, version, coding, varies } = found;
-        let validators = Validators::of(&version, coding, asked.now);
+        let FoundFile { file, state, coding, varies } = found;
+        let validators = Validators::of(&state, coding, asked.now);
         let not_modified = match validators.judge(&asked.fields) {
             Precondition::Failed => return Err(Refusal::PreconditionFailed),
             Precondition::NotModified => true,
@@ -96,7 +101,7 @@ impl FileResponse {
         let wanted = asked.fields.value(Field::Range);
         let wanted = wanted
             .filter(|_| asked.method == Some(Method::Get) && !not_modified && validators.allow_range(&asked.fields));
-        let complete = version.len;
+        let complete = state.len;
         let (status, part) = match wanted.map_or(Selection::Whole, |value| select(value, complete)) {
             Selection::Whole if not_modified => (Status::NOT_MODIFIED, Part::Bytes(0..0)),
             Selection::Whole => (Status::OK, Part::Bytes(0..complete)),
@@ -112,9 +117,9 @@ impl FileResponse {
 
     /// All of a file, with any status, whatever was asked for.
     pub(super) fn document(status: Status, found: FoundFile) -> FileResponse {
-        let FoundFile { file, version, coding, varies } = found;
-        let part = Part::Bytes(0..version.len);
-        FileResponse { status, file, complete: version.len, part, validators: None, coding, varies }
+        let FoundFile { file, state, coding, varies } = found;
+        let part = Part::Bytes(0..state.len);
+        FileResponse { status, file, complete: state.len, part, validators: None, coding, varies }
     }
 
     pub(super) fn status(&self) -> Status {
@@ -146,20 +151,18 @@ impl FileResponse {
     /// section 15.4.5).
     pub(super) fn headers<'a>(&self, mut head: ResponseHead<'a>) -> ResponseHead<'a> {
         if let Some(validators) = &self.validators {
-            head = head.header("ETag", validators.etag()).header("Last-Modified", &validators.last_modified());
+            head = validators.headers(head);
         }
         if self.varies {
-            head = head.header("Vary", b"Accept-Encoding");
+            head = varies(head);
         }
         if self.status == Status::NOT_MODIFIED {
             return head;
         }
-        if let Some(name) = self.coding.name() {
-            head = head.header("Content-Encoding", name.as_bytes());
-        }
+        head = coded(head, self.coding);
         match &self.part {
             Part::Bytes(range) if self.status == Status::PARTIAL_CONTENT => head.content_range(range, self.complete),
-            _ if self.validators.is_some() => head.header("Accept-Ranges", b"bytes"),
+            _ if self.validators.is_some() => accepts_ranges(head),
             _ => head,
         }
     }
@@ -170,4 +173,29 @@ impl FileResponse {
             Part::Several(parts) => FileBody::of_parts(self.file, parts),
         }
     }
+}
+
+/// What a file that is kept says of itself in every response: what stands in all of them, and what only those with its content have.
+pub(super) fn lines_of(found: &FoundFile, content_type: &ContentType, validators: &Validators) -> [Vec<u8>; 2] {
+    let (mut always, mut with_content) = (Vec::new(), Vec::new());
+    let head = validators.headers(ResponseHead::piece(&mut always));
+    let _ = if found.varies { varies(head) } else { head };
+    let head = ResponseHead::piece(&mut with_content).typed(content_type).content_length(found.state.len);
+    let _ = accepts_ranges(coded(head, found.coding));
+    [always, with_content]
+}
+
+fn varies(head: ResponseHead<'_>) -> ResponseHead<'_> {
+    head.header("Vary", b"Accept-Encoding")
+}
+
+fn coded(head: ResponseHead<'_>, coding: Coding) -> ResponseHead<'_> {
+    match coding.name() {
+        Some(name) => head.header("Content-Encoding", name.as_bytes()),
+        None => head,
+    }
+}
+
+fn accepts_ranges(head: ResponseHead<'_>) -> ResponseHead<'_> {
+    head.header("Accept-Ranges", b"bytes")
 }

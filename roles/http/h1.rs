@@ -16,6 +16,8 @@
 
 use std::mem::MaybeUninit;
 
+use memchr::memchr_iter;
+
 use crate::context::ContextInfo;
 use crate::limits;
 
@@ -278,7 +280,7 @@ fn split_target(method: Method, target: &str) -> Option<(Option<&str>, &str)> {
 /// Judges a whole head, `bytes`, by its headers.
 fn head<'a>(line: RequestLine<'a>, headers: &[httparse::Header<'a>], bytes: &'a [u8]) -> Result<Head<'a>, Status> {
     // No CR is bare at this point, so equal numbers mean that no LF is.
-    let count = |end| bytes.iter().filter(|&&byte| byte == end).count();
+    let count = |end| memchr_iter(end, bytes).count();
     if count(b'\n') != count(b'\r') {
         return Err(Status::BAD_REQUEST);
     }

@@ -5,6 +5,8 @@
 
 use std::net::Ipv6Addr;
 
+use memchr::{memchr, memrchr};
+
 /// The key by which a vhost is looked up: `host` without its port and without the dot that ends a full domain name. An
 /// IPv6 literal keeps its brackets.
 pub(crate) fn name_of_host(host: &str) -> &str {
@@ -27,8 +29,9 @@ pub(crate) fn is_host(host: &str) -> bool {
 
 /// Splits `host:port` at the colon that is not an IPv6 literal's.
 pub(crate) fn split_port(host: &str) -> (&str, Option<&str>) {
-    let literal = host.rfind(']').map_or(0, |end| end + 1);
-    match host[literal..].find(':') {
+    let bytes = host.as_bytes();
+    let literal = if bytes.first() == Some(&b'[') { memrchr(b']', bytes).map_or(0, |end| end + 1) } else { 0 };
+    match memchr(b':', &bytes[literal..]) {
         Some(colon) => (&host[..literal + colon], Some(&host[literal + colon + 1..])),
         None => (host, None),
     }

@@ -31,6 +31,7 @@ mod host;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzz targets reach it"))]
 pub mod intake;
+mod kept;
 mod method;
 mod mime;
 mod mounts;

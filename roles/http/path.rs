@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
@@ -75,9 +76,9 @@ impl<'a> UrlPath<'a> {
     /// # Errors
     /// [`PathError`], for a target that must not be served.
     pub(crate) fn parse(target: &'a str) -> Result<UrlPath<'a>, PathError> {
-        let target = target.split_once('#').map_or(target, |(before, _)| before);
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let target = memchr(b'#', target.as_bytes()).map_or(target, |fragment| &target[..fragment]);
+        let (path, query) = match memchr(b'?', target.as_bytes()) {
+            Some(at) => (&target[..at], Some(&target[at + 1..])),
             None => (target, None),
         };
         let path = match path {

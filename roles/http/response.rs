@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::h1::Version;
+use super::mime::ContentType;
 use super::status::Status;
 use crate::date::DateText;
 
@@ -48,6 +49,19 @@ impl<'a> ResponseHead<'a> {
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
         ResponseHead { out }
+    }
+
+    /// Lines of a head that is written later.
+    pub(crate) fn piece(out: &'a mut Vec<u8>) -> Self {
+        ResponseHead { out }
+    }
+
+    /// Writes `Content-Type`, where there is to be one.
+    pub(crate) fn typed(self, content_type: &ContentType) -> Self {
+        match content_type.value() {
+            Some(value) => self.content_type(value),
+            None => self,
+        }
     }
 
     /// Writes `Content-Type`.

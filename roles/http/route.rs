@@ -47,7 +47,7 @@ impl Route {
         let Ok(path) = UrlPath::parse(head.target) else {
             return Route::Answer(Answer::page(Status::BAD_REQUEST).last());
         };
-        let Cx { vhosts, passwords, date, now, .. } = cx;
+        let Cx { vhosts, passwords, files, date, now, .. } = cx;
         let asked = Asked::of_head(head, date.seconds_at(*now));
         let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
         if head.upgrade.is_some() && !is_host_of(vhost, head) {
@@ -78,7 +78,7 @@ impl Route {
                 });
             }
             Served::Folder(_) => match head.method {
-                Method::Get | Method::Head => answer::from_folder(vhost, hit.open, hit.below, &path, &asked),
+                Method::Get | Method::Head => answer::from_folder(vhost, wsi.vhost, hit, &path, &asked, files, *now),
                 Method::Options => Answer::empty(Status::NO_CONTENT).with("Allow", OF_FILES),
                 _ => Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_FILES),
             },

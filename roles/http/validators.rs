@@ -16,20 +16,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 
 use crate::date::{DateText, text_of};
+use crate::file_cache::FileState;
+use crate::http::KeptFile;
 
 use super::encodings::Coding;
 use super::fields::{Field, Fields};
-
-/// What the system says of a file's state.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Version {
-    /// When it was modified, in seconds since 1970 and nanoseconds.
-    pub(crate) modified: (i64, u64),
-    /// Bytes.
-    pub(crate) len: u64,
-    /// Its number on its device.
-    pub(crate) inode: u64,
-}
+use super::response::ResponseHead;
 
 /// The validators of one representation of a file.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -57,8 +49,13 @@ pub(crate) enum Precondition {
 
 impl Validators {
     /// Of a representation, for a response whose `Date` is `now` seconds since 1970.
-    pub(crate) fn of(version: &Version, coding: Coding, now: u64) -> Validators {
-        Validators { etag: etag(version, coding), modified: u64::try_from(version.modified.0).unwrap_or(0), now }
+    pub(crate) fn of(state: &FileState, coding: Coding, now: u64) -> Validators {
+        Validators { etag: etag(state, coding), modified: seconds_of(state), now }
+    }
+
+    /// Of a representation that is kept.
+    pub(crate) fn kept(file: &KeptFile, now: u64) -> Validators {
+        Validators { etag: file.etag, modified: seconds_of(&file.state), now }
     }
 
     /// The value of `ETag`.
@@ -71,8 +68,16 @@ impl Validators {
         text_of(UNIX_EPOCH + Duration::from_secs(self.modified.min(self.now)))
     }
 
+    /// Writes `ETag` and `Last-Modified`.
+    pub(crate) fn headers<'a>(&self, head: ResponseHead<'a>) -> ResponseHead<'a> {
+        head.header("ETag", self.etag()).header("Last-Modified", &self.last_modified())
+    }
+
     /// Evaluates the preconditions in their order (RFC 9110 section 13.2.2).
     pub(crate) fn judge(&self, fields: &Fields<'_>) -> Precondition {
+        if !fields.has_conditions() {
+            return Precondition::Proceed;
+        }
         let meets_first = if fields.has(Field::IfMatch) {
             self.matches(fields, Field::IfMatch, Comparison::Strong)
         } else {
@@ -158,13 +163,17 @@ fn parse_date(value: &[u8]) -> Option<u64> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
+fn seconds_of(state: &FileState) -> u64 {
+    u64::try_from(state.modified.0).unwrap_or(0)
+}
+
 /// Made of all that changes with a file, and of the coding, for each has bytes of its own. A digest, because inode numbers are nobody's
 /// business.
-fn etag(version: &Version, coding: Coding) -> ETag {
+fn etag(state: &FileState, coding: Coding) -> ETag {
     let mut digest = Sha256::new();
-    let (seconds, nanos) = version.modified;
+    let (seconds, nanos) = state.modified;
     digest.update(seconds.to_be_bytes());
-    for number in [nanos, version.len, version.inode] {
+    for number in [nanos, state.len, state.inode] {
         digest.update(number.to_be_bytes());
     }
     digest.update(coding.suffix());
@@ -192,12 +201,12 @@ mod tests {
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn version() -> Version {
-        Version { modified: (MODIFIED as i64, 5), len: 7, inode: 9 }
+    fn state() -> FileState {
+        FileState { modified: (MODIFIED as i64, 5), changed: (0, 0), len: 7, inode: 9, device: 1 }
     }
 
     fn validators() -> Validators {
-        Validators::of(&version(), Coding::Identity, MODIFIED + 100)
+        Validators::of(&state(), Coding::Identity, MODIFIED + 100)
     }
 
     /// The verdict on a request with these lines; `TAG` in them is the file's own, `SAME`, `BEFORE` and `AFTER` are dates.
@@ -277,7 +286,7 @@ mod tests {
             let line = filled_in(line);
             assert_eq!(validators().allow_range(&with(&mut head, &[&line])), expected, "{line}");
         }
-        let fresh = Validators::of(&version(), Coding::Identity, MODIFIED);
+        let fresh = Validators::of(&state(), Coding::Identity, MODIFIED);
         let mut head = String::new();
         let line = filled_in("If-Range: SAME");
         assert!(!fresh.allow_range(&with(&mut head, &[&line])), "it may be modified again in the same second");
@@ -285,14 +294,14 @@ mod tests {
 
     #[test]
     fn whatever_changes_with_a_file_changes_its_tag() {
-        let same = version();
+        let same = state();
         let other = [
-            Version { modified: (same.modified.0 + 1, 5), ..same },
-            Version { modified: (same.modified.0, 6), ..same },
-            Version { len: 8, ..same },
-            Version { inode: 10, ..same },
+            FileState { modified: (same.modified.0 + 1, 5), ..same },
+            FileState { modified: (same.modified.0, 6), ..same },
+            FileState { len: 8, ..same },
+            FileState { inode: 10, ..same },
         ];
-        let mut tags: Vec<ETag> = other.iter().map(|version| etag(version, Coding::Identity)).collect();
+        let mut tags: Vec<ETag> = other.iter().map(|state| etag(state, Coding::Identity)).collect();
         tags.extend([Coding::Identity, Coding::Brotli, Coding::Gzip].map(|coding| etag(&same, coding)));
         tags.sort_unstable();
         tags.dedup();
@@ -304,10 +313,10 @@ mod tests {
 
     #[test]
     fn no_file_was_modified_later_than_now() {
-        let text = |now| Validators::of(&version(), Coding::Identity, now).last_modified();
+        let text = |now| Validators::of(&state(), Coding::Identity, now).last_modified();
         assert_eq!(text(MODIFIED + 1), *SAME.as_bytes().first_chunk().expect("29 bytes"));
         assert_eq!(text(MODIFIED - 1), *BEFORE.as_bytes().first_chunk().expect("29 bytes"));
-        let old = Version { modified: (-5, 0), ..version() };
+        let old = FileState { modified: (-5, 0), ..state() };
         assert_eq!(&Validators::of(&old, Coding::Identity, 9).last_modified(), b"Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
@@ -333,8 +342,8 @@ mod tests {
 
         #[test]
         fn what_is_sent_as_last_modified_is_not_modified(seconds in 0..253_402_300_799_u64) {
-            let version = Version { modified: (seconds as i64, 0), len: 0, inode: 0 };
-            let validators = Validators::of(&version, Coding::Identity, seconds);
+            let state = FileState { modified: (seconds as i64, 0), ..state() };
+            let validators = Validators::of(&state, Coding::Identity, seconds);
             prop_assert_eq!(parse_date(&validators.last_modified()), Some(seconds));
         }
     }

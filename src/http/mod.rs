@@ -8,11 +8,13 @@
 //! `lws-http.h`.
 
 mod exchange;
+mod kept_file;
 mod request;
 mod response;
 mod wsi;
 
 pub(crate) use exchange::{Exchange, Said, Whole};
+pub(crate) use kept_file::KeptFile;
 pub use request::HttpRequest;
 pub(crate) use request::RequestParts;
 pub use response::{RespondError, Response};
