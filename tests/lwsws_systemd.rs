@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
@@ -203,11 +203,19 @@ fn the_privileges_that_the_unit_leaves_are_enough() {
         r#""username": "nobody""#,
         &format!(r#"{ECHO}, {TLS}, "allow-http-on-https": "1", "access-log": "DIR/access""#),
     );
+    fs::create_dir(folder.path("conf.d")).expect("mkdir");
+    let socket = folder.path("its.sock");
+    let vhost = format!(
+        r#"{{"vhosts": [{{"unix-socket": "1", "interface": "{}", "unix-socket-perms": "nobody:root"}}]}}"#,
+        socket.display()
+    );
+    fs::write(folder.path("conf.d/unix"), vhost).expect("write");
     let lwsws = folder.command();
     let mut limited = Command::new(require("setpriv"));
     limited.args(["--no-new-privs", "--bounding-set", &set]).arg(lwsws.get_program()).args(lwsws.get_args());
     let program = Program::spawn(&mut limited);
     program.wait_for_log(" workers serve ");
+    assert_ne!(fs::metadata(&socket).expect("the socket").uid(), 0);
     let port = program.port();
     assert_eq!(page(port), "the page");
     // New workers open the log that is theirs by now, and the parent makes a new one.
