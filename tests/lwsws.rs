@@ -84,30 +84,6 @@ fn a_reload_under_load_refuses_and_breaks_nothing() {
     program.stop();
 }
 
-#[test]
-fn workers_serve_as_who_they_are_told_and_cannot_read_the_key() {
-    let folder = Folder::new(r#""username": "nobody", "groupname": "nogroup""#, &format!("{ECHO}, {TLS}"));
-    let key = folder.path("its.key");
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("chmod");
-    let program = folder.start();
-    for pid in workers(&program) {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-        let field = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
-            line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let (nobody, nogroup) = (id("-u", "nobody"), id("-g", "nobody"));
-        assert_eq!(field("Uid:"), [&nobody; 4].map(Clone::clone));
-        assert_eq!(field("Gid:"), [&nogroup; 4].map(Clone::clone));
-        assert!(field("Groups:").iter().all(|group| *group == nogroup), "{:?}", field("Groups:"));
-        assert!(field("CapEff:").iter().all(|caps| caps.chars().all(|digit| digit == '0')));
-    }
-    let tried =
-        Command::new(require("setpriv")).args(["--reuid", "nobody", "--clear-groups", "cat"]).arg(&key).output();
-    assert!(!tried.expect("setpriv").status.success(), "they can read {}", key.display());
-    program.stop();
-}
-
 fn id(what: &str, user: &str) -> String {
     String::from_utf8(succeed(Command::new("id").args([what, user]))).expect("text").trim().to_owned()
 }

@@ -1,7 +1,6 @@
 //! From the configuration to a context, as the check and the workers make it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
@@ -19,6 +18,8 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawTest>(),
 ];
 
+const AN_IDENTITY: &str = r#""username": "www-data""#;
+
 /// The certificates, keys and CAs of vhosts, by the files that they were read from.
 pub(crate) type Pems = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -35,7 +36,7 @@ impl Loaded {
         let mut loaded = Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
             // What cannot be read is an error of the vhost that is made of it.
-            if let Ok(text) = fs::read(&path) {
+            if let Ok(Pem::Read { path, text }) = Pem::file(path).read() {
                 loaded.pems.insert(path, text);
             }
         }
@@ -88,6 +89,10 @@ impl Loaded {
     pub(crate) fn warn(&self) {
         for warning in self.conf.warnings().iter().chain(&self.vhosts.warnings) {
             log::warn!("{warning}");
+        }
+        if Identity::of(&self.conf.global).is_ok_and(|identity| identity.is_root()) {
+            let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).take(1).collect();
+            log::warn!("{}: its workers run as root; say who else in global: {AN_IDENTITY}", files.join(""));
         }
     }
 
