@@ -19,6 +19,7 @@ mod logs;
 mod notify;
 mod parent;
 mod privileges;
+mod secrets;
 mod setup;
 mod sockets;
 mod watch;
