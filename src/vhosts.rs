@@ -236,7 +236,7 @@ impl Cx {
 
     /// Binds what the group stands for, or takes the sockets that were handed over for it, and gives each a connection in role listen.
     pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
-        let Some(group) = self.group(listener) else { return Ok(()) };
+        let Some(group) = self.group(listener).filter(|_| !self.is_dry) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
         let (listen, how) = (group.listen.clone(), first.listen_how);
         let handed = self.handed.iter().position(|sockets| *sockets.listen() == listen);

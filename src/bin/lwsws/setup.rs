@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Pem, ProtocolTable};
+use rlws::{Context, Pem, ProtocolTable, VhostId};
 
 use crate::logs;
 use crate::privileges::Identity;
@@ -96,6 +96,17 @@ impl Loaded {
         }
     }
 
+    /// Makes all vhosts in a context of their own, without a socket, each or what is wrong with it.
+    pub(crate) fn try_out(&self) -> Result<(Context, Vec<Result<VhostId, String>>), String> {
+        let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
+        context.bind_nothing();
+        let vhosts = self.conf.vhosts.iter().zip(&self.vhosts.infos);
+        let made = vhosts
+            .map(|(conf, info)| context.create_vhost(info.clone()).map_err(|error| conf.explain(&error).to_string()));
+        let made = made.collect();
+        Ok((context, made))
+    }
+
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
     /// protocols. Looks whether there is a user to serve as, and a place for each access log.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -106,14 +117,10 @@ impl Loaded {
             let files = files.join(", ");
             return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
         }
-        let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
+        let (_, made) = self.try_out()?;
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
-        for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {
-            let mut info = info.clone();
-            info.listen = rlws::Listen::None;
-            if let Err(error) = context.create_vhost(info) {
-                wrong.push(conf.explain(&error).to_string());
-            }
+        for (conf, made) in self.conf.vhosts.iter().zip(made) {
+            wrong.extend(made.err());
             if let Some(node) = conf.node().find("access-log")
                 && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
             {
