@@ -145,10 +145,7 @@ fn a_unix_socket_that_is_handed_over_keeps_its_file() {
 
 #[test]
 fn systemd_itself_hands_sockets_over_at_the_first_connection() {
-    let activate = Path::new("/usr/bin/systemd-socket-activate");
-    if !activate.exists() {
-        return; // The tests above do without it.
-    }
+    let activate = require("systemd-socket-activate");
     let port = free_port();
     let folder = Folder::on_port(port, r#""count-threads": "2""#, ECHO);
     let lwsws = folder.command();
@@ -176,9 +173,6 @@ fn packaged(name: &str) -> String {
 
 #[test]
 fn systemd_understands_the_units() {
-    if !Path::new("/usr/bin/systemd-analyze").exists() {
-        return; // A machine without systemd has no use for them.
-    }
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name);
     // It looks whether the program is there.
