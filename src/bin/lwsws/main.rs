@@ -16,6 +16,7 @@ mod daemon;
 mod demo;
 mod dump;
 mod logs;
+mod mistakes;
 mod notify;
 mod parent;
 mod privileges;

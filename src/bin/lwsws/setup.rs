@@ -8,6 +8,7 @@ use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
 use rlws::{Context, Pem, ProtocolTable, VhostId};
 
 use crate::logs;
+use crate::mistakes;
 use crate::privileges::Identity;
 
 /// What vhosts can enable in `ws-protocols`.
@@ -33,7 +34,8 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads a folder, and the certificates and keys that it names. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        let mut loaded = Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)?;
+        let conf = conf::Loader::new().load_dir_with(dir, |conf, said| mistakes::beyond(conf, said));
+        let mut loaded = Loaded::of(conf.map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
             // What cannot be read is an error of the vhost that is made of it.
             if let Ok(Pem::Read { path, text }) = Pem::file(path).read() {
@@ -54,7 +56,10 @@ impl Loaded {
     }
 
     fn of(conf: Conf) -> Result<Loaded, String> {
-        let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|error| error.to_string())?;
+        let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|mut error| {
+            error.diagnostics.extend(mistakes::of_making(&conf, &error.diagnostics));
+            error.to_string()
+        })?;
         Ok(Loaded { conf, vhosts, pems: Pems::new() })
     }
 
