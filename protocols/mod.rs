@@ -1,11 +1,13 @@
 //! Ready-made protocols. They are written with the public API alone, as a user's own would be.
 
 pub mod http_dummy;
+mod post_demo;
 mod raw_echo;
 mod raw_proxy;
 mod raw_test;
 
 pub use http_dummy::HttpDummy;
+pub use post_demo::PostDemo;
 pub use raw_echo::RawEcho;
 pub use raw_proxy::RawProxy;
 pub use raw_test::RawTest;

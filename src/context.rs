@@ -44,6 +44,10 @@ pub struct ContextInfo {
     /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Where a trusted PROXY header names the
     /// client, its address counts, and the balancer's does not. Leave room for those that share an address (NAT).
     pub ip_limit_wsi: Option<u32>,
+    /// Requests of one address that are answered at a time (`ip-limit-ah`), counted from their whole head until their response is out;
+    /// `None`: as many as there are. Those beyond wait for their turn, up to `timeout`, and then are a `503`. Whose requests count as one
+    /// address's is as for `ip_limit_wsi`, but for connections that were adopted, which count as well.
+    pub ip_limit_ah: Option<u32>,
     /// Bytes that the head of an http request may have (`max-http-header-data`); [`limits::HTTP_HEAD`] unless told, and from
     /// [`limits::HTTP_HEAD_LEAST`] to [`limits::HTTP_HEAD_MOST`]: what is beyond them counts as the nearest of the two.
     pub max_http_header_data: usize,
@@ -63,6 +67,7 @@ impl Default for ContextInfo {
             max_connections: None,
             reject_service_keywords: Vec::new(),
             ip_limit_wsi: None,
+            ip_limit_ah: None,
             max_http_header_data: limits::HTTP_HEAD,
             max_http_uri: limits::HTTP_URI,
             max_http_headers: limits::HTTP_HEADERS,

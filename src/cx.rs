@@ -102,7 +102,7 @@ impl Cx {
     ) -> Cx {
         Cx {
             registry,
-            peer_limits: PeerLimits::new(info.ip_limit_wsi),
+            peer_limits: PeerLimits::new(info.ip_limit_wsi, info.ip_limit_ah),
             most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,
             slots: Slots::default(),

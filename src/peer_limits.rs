@@ -1,24 +1,30 @@
-//! How much of a context one peer may have at a time.
+//! How much of a context one peer may have at a time: connections, and requests that are being answered.
 //!
 //! ```text
 //!   accept ──▶ admit ──┬── counted, until its connection is freed ──▶ release
 //!                      └── over its limit: hung up on; the log hears of it once a second
+//!
+//!   a request's head ──▶ begin_request ──┬── counted, until its response is out ──▶ end_request ──▶ who has waited longest
+//!                               ▲        └── over its limit: waits, up to a time ──┬──▶ leave_queue
+//!                               └────────────────── woken ────────────────────────┘
 //! ```
 //!
 //! A peer is an IPv4 address, or the 64 bits that an IPv6 network begins with: a host picks the rest as it likes (RFC 7421). Only what is
 //! accepted over TCP counts. The table has an entry for each peer that has a connection, so it is never longer than the connections are
-//! many; without a limit there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`.
+//! many; without a limit there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`, the list of those who wait for an `ah`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use crate::limits;
-use crate::wsi::Peer;
+use crate::wsi::{Peer, WsiId};
 
 pub(crate) struct PeerLimits {
     /// Connections at a time of one peer; `None`: as many as there are.
     wsi: Option<u32>,
+    /// Requests at a time of one peer; `None`: as many as there are.
+    requests: Option<u32>,
     peers: HashMap<PeerKey, Counts>,
     /// When the log heard of a refusal last.
     told: Option<Instant>,
@@ -37,6 +43,26 @@ enum PeerKey {
 #[derive(Default, Debug)]
 struct Counts {
     wsi: u32,
+    requests: u32,
+    /// Connections whose requests wait until another of the same peer has its answer. Each is there once.
+    queue: VecDeque<WsiId>,
+}
+
+impl Counts {
+    fn is_nothing(&self) -> bool {
+        self.wsi == 0 && self.requests == 0 && self.queue.is_empty()
+    }
+}
+
+/// Whether a request may be answered now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// Nobody counts it.
+    Uncounted,
+    /// It counts until it is over.
+    Counted,
+    /// Its connection is woken when it may ask again.
+    Waits,
 }
 
 /// Whether a connection may begin.
@@ -51,8 +77,9 @@ pub(crate) enum Admission {
 }
 
 impl PeerLimits {
-    pub(crate) fn new(wsi: Option<u32>) -> PeerLimits {
-        PeerLimits { wsi: wsi.filter(|limit| *limit > 0), peers: HashMap::new(), told: None, untold: 0 }
+    pub(crate) fn new(wsi: Option<u32>, requests: Option<u32>) -> PeerLimits {
+        let limit = |number: Option<u32>| number.filter(|limit| *limit > 0);
+        PeerLimits { wsi: limit(wsi), requests: limit(requests), peers: HashMap::new(), told: None, untold: 0 }
     }
 
     /// A connection from `peer` wants to begin.
@@ -71,10 +98,50 @@ impl PeerLimits {
         let Some(key) = PeerKey::of(peer) else { return };
         if let Some(counts) = self.peers.get_mut(&key) {
             counts.wsi = counts.wsi.saturating_sub(1);
-            if counts.wsi == 0 {
+            if counts.is_nothing() {
                 self.peers.remove(&key);
             }
         }
+    }
+
+    /// A request of the connection `id` wants to be answered, or asks again.
+    pub(crate) fn begin_request(&mut self, peer: &Peer, id: WsiId) -> Turn {
+        let (Some(limit), Some(key)) = (self.requests, PeerKey::of(peer)) else { return Turn::Uncounted };
+        let counts = self.peers.entry(key).or_default();
+        if counts.requests >= limit {
+            if !counts.queue.contains(&id) {
+                counts.queue.push_back(id);
+            }
+            return Turn::Waits;
+        }
+        counts.queue.retain(|waiting| *waiting != id);
+        counts.requests += 1;
+        Turn::Counted
+    }
+
+    /// A request that was counted is over. Whose turn it is now.
+    pub(crate) fn end_request(&mut self, peer: &Peer) -> Option<WsiId> {
+        let key = PeerKey::of(peer)?;
+        let counts = self.peers.get_mut(&key)?;
+        counts.requests = counts.requests.saturating_sub(1);
+        self.next_in_queue(key)
+    }
+
+    /// A connection that waits, or has been told that it is its turn, goes. Whose turn it is instead.
+    pub(crate) fn leave_queue(&mut self, peer: &Peer, id: WsiId) -> Option<WsiId> {
+        let key = PeerKey::of(peer)?;
+        self.peers.get_mut(&key)?.queue.retain(|waiting| *waiting != id);
+        self.next_in_queue(key)
+    }
+
+    fn next_in_queue(&mut self, key: PeerKey) -> Option<WsiId> {
+        let counts = self.peers.get_mut(&key)?;
+        let has_room = self.requests.is_none_or(|limit| counts.requests < limit);
+        let next = if has_room { counts.queue.pop_front() } else { None };
+        if counts.is_nothing() {
+            self.peers.remove(&key);
+        }
+        next
     }
 
     /// One was refused. How many have been since the log heard of it last, where it is to hear of it now.
@@ -115,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_peer_has_as_many_as_the_limit_says_and_one_more_when_one_has_gone() {
-        let mut limits = PeerLimits::new(Some(2));
+        let mut limits = PeerLimits::new(Some(2), None);
         let admit = |limits: &mut PeerLimits, address| limits.admit(&tcp(address));
         assert_eq!(admit(&mut limits, "10.0.0.1:1"), Admission::Counted);
         assert_eq!(admit(&mut limits, "10.0.0.1:2"), Admission::Counted);
@@ -128,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_peer() {
-        let mut limits = PeerLimits::new(Some(1));
+        let mut limits = PeerLimits::new(Some(1), None);
         assert_eq!(limits.admit(&tcp("[2001:db8:0:1::1]:1")), Admission::Counted);
         assert_eq!(limits.admit(&tcp("[2001:db8:0:1:ffff::2]:1")), Admission::Refused { limit: 1 });
         assert_eq!(limits.admit(&tcp("[2001:db8:0:2::1]:1")), Admission::Counted);
@@ -137,17 +204,38 @@ mod tests {
     #[test]
     fn only_tcp_counts_and_nothing_without_a_limit() {
         for off in [None, Some(0)] {
-            let mut limits = PeerLimits::new(off);
+            let mut limits = PeerLimits::new(off, off);
             assert_eq!(limits.admit(&tcp("10.0.0.1:1")), Admission::Uncounted);
             assert!(limits.peers.is_empty());
         }
-        let mut limits = PeerLimits::new(Some(1));
+        let mut limits = PeerLimits::new(Some(1), None);
         assert_eq!([limits.admit(&Peer::Unix), limits.admit(&Peer::Unix)], [Admission::Uncounted; 2]);
     }
 
     #[test]
+    fn requests_beyond_the_limit_have_their_turn_in_order() {
+        let mut limits = PeerLimits::new(None, Some(1));
+        let id = |index| WsiId { index, generation: 1 };
+        let (one, other) = (tcp("10.0.0.1:1"), tcp("10.0.0.2:1"));
+        assert_eq!(limits.admit(&one), Admission::Uncounted);
+        assert_eq!(limits.begin_request(&one, id(1)), Turn::Counted);
+        for waiting in [2, 3, 2, 4] {
+            assert_eq!(limits.begin_request(&one, id(waiting)), Turn::Waits);
+        }
+        assert_eq!(limits.begin_request(&other, id(5)), Turn::Counted, "each for itself");
+        assert_eq!(limits.leave_queue(&one, id(3)), None, "there is no room yet");
+        assert_eq!(limits.end_request(&one), Some(id(2)));
+        assert_eq!(limits.leave_queue(&one, id(2)), Some(id(4)), "it goes without its turn");
+        assert_eq!(limits.begin_request(&one, id(4)), Turn::Counted);
+        assert_eq!([limits.end_request(&one), limits.end_request(&other)], [None, None]);
+        assert!(limits.peers.is_empty());
+        assert_eq!(limits.begin_request(&Peer::Unix, id(1)), Turn::Uncounted);
+        assert_eq!(PeerLimits::new(Some(1), Some(0)).begin_request(&one, id(1)), Turn::Uncounted);
+    }
+
+    #[test]
     fn who_has_nothing_is_forgotten() {
-        let mut limits = PeerLimits::new(Some(3));
+        let mut limits = PeerLimits::new(Some(3), None);
         let all: Vec<Peer> = (0..1000).map(|n| tcp(&format!("10.0.{}.{}:1", n / 250, n % 250))).collect();
         all.iter().for_each(|peer| assert_eq!(limits.admit(peer), Admission::Counted));
         assert_eq!(limits.peers.len(), 1000);
@@ -158,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_log_hears_of_refusals_once_a_second_and_of_all() {
-        let (mut limits, now) = (PeerLimits::new(Some(1)), Instant::now());
+        let (mut limits, now) = (PeerLimits::new(Some(1), None), Instant::now());
         assert_eq!(limits.tell(now), Some(1));
         assert_eq!([limits.tell(now), limits.tell(now + Duration::from_millis(999))], [None, None]);
         assert_eq!(limits.tell(now + crate::limits::PEER_LIMIT_WARN), Some(3));

@@ -7,8 +7,16 @@ use std::process::Command;
 use rustix::process::Signal;
 use util::*;
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 15] = [
     "minimal-http-server",
+    "minimal-http-server-basicauth",
+    "minimal-http-server-custom-headers",
+    "minimal-http-server-dynamic",
+    "minimal-http-server-form-get",
+    "minimal-http-server-form-post",
+    "minimal-http-server-form-post-file",
+    "minimal-http-server-mimetypes",
+    "minimal-http-server-sse",
     "minimal-http-server-tls",
     "minimal-http-server-multivhost",
     "minimal-raw-fallback-http-server",

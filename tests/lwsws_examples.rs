@@ -228,19 +228,29 @@ fn raw_vhosts() {
 fn what_lws_reads_is_served_with_warnings() {
     let example = Example::of("from-lws");
     example.write("usr/share/libwebsockets-test-server/test.html", "their page");
+    example.write("usr/share/libwebsockets-test-server/server-status/server-status.html", "their status");
     let said = example.check();
     for (place, what) in [
         ("conf:6:5: ", "global.interface"),
-        ("conf.d/test-server:17:17: ", "mounts[1]"),
-        ("conf.d/test-server:20:30: ", "lws-mirror-protocol"),
+        ("conf.d/test-server:21:17: ", "mounts[2]"),
+        ("conf.d/test-server:27:34: ", "dumb-increment-protocol"),
+        ("conf.d/test-server:28:30: ", "lws-mirror-protocol"),
+        ("conf.d/test-server:29:21: ", "lws-status"),
+        ("conf.d/test-server:31:28: ", "lws-server-status"),
     ] {
         assert!(said.lines().any(|line| line.contains(place) && line.contains(what)), "{place} {what}:\n{said}");
     }
+    assert!(!said.contains("protocol-post-demo"), "{said}");
     let served = example.start_with_warnings();
     assert_eq!(served.curl(&["http://localhost:7681/"]), "their page");
+    assert_eq!(served.curl(&["http://localhost:7681/server-status/"]), "their status");
+    let page = served.curl(&["-d", "text=<hello>", "http://localhost:7681/formtest"]);
+    assert!(page.contains("<b>text</b></td><td>7</td><td>&lt;hello&gt;</td>"), "{page}");
     let log = served.example.path("/var/log/lwsws/test-access-log");
-    eventually("the request is logged", || {
-        fs::read_to_string(&log).is_ok_and(|lines| lines.contains("\"GET / HTTP/1.1\" 200 10 "))
+    eventually("the requests are logged", || {
+        fs::read_to_string(&log).is_ok_and(|lines| {
+            lines.contains("\"GET / HTTP/1.1\" 200 10 ") && lines.contains("\"POST /formtest HTTP/1.1\" 200 ")
+        })
     });
     served.program.stop();
 }

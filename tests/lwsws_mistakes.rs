@@ -5,7 +5,6 @@ mod util;
 use std::fs;
 
 use util::lwsws::{ECHO, Folder, TLS};
-use util::*;
 
 #[track_caller]
 fn check(folder: &Folder) -> (Option<i32>, String) {

@@ -1,13 +1,15 @@
-//! How many connections one address may have at a time (`ip-limit-wsi`), and how many there may be at all.
+//! How many connections one address may have at a time (`ip-limit-wsi`), how many requests (`ip-limit-ah`), and how many connections there
+//! may be at all.
 
 mod util;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawEcho};
-use rlws::{AdoptInfo, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
 use socket2::{Domain, Socket, Type};
 use util::server::make_vhost;
 use util::*;
@@ -139,6 +141,77 @@ fn without_a_limit_an_address_has_as_many_as_it_likes() {
     let server = Server::with_vhost(|| echoing(Listen::on("127.0.0.1", 0)));
     let clients: Vec<TcpStream> = (0..200).map(|_| connect(server.made)).collect();
     clients.iter().for_each(is_served);
+}
+
+/// A site with something that does not fit into sockets, whose requests are limited.
+fn limited_site(limit: u32, timeout: Duration) -> (Site, Server) {
+    let site = Site::new();
+    site.write("big.png", &random_bytes(3, BIG));
+    let info = ContextInfo { ip_limit_ah: Some(limit), timeout, ..Default::default() };
+    let root = site.root();
+    let server = Server::with_vhost_in(info, move || VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        mounts: vec![Mount::files("/", root)],
+        ..Default::default()
+    });
+    (site, server)
+}
+
+const BIG: usize = 16 * 1024 * 1024;
+
+/// So many clients that have asked for it and read nothing.
+fn busy(server: &Server, count: usize) -> Vec<TcpStream> {
+    let begin = |_| {
+        let mut client = connect(server.made);
+        send(&mut client, http::request("GET", "a", "/big.png").as_bytes());
+        assert_eq!(http::read_head(&mut client).status, 200);
+        client
+    };
+    (0..count).map(begin).collect()
+}
+
+#[test]
+fn an_address_has_so_many_requests_and_the_next_one_waits_for_its_turn() {
+    let (_site, server) = limited_site(3, DEADLINE);
+    let page = http::request("GET", "a", "/");
+    let mut clients = busy(&server, 3);
+    let mut waiting: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    for client in &mut waiting {
+        send(client, page.repeat(2).as_bytes());
+        server.turn();
+    }
+    let mut other = connect_from([127, 0, 0, 2], server.made);
+    assert_eq!(http::ask(&mut other, "a", "/").text(), site::INDEX, "each for itself");
+    // One that goes while it waits is in nobody's way; nor is one that goes with its request unanswered.
+    reset(waiting.remove(0));
+    reset(clients.remove(0));
+    for client in &mut waiting {
+        for _ in 0..2 {
+            assert_eq!(http::read_response(client).text(), site::INDEX);
+        }
+    }
+    clients.extend(busy(&server, 1));
+    // What has its answer makes room too, though its connection stays.
+    send(&mut waiting[0], page.as_bytes());
+    let mut first = clients.remove(0);
+    assert_eq!(read_exactly(&mut first, BIG).len(), BIG);
+    assert_eq!(http::read_response(&mut waiting[0]).text(), site::INDEX);
+    assert_eq!(http::ask(&mut first, "a", "/").text(), site::INDEX);
+    drop((clients, waiting, first, other));
+    server.assert_nothing_left();
+}
+
+#[test]
+fn a_request_that_waits_too_long_for_its_turn_is_503() {
+    let (_site, server) = limited_site(1, Duration::from_millis(100));
+    let clients = busy(&server, 1);
+    let mut late = connect(server.made);
+    let answer = http::ask(&mut late, "a", "/");
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    assert_eq!(read_to_end(&mut late), b"");
+    drop((clients, late));
+    server.assert_nothing_left();
+    assert_eq!(http::get(server.made, "a", "/").text(), site::INDEX);
 }
 
 #[test]

@@ -167,6 +167,43 @@ fn what_the_sources_call_by_its_name_in_lws_is_on_the_page() {
     assert!(missing.is_empty(), "the sources name these of lws, and {PAGE} does not: {missing:?}");
 }
 
+/// What lws's own minimal http servers use, members of structs included.
+const OF_LWS_HTTP_EXAMPLES: &str = "
+HTTP_STATUS_MOVED_PERMANENTLY HTTP_STATUS_OK LWSMPRO_CALLBACK LWSMPRO_CGI LWSMPRO_FILE LWSMPRO_HTTPS
+LWSMPRO_REDIR_HTTPS LWS_ARRAY_SIZE LWS_CALLBACK_CLOSED_HTTP LWS_CALLBACK_EVENT_WAIT_CANCELLED LWS_CALLBACK_HTTP
+LWS_CALLBACK_HTTP_BODY LWS_CALLBACK_HTTP_BODY_COMPLETION LWS_CALLBACK_HTTP_DROP_PROTOCOL
+LWS_CALLBACK_HTTP_WRITEABLE LWS_CALLBACK_PROTOCOL_DESTROY LWS_CALLBACK_PROTOCOL_INIT LWS_CALLBACK_TIMER
+LWS_ILLEGAL_HTTP_CONTENT_LEN LWS_INVALID_FILE LWS_PRE LWS_RECOMMENDED_MIN_HEADER_SPACE
+LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT LWS_SERVER_OPTION_EXPLICIT_VHOSTS
+LWS_SERVER_OPTION_HTTP_HEADERS_SECURITY_BEST_PRACTICES_ENFORCE LWS_SERVER_OPTION_VHOST_UPG_STRICT_HOST_CHECK
+LWS_SERVER_OPTION_VH_H2_HALF_CLOSED_LONG_POLL LWS_UFS_CONTENT LWS_UFS_FINAL_CONTENT LWS_UFS_OPEN LWS_WRITE_HTTP
+LWS_WRITE_HTTP_FINAL WSI_TOKEN_GET_URI basic_auth_login_file count_threads error_document_404 extra_mimetypes
+lws_add_http_common_headers lws_add_http_header_by_token lws_add_http_header_content_length
+lws_add_http_header_status lws_callback_http_dummy lws_callback_on_writable lws_cancel_service
+lws_cmdline_option lws_cmdline_option_handle_builtin lws_container_of lws_context_destroy lws_create_context
+lws_create_vhost lws_end_foreach_llp lws_filename_purify_inplace lws_finalize_http_header
+lws_finalize_write_http_header lws_get_context lws_get_count_threads lws_get_protocol lws_get_urlarg_by_name
+lws_get_vhost lws_hdr_custom_copy lws_hdr_custom_length lws_hdr_total_length lws_http_mark_sse lws_http_redirect
+lws_http_transaction_completed lws_ll_fwd_insert lws_ll_fwd_remove lws_now_usecs lws_open
+lws_protocol_vh_priv_get lws_protocol_vh_priv_zalloc lws_ptr_diff lws_retry_bo_t
+lws_ring_consume_and_update_oldest_tail lws_ring_create lws_ring_destroy lws_ring_get_count_free_elements
+lws_ring_get_element lws_ring_get_oldest_tail lws_ring_insert lws_service lws_service_tsi lws_set_log_level
+lws_set_timer_usecs lws_snprintf lws_spa_create lws_spa_create_via_info lws_spa_destroy lws_spa_finalize
+lws_spa_get_length lws_spa_get_string lws_spa_process lws_start_foreach_llp lws_strncpy lws_sul_cancel
+lws_sul_schedule lws_write lwsac_free max_http_header_pool pcontext retry_and_idle_policy signal_cb
+";
+
+#[test]
+fn what_lws_http_examples_use_is_on_the_page() {
+    let page = read(PAGE);
+    let named: BTreeSet<&str> = words(&page).collect();
+    let spans = code_spans(&page);
+    let families: Vec<&str> = spans.iter().filter_map(|span| span.strip_suffix("..")).collect();
+    let has = |name: &&str| named.contains(name) || families.iter().any(|family| name.starts_with(family));
+    let missing: Vec<&str> = OF_LWS_HTTP_EXAMPLES.split_whitespace().filter(|name| !has(name)).collect();
+    assert!(missing.is_empty(), "{PAGE} lacks {missing:?}");
+}
+
 /// Reads lines until it is that one. The timer may repeat any of them.
 #[track_caller]
 fn wait_for_line(client: &mut impl Read, want: &str) {

@@ -3,18 +3,16 @@
 mod util;
 
 use std::cell::Cell;
-use std::io::{BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufReader, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rlws::protocols::RawEcho;
 use rlws::{
-    Call, Context, ContextInfo, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
-    VhostInfo, VhostReason, WsiId, limits,
+    Call, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostInfo, VhostReason,
+    WsiId, limits,
 };
-use socket2::{Domain, Socket, Type};
 use util::http::{ask, read_head, read_response, request};
+use util::turned::{Turned, small_client};
 use util::*;
 
 const BIG: &str = "big.png";
@@ -33,84 +31,6 @@ fn files(root: impl AsRef<Path>) -> VhostInfo {
 
 fn with_protocol(table: ProtocolTable) -> VhostInfo {
     VhostInfo { listen: Listen::on("127.0.0.1", 0), protocols: vec![table], ..Default::default() }
-}
-
-/// A client whose socket holds little, so that most of a response waits at the server.
-fn small_client(port: u16) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
-    socket.set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
-    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
-    with_deadline(socket.into())
-}
-
-/// A loop that the test turns, and a client of it.
-struct Turned {
-    context: Context,
-    start: Instant,
-    /// So many seconds after the start the loop thinks it is.
-    seconds: u64,
-    client: TcpStream,
-}
-
-impl Turned {
-    #[track_caller]
-    fn new(info: VhostInfo) -> Turned {
-        let mut context = Context::new(ContextInfo::default()).expect("context");
-        let client = small_client(server::make_vhost(&mut context, info));
-        client.set_nonblocking(true).expect("own socket");
-        let mut turned = Turned { context, start: Instant::now(), seconds: 0, client };
-        eventually("the connection is accepted", || {
-            turned.turn();
-            turned.is_there()
-        });
-        // Accepted is not yet begun with.
-        turned.turns(0);
-        turned
-    }
-
-    fn turn(&mut self) {
-        self.context.service_at(self.start + Duration::from_secs(self.seconds)).expect("service");
-    }
-
-    /// Many turns, so many seconds after the start.
-    fn turns(&mut self, seconds: u64) {
-        self.seconds = seconds;
-        (0..50).for_each(|_| self.turn());
-    }
-
-    #[track_caller]
-    fn send(&mut self, bytes: &[u8]) {
-        send(&mut self.client, bytes);
-    }
-
-    /// Turns the loop until no more comes to a client that does not read.
-    #[track_caller]
-    fn fill(&mut self) {
-        let mut look = vec![0; 8 * 1024 * 1024];
-        let waiting = settled(|| {
-            // A turn brings one response at most.
-            (0..200).for_each(|_| self.turn());
-            self.client.peek(&mut look).unwrap_or_default()
-        });
-        assert!(waiting > 0);
-    }
-
-    fn is_there(&mut self) -> bool {
-        self.context.cx().wsi_count() == 2
-    }
-}
-
-impl Read for Turned {
-    /// Turns the loop until something comes.
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            match self.client.read(buf) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => self.turn(),
-                result => return result,
-            }
-        }
-    }
 }
 
 #[test]
@@ -144,6 +64,36 @@ fn a_body_and_a_half_close_that_come_late_do_not_cut_the_file_short() {
     turned.turns(0);
     assert_same_bytes(&read_response(&mut turned).body, &bytes);
     assert_eq!(read_to_end(&mut turned), b"");
+}
+
+#[test]
+fn a_malformed_body_does_not_cut_the_response_short_that_is_on_its_way() {
+    let (site, bytes) = big_site();
+    let mut turned = Turned::new(files(site.root()));
+    turned.send(format!("GET /{BIG} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes());
+    turned.fill();
+    turned.send(b"x");
+    turned.turns(0);
+    assert_same_bytes(&read_response(&mut turned).body, &bytes);
+    assert_eq!(read_to_end(&mut turned), b"");
+}
+
+#[test]
+fn several_ranges_are_sent_to_their_end_where_another_request_waits() {
+    let (site, bytes) = big_site();
+    let root = site.root();
+    let server = Server::with_vhost(move || files(root));
+    let mut client = connect(server.made);
+    let one = format!("GET /{BIG} HTTP/1.1\r\nHost: a\r\nRange: bytes=0-9,90-99,200-209\r\n\r\n");
+    send(&mut client, one.repeat(3).as_bytes());
+    for _ in 0..3 {
+        let answer = read_response(&mut client);
+        assert_eq!(answer.status, 206);
+        for range in [0..10, 90..100, 200..210] {
+            assert!(answer.body.windows(10).any(|window| window == &bytes[range.clone()]), "{range:?}");
+        }
+        assert!(answer.body.ends_with(b"--\r\n"));
+    }
 }
 
 #[test]

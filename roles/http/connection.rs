@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::classify::{Class, classify};
 use crate::cx::Cx;
 use crate::limits;
+use crate::peer_limits::Turn;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
 use crate::role::{CloseReason, Next, Role};
@@ -45,12 +46,23 @@ pub(super) struct Connection {
     outgoing: Option<Outgoing>,
     /// What of a request's body nobody reads.
     unread: Option<Unread>,
-    /// A guard has been asked about the request at the start of `wsi.rx`.
-    waits: bool,
+    /// What the request at the start of `wsi.rx` waits for.
+    waits: Option<Waits>,
+    /// The request in hand counts for the limit of its address.
+    counted: bool,
     /// There has been a response before.
     answered: bool,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
+}
+
+/// What a request can wait for before it is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// A guard's verdict.
+    Guard,
+    /// That its address has fewer others.
+    Turn,
 }
 
 /// A body that is discarded up to the next request.
@@ -80,9 +92,14 @@ impl Role for Connection {
         if self.unread.is_some() {
             return Next::Close(CloseReason::Timeout("a body that nobody reads does not end"));
         }
-        if self.waits {
+        if let Some(waits) = self.waits {
             let held = wsi.rx.take();
-            log::warn!("{}: what was asked about its request has not been answered in time", cx.tag(wsi));
+            match waits {
+                Waits::Guard => {
+                    log::warn!("{}: what was asked about its request has not been answered in time", cx.tag(wsi));
+                }
+                Waits::Turn => log::info!("{}: its address has too many requests (ip-limit-ah)", cx.tag(wsi)),
+            }
             return Next::Close(refuse(wsi, cx, Status::SERVICE_UNAVAILABLE, held.as_slice()));
         }
         // What began as a request and stopped is told so; what never was one got here because nothing else serves it.
@@ -104,6 +121,7 @@ impl Role for Connection {
             }
         }
         wsi.flags.corked = false;
+        self.give_turn(wsi, cx);
         if let Some(transaction) = self.transaction.take() {
             transaction.cut_off(wsi, cx);
         }
@@ -121,7 +139,8 @@ impl Connection {
             transaction: None,
             outgoing: None,
             unread: None,
-            waits: false,
+            waits: None,
+            counted: false,
             answered: false,
             looked_at: 0,
         })
@@ -209,7 +228,7 @@ impl Connection {
             Parsed::Complete { head, len } => {
                 wsi.flags.corked = may_wait(wsi) && (!wsi.tx.is_empty() || has_another(&bytes[len..]));
                 let served = self.serve(wsi, cx, &head, &bytes[..len]);
-                let taken = if matches!(served, Ok(Served::Waits)) { 0 } else { len };
+                let taken = if matches!(served, Ok(Served::Waits(_))) { 0 } else { len };
                 match held.is_empty() {
                     true => held.push(&buf[taken..fresh]),
                     false => held.consume(taken),
@@ -217,14 +236,17 @@ impl Connection {
                 self.looked_at = 0;
                 wsi.rx = held;
                 match served? {
-                    Served::Waits => {
-                        if !mem::replace(&mut self.waits, true) {
-                            wsi.deadline = cx.after(limits::BASIC_AUTH_WAIT);
+                    Served::Waits(waits) => {
+                        if self.waits.replace(waits) != Some(waits) {
+                            wsi.deadline = match waits {
+                                Waits::Guard => cx.after(limits::BASIC_AUTH_WAIT),
+                                Waits::Turn => cx.after(cx.info.timeout),
+                            };
                         }
                         Ok(Some(Next::Stay))
                     }
                     Served::Goes => {
-                        self.waits = false;
+                        self.waits = None;
                         Ok(None)
                     }
                 }
@@ -264,6 +286,9 @@ impl Connection {
     }
 
     fn serve(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Served, CloseReason> {
+        if !self.take_turn(wsi, cx) {
+            return self.wait(wsi, Waits::Turn);
+        }
         cx.choose_vhost(wsi, head.host.map(host::name_of_host));
         let route = match reject::rejected(cx, bytes) {
             Some(rejected) => Route::Answer(rejected.last()),
@@ -277,12 +302,43 @@ impl Connection {
             head_only: head.method == Method::Head,
         };
         match route {
-            Route::Wait if wsi.io.dead() => return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
-            Route::Wait => return Ok(Served::Waits),
+            Route::Wait => return self.wait(wsi, Waits::Guard),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
             Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
         }
         Ok(Served::Goes)
+    }
+
+    /// Whether the request may be answered now, as far as others of its address go.
+    fn take_turn(&mut self, wsi: &Wsi, cx: &mut Cx) -> bool {
+        if !self.counted {
+            let turn = cx.peer_limits.begin_request(&wsi.peer, wsi.id);
+            self.counted = turn == Turn::Counted;
+            return turn != Turn::Waits;
+        }
+        true
+    }
+
+    /// The request is over, or nobody will ask for it again.
+    fn give_turn(&mut self, wsi: &Wsi, cx: &mut Cx) {
+        let next = if mem::take(&mut self.counted) {
+            cx.peer_limits.end_request(&wsi.peer)
+        } else if self.waits == Some(Waits::Turn) {
+            cx.peer_limits.leave_queue(&wsi.peer, wsi.id)
+        } else {
+            None
+        };
+        if let Some(next) = next {
+            cx.wake(next);
+        }
+    }
+
+    /// It is not waited for somebody who has gone.
+    fn wait(&self, wsi: &Wsi, waits: Waits) -> Result<Served, CloseReason> {
+        match wsi.io.dead() {
+            true => Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
+            false => Ok(Served::Waits(waits)),
+        }
     }
 
     /// Answers without a protocol. A body is discarded where that costs little.
@@ -359,6 +415,7 @@ impl Connection {
             outgoing.log(wsi, cx);
         }
         self.answered = true;
+        self.give_turn(wsi, cx);
         Ok(true)
     }
 
@@ -381,8 +438,16 @@ impl Connection {
             }
         }
         let mut held = wsi.rx.take();
-        let taken = unread.take(held.as_slice());
-        held.consume(taken?);
+        match (unread.take(held.as_slice()), &mut self.outgoing) {
+            (Ok(taken), _) => held.consume(taken),
+            // The response arrives all the same.
+            (Err(reason), Some(outgoing)) => {
+                outgoing.close_behind(reason);
+                self.unread = None;
+                return Ok(true);
+            }
+            (Err(reason), None) => return Err(reason),
+        }
         wsi.rx = held;
         if !unread.rest.is_over() {
             return Ok(false);
@@ -409,7 +474,7 @@ fn has_another(bytes: &[u8]) -> bool {
 enum Served {
     Goes,
     /// It stays where it is.
-    Waits,
+    Waits(Waits),
 }
 
 impl Unread {
@@ -443,7 +508,7 @@ pub(super) fn idle(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> Duration {
 
 /// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
 fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
-    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: false };
+    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: h1::is_head(bytes) };
     let mut entry = Entry::begin(wsi, cx, bytes, None);
     let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
     if let Some(entry) = entry {

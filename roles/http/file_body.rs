@@ -62,7 +62,7 @@ impl FileBody {
         let head = out.len();
         let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
         self.read(out, piece)?;
-        if wsi.flags.corked && self.at + piece as u64 == self.end {
+        if wsi.flags.corked && self.parts.is_none() && self.at + piece as u64 == self.end {
             wsi.tx.push(out);
             self.at = self.end;
             return Ok(true);

@@ -414,6 +414,11 @@ fn too_large(request: &httparse::Request<'_, '_>, window: &[u8]) -> Status {
     }
 }
 
+/// Whether these are the first bytes of a HEAD, which is answered without a body even where it is refused (RFC 9110 section 9.3.2).
+pub(crate) fn is_head(bytes: &[u8]) -> bool {
+    bytes[empty_lines(bytes)..].starts_with(b"HEAD ")
+}
+
 /// Where the first LF stands that has no CR before it.
 fn bare_lf(bytes: &[u8]) -> Option<usize> {
     let mut before = 0;

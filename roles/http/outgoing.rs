@@ -16,6 +16,8 @@ pub(super) struct Outgoing {
     /// What of a file is still to be sent.
     body: Option<FileBody>,
     then: Then,
+    /// What has become known of the rest of its request, for which the connection ends behind it.
+    fault: Option<CloseReason>,
     /// How long the connection may be idle behind it.
     idle: Duration,
     /// `wsi.sent` when it began, and when it was last looked at.
@@ -49,7 +51,7 @@ impl Outgoing {
             wsi.io.report_progress(limits::HTTP_UNSENT);
         }
         wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
-        Outgoing { body, then, idle, sent_before, sent: wsi.sent, entry }
+        Outgoing { body, then, fault: None, idle, sent_before, sent: wsi.sent, entry }
     }
 
     /// Goes on, as far as the client takes it. `true`: it is out.
@@ -68,8 +70,16 @@ impl Outgoing {
         Ok(self.body.is_none() && (wsi.is_flushed() || wsi.flags.corked))
     }
 
+    /// The connection ends behind it for this reason, though it did not say so.
+    pub(super) fn close_behind(&mut self, reason: CloseReason) {
+        self.fault = Some(reason);
+    }
+
     /// Why the connection ends behind it, if it does.
-    pub(super) fn end(&self, wsi: &Wsi) -> Result<(), CloseReason> {
+    pub(super) fn end(&mut self, wsi: &Wsi) -> Result<(), CloseReason> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let is_long = wsi.sent.saturating_sub(self.sent_before) > limits::HTTP_CLOSE_AT_ONCE;
         match self.then {
             Then::NextRequest => Ok(()),

@@ -44,7 +44,9 @@ impl Route {
         if let Some(answer) = regardless_of_path(head) {
             return Route::Answer(answer);
         }
-        let Ok(path) = UrlPath::parse(head.target) else { return Route::Answer(Answer::page(Status::BAD_REQUEST)) };
+        let Ok(path) = UrlPath::parse(head.target) else {
+            return Route::Answer(Answer::page(Status::BAD_REQUEST).last());
+        };
         let Cx { vhosts, passwords, date, now, .. } = cx;
         let asked = Asked::of_head(head, date.seconds_at(*now));
         let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
@@ -105,7 +107,9 @@ fn regardless_of_path(head: &Head<'_>) -> Option<Answer> {
     match head.method {
         _ if head.expect == Expect::Unknown => Some(Answer::page(Status::EXPECTATION_FAILED)),
         Method::Options if head.target == "*" => Some(Answer::empty(Status::NO_CONTENT).with("Allow", OF_SERVER)),
-        Method::Trace | Method::Connect => Some(Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_SERVER)),
+        Method::Trace => Some(Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_SERVER)),
+        // What the client sends next may be for the tunnel that it asked for, and would be taken for a request.
+        Method::Connect => Some(Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_SERVER).last()),
         _ => None,
     }
 }

@@ -19,10 +19,10 @@ pub(super) fn check(vhosts: &[VhostConf], report: &mut Report) {
     let mut claims = Claims::default();
     let mut sockets: HashMap<&Listen, Socket<'_>> = HashMap::new();
     for vhost in vhosts.iter().filter(|vhost| vhost.listen != Listen::None) {
-        if !sockets.contains_key(&vhost.listen) {
-            if let Err(other) = claims.claim(vhost) {
-                report.push(excluded(other, vhost));
-            }
+        if !sockets.contains_key(&vhost.listen)
+            && let Err(other) = claims.claim(vhost)
+        {
+            report.push(excluded(other, vhost));
         }
         let socket = sockets.entry(&vhost.listen).or_insert_with(|| Socket { first: vhost, by_name: HashMap::new() });
         let name = vhost.name.strip_suffix('.').unwrap_or(&vhost.name).to_ascii_lowercase();

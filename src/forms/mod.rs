@@ -90,6 +90,7 @@ mod delimiter;
 mod error;
 mod fields;
 mod file_name;
+mod html;
 mod multipart;
 mod params;
 mod part_head;
@@ -99,6 +100,7 @@ pub mod urlencoded;
 pub use error::{FormError, Refusal};
 pub use fields::Fields;
 pub use file_name::safe_file_name;
+pub use html::html_escape;
 
 use multipart::Multipart;
 use tally::{OnEvent, Tally};
@@ -120,7 +122,7 @@ enum Kind {
 
 /// What a form has (`lws_spa_fileupload_cb`, and `lws_spa_get_string()` for fields).
 ///
-/// All of it is what the client says: to be checked, and escaped where it is shown.
+/// All of it is what the client says: to be checked, and escaped where it is shown ([`html_escape`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormEvent<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
-use rlws::protocols::{HttpDummy, RawEcho, RawProxy, RawTest};
+use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
 use rlws::{Context, Pem, ProtocolTable, VhostId};
 
 use crate::logs;
@@ -17,6 +17,7 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawProxy>(),
     ProtocolTable::of::<RawEcho>(),
     ProtocolTable::of::<RawTest>(),
+    ProtocolTable::of::<PostDemo>(),
 ];
 
 const AN_IDENTITY: &str = r#""username": "www-data""#;

@@ -1,0 +1,2 @@
+const source = new EventSource("/sse");
+source.onmessage = (event) => document.getElementById("last").textContent = event.data;

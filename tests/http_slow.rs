@@ -1,0 +1,242 @@
+//! Clients that take their time, and those that are many: what each may take, and what it costs. The time is the test's.
+
+mod util;
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rlws::{
+    Call, Context, ContextInfo, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
+    VhostInfo, limits,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use util::http::{read_response, request};
+use util::server::make_vhost;
+use util::turned::Turned;
+use util::*;
+
+/// Counts the bytes of a body.
+struct Counts;
+
+impl Protocol for Counts {
+    const NAME: &'static str = "counts";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = usize;
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        match reason {
+            Reason::HttpBody(data) => *call.pss += data.len(),
+            Reason::HttpBodyCompletion => call.wsi.return_http_status(200, Some(&call.pss.to_string())),
+            Reason::Http(request) if !request.has_body() => call.wsi.return_http_status(200, None),
+            _ => {}
+        }
+        Verdict::Continue
+    }
+}
+
+/// A protocol below `/`, and at `/refused` a folder, which takes no body.
+fn info() -> VhostInfo {
+    VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<Counts>()],
+        mounts: vec![Mount::callback("/", "counts"), Mount::redirect("/refused", "https://elsewhere.example/")],
+        ..Default::default()
+    }
+}
+
+/// Sends a byte a second, from that second on, and says when the server had enough.
+fn drips(turned: &mut Turned, from: u64, bytes: &[u8]) -> u64 {
+    for (byte, second) in bytes.iter().zip(from..) {
+        turned.turns(second);
+        if !turned.is_open() {
+            return second;
+        }
+        turned.send(&[*byte]);
+    }
+    panic!("{} seconds, and it waits", bytes.len());
+}
+
+#[test]
+fn every_head_has_the_time_of_one_however_it_is_sent() {
+    let timeout = ContextInfo::default().timeout.as_secs();
+    let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(500));
+    let mut turned = Turned::new(info());
+    turned.send(request("GET", "a", "/").as_bytes());
+    assert_eq!(read_response(&mut turned).status, 200);
+    // The first byte begins its time, not the request before.
+    let ended = drips(&mut turned, 3, endless.as_bytes());
+    assert!((3 + timeout..=3 + timeout + 1).contains(&ended), "{ended}");
+    assert_eq!(read_response(&mut turned).status, 408);
+}
+
+#[test]
+fn a_body_may_be_slow_and_may_not_stop() {
+    let stall = limits::HTTP_BODY_STALL.as_secs();
+    for (framing, pieces) in [
+        ("Content-Length: 4", ["a", "b", "c", "d"]),
+        ("Transfer-Encoding: chunked", ["1\r\na\r\n3", "\r\nb", "cd\r\n0\r", "\n\r\n"]),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        let mut turned = Turned::new(info());
+        turned.send(head.as_bytes());
+        turned.turns(0);
+        for (number, piece) in (1..).zip(pieces) {
+            turned.turns(number * (stall - 1));
+            assert!(turned.is_there());
+            turned.send(piece.as_bytes());
+        }
+        assert_eq!(read_response(&mut turned).text(), "4", "{framing}");
+        let mut stopped = Turned::new(info());
+        stopped.send(format!("{head}1").as_bytes());
+        stopped.turns(0);
+        stopped.turns(stall - 1);
+        assert!(stopped.is_open());
+        stopped.turns(stall + 1);
+        let answer = read_response(&mut stopped);
+        assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+        assert_eq!(read_to_end(&mut stopped), b"");
+    }
+}
+
+#[test]
+fn a_body_that_nobody_reads_has_a_few_seconds_in_all() {
+    let drain = limits::DRAIN_TIME.as_secs();
+    let mut turned = Turned::new(info());
+    turned.send(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    assert_eq!(read_response(&mut turned).status, 301);
+    let ended = drips(&mut turned, 1, &[b'x'; 100]);
+    assert!((drain..=drain + 2).contains(&ended), "{ended}");
+}
+
+/// A context of this thread with clients of its own.
+struct Crowd {
+    context: Context,
+    clients: Vec<TcpStream>,
+    start: Instant,
+}
+
+impl Crowd {
+    /// So many clients, each of which has sent `bytes`.
+    fn new(count: usize, bytes: &[u8]) -> Crowd {
+        let mut context = Context::new(ContextInfo::default()).expect("context");
+        let port = make_vhost(&mut context, info());
+        let start = context.cx().now();
+        let mut crowd = Crowd { context, clients: Vec::new(), start };
+        for _ in 0..count {
+            let mut client = connect(port);
+            send(&mut client, bytes);
+            crowd.clients.push(client);
+            crowd.turn(0);
+        }
+        crowd.turns(0);
+        assert_eq!(crowd.there(), count);
+        crowd
+    }
+
+    fn turn(&mut self, seconds: u64) {
+        self.context.service_at(self.start + Duration::from_secs(seconds)).expect("service");
+    }
+
+    fn turns(&mut self, seconds: u64) {
+        (0..200).for_each(|_| self.turn(seconds));
+    }
+
+    fn there(&mut self) -> usize {
+        self.context.cx().wsi_count() - 1
+    }
+}
+
+/// Bytes of this process that are in memory and its own.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").expect("status");
+    let line = text.lines().find(|line| line.starts_with("RssAnon")).expect("RssAnon");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("KiB") * 1024
+}
+
+/// So many clients, as far as the system has descriptors for both sides of each.
+fn as_many_as(most: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");
+    limit.maximum.map_or(most, |descriptors| most.min(descriptors as usize / 2 - 100))
+}
+
+#[test]
+fn thousands_that_are_idle_cost_little_and_are_gone_in_time() {
+    let count = as_many_as(4000);
+    let idle = VhostInfo::default().keepalive_timeout.as_secs();
+    let before = resident();
+    let mut crowd = Crowd::new(count, request("GET", "a", "/").as_bytes());
+    let each = resident().saturating_sub(before) / count;
+    assert!(each < 4096, "{each} bytes each");
+    crowd.turns(idle.saturating_sub(1));
+    assert_eq!(crowd.there(), count);
+    crowd.turns(idle + 1);
+    assert_eq!(crowd.there(), 0);
+}
+
+#[test]
+fn a_head_that_is_not_over_costs_no_more_than_it_may_be_long() {
+    let count = as_many_as(1000);
+    let timeout = ContextInfo::default().timeout.as_secs();
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(limits::HTTP_HEAD - 100));
+    let before = resident();
+    let mut crowd = Crowd::new(count, head.as_bytes());
+    let each = resident().saturating_sub(before) / count;
+    assert!(each < 3 * limits::HTTP_HEAD, "{each} bytes each");
+    crowd.turns(timeout + 1);
+    crowd.turns(timeout + 1 + limits::DRAIN_TIME.as_secs());
+    assert_eq!(crowd.there(), 0);
+}
+
+/// Of a client that sends on and on behind a request that is not answered yet, no more than that is taken either.
+#[test]
+fn what_is_sent_ahead_is_taken_in_bounds() {
+    let mut turned = Turned::new(VhostInfo {
+        mounts: vec![Mount::callback("/", "silent")],
+        protocols: vec![ProtocolTable::of::<Silent>()],
+        ..info()
+    });
+    turned.send(request("GET", "a", "/").as_bytes());
+    let more = request("GET", "a", "/").repeat(1000);
+    let before = resident();
+    let mut sent = 0;
+    let mut idle = 0;
+    while idle < 50 {
+        match turned.client.write(more.as_bytes()) {
+            Ok(written) => (sent, idle) = (sent + written, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => idle += 1,
+            Err(error) => panic!("{error}"),
+        }
+        turned.turns(0);
+        assert!(sent < 64 * 1024 * 1024, "the system takes some megabytes, and we nothing");
+    }
+    assert!(resident().saturating_sub(before) < 1024 * 1024);
+    assert!(turned.is_there());
+}
+
+/// Never answers.
+struct Silent;
+
+impl Protocol for Silent {
+    const NAME: &'static str = "silent";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        if let Reason::Http(_) = reason {
+            call.wsi.answer_later();
+        }
+        Verdict::Continue
+    }
+}
