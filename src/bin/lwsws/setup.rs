@@ -35,7 +35,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads a folder, and the certificates and keys that it names. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        let conf = conf::Loader::new().load_dir_with(dir, |conf, said| mistakes::beyond(conf, said));
+        let conf = conf::Loader::new().load_dir_with(dir, mistakes::beyond);
         let mut loaded = Loaded::of(conf.map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
             // What cannot be read is an error of the vhost that is made of it.
