@@ -37,6 +37,18 @@ fn mistakes_of_all_kinds_are_told_in_one_go() {
 }
 
 #[test]
+fn a_unix_socket_that_could_not_be_bound_is_told() {
+    let folder = Folder::new("", "");
+    for (path, part) in
+        [("/nope/socket".to_owned(), "a folder that is there"), (format!("/{}", "x".repeat(150)), "107 bytes")]
+    {
+        folder.write_conf(&format!(r#"{{"vhosts": [{{"unix-socket": "1", "interface": "{path}"}}]}}"#));
+        let (code, said) = check(&folder);
+        assert!(code == Some(1) && said.contains("vhosts[0].interface: ") && said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn headers_that_http_writes_itself_are_all_told() {
     let folder = Folder::new("", r#""headers": [{"Content-Length": "1"}, {"Connection": "close"}, {"Date": "now"}]"#);
     let (code, said) = check(&folder);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Pem, ProtocolTable, VhostId};
+use rlws::{Context, Listen, Pem, ProtocolTable, VhostId};
 
 use crate::logs;
 use crate::mistakes;
@@ -131,6 +131,14 @@ impl Loaded {
                 && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
             {
                 wrong.push(node.error("a file in a folder that is there").to_string());
+            }
+        }
+        for conf in &self.conf.vhosts {
+            if let (Listen::Unix { path, .. }, Some(node)) = (&conf.listen, conf.node().find("interface"))
+                && !path.as_os_str().as_encoded_bytes().starts_with(b"@")
+                && !logs::has_place(path)
+            {
+                wrong.push(node.error("a path in a folder that is there").to_string());
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
