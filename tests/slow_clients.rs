@@ -167,7 +167,7 @@ fn five_thousand_slow_clients_beside_wrk_and_ssh() {
         "minimal-raw-proxy-fallback",
         &["--port", "0", "--interface", "127.0.0.1", "--origin", origin, "-r", &onward],
     );
-    let (port, pid) = (server.port(), server.pid() as u32);
+    let (port, pid) = (server.port(), server.pid());
     println!("without: {}", measure(&sshd, port, pid));
     let (done, there, again) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
