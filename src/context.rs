@@ -136,6 +136,12 @@ impl Context {
         self.cx().create_vhost(info)
     }
 
+    /// Has vhosts that are made from now on bind nothing. All else is as if they listened: it is for trying a configuration out, and for
+    /// [`Cx::fate_of`].
+    pub fn bind_nothing(&mut self) {
+        self.cx.is_dry = true;
+    }
+
     /// Hands sockets over to the vhosts that are made from now on and listen on the same.
     pub fn use_listen_sockets(&mut self, sockets: ListenSockets) {
         if sockets.fds().next().is_some() {

@@ -62,6 +62,8 @@ pub struct Cx {
     pub(crate) going: bool,
     /// It serves no new connections.
     pub(crate) deprecated: bool,
+    /// Its vhosts have no listen sockets.
+    pub(crate) is_dry: bool,
     /// Listen sockets for vhosts that are still to be made.
     pub(crate) handed: Vec<ListenSockets>,
     /// What callbacks asked of other connections.
@@ -113,6 +115,7 @@ impl Cx {
             calling: false,
             going: false,
             deprecated: false,
+            is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
             timers: Timers::default(),

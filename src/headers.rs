@@ -106,19 +106,24 @@ fn push(lines: &mut Vec<u8>, name: &str, value: &str) {
 /// Whether configured headers may be sent. `of` is whose they are: empty for the vhost, `mount "/": ` for a mount.
 pub(crate) fn check(vhost: &str, of: &str, headers: &Pairs) -> Result<()> {
     for (name, value) in headers {
-        let wrong = if !is_token(name) {
-            "its name is none: letters, digits and any of !#$%&'*+-.^_`|~"
-        } else if OF_HTTP.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            "http writes that one itself, and it can only be there once"
-        } else if !is_field_value(value) {
-            "its value has a control byte"
-        } else {
-            continue;
-        };
+        let Some(wrong) = what_is_wrong(name, value) else { continue };
         let what = format!("{of}header {name:?}: {wrong}");
         return Err(Error::Config { vhost: vhost.to_owned(), what });
     }
     Ok(())
+}
+
+/// Why a configured header may not be sent; `None`: it may.
+pub(crate) fn what_is_wrong(name: &str, value: &str) -> Option<&'static str> {
+    if !is_token(name) {
+        Some("its name is none: letters, digits and any of !#$%&'*+-.^_`|~")
+    } else if OF_HTTP.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        Some("http writes that one itself, and it can only be there once")
+    } else if !is_field_value(value) {
+        Some("its value has a control byte")
+    } else {
+        None
+    }
 }
 
 /// A name in http (RFC 9110 section 5.6.2).

@@ -2,20 +2,20 @@
 //!
 //! All that accepted connections need (no delay, keep-alive) is set on the listen socket once, for they inherit it.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
-use std::{fmt, fs};
 
 use mio::net::{TcpListener, UnixListener};
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::fast_open;
 use crate::limits;
 use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
+use crate::unix_listening;
 use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
 
@@ -225,48 +225,10 @@ fn bind_unix(
     owner: Option<&UnixOwner>,
     how: &ListenHow,
 ) -> Result<(Socket, String), ListenError> {
-    let bind = || -> io::Result<Socket> {
-        let ids = owner.filter(|_| !is_abstract(path)).map(UnixOwner::ids).transpose()?;
-        let address = unix_address(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        if let Err(error) = socket.bind(&address) {
-            if error.kind() != ErrorKind::AddrInUse || !remove_if_dead(path, &address)? {
-                return Err(error);
-            }
-            socket.bind(&address)?;
-        }
-        // Nobody can connect before it listens, so it is never open to more than these.
-        if let (Some(owner), Some((user, group))) = (owner, ids) {
-            lchown(path, Some(user), Some(group)).map_err(|error| not_given(owner, &error))?;
-        }
-        if let Some(mode) = mode.filter(|_| !is_abstract(path)) {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        }
-        socket.listen(how.backlog())?;
-        Ok(socket)
-    };
     let name = format!("unix:{}", path.display());
-    match bind() {
+    match unix_listening::listen(path, mode, owner, how.backlog()) {
         Ok(socket) => Ok((socket, name)),
         Err(source) => Err(listen_error(name, source)),
-    }
-}
-
-fn not_given(owner: &UnixOwner, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("giving it to {owner}: {error}; that takes root"))
-}
-
-/// A socket file that nobody listens on was left behind by a program that was killed.
-fn remove_if_dead(path: &Path, address: &SockAddr) -> io::Result<bool> {
-    if is_abstract(path) || !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
-    }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    probe.set_nonblocking(true)?;
-    match probe.connect(address) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map(|()| true),
-        _ => Ok(false),
     }
 }
 
@@ -276,23 +238,6 @@ fn listen_error(address: String, source: io::Error) -> ListenError {
         ErrorKind::AddrNotAvailable => ListenError::NotThere,
         _ => ListenError::System { address, source },
     }
-}
-
-/// The address of a unix socket; a leading `@` stands for the NUL of an abstract name.
-pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
-    match path.to_str().and_then(|path| path.strip_prefix('@')) {
-        Some(name) => SockAddr::unix(format!("\0{name}")),
-        None => SockAddr::unix(path),
-    }
-}
-
-/// Tells a socket file from another of the same name. `None`: there is none, as for an abstract name.
-pub(crate) fn file_id(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-fn is_abstract(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().starts_with(b"@")
 }
 
 /// Peers that vanish without a word are noticed in a few minutes.
