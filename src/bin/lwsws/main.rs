@@ -15,15 +15,20 @@ mod control;
 mod daemon;
 mod demo;
 mod dump;
+mod generations;
+mod hand_over;
+mod log_file;
 mod logs;
 mod notify;
 mod parent;
+mod pidfile;
 mod privileges;
+mod process;
 mod setup;
 mod sockets;
+mod unix_file;
 mod watch;
 mod worker;
-mod worker_process;
 
 use std::process::ExitCode;
 

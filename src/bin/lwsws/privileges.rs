@@ -47,11 +47,6 @@ impl Identity {
         Ok(())
     }
 
-    /// Who may open files that are made for the workers.
-    pub(crate) fn owner(&self) -> (Option<u32>, Option<u32>) {
-        (self.uid.map(Uid::as_raw), self.gid.map(Gid::as_raw))
-    }
-
     /// Becomes that, for good: there is no way back.
     pub(crate) fn assume(&self) -> Result<(), String> {
         let failed =

@@ -10,6 +10,7 @@ use rlws::{Context, Pem, ProtocolTable};
 
 use crate::logs;
 use crate::privileges::Identity;
+use crate::watch::{self, Stamps};
 
 /// What vhosts can enable in `ws-protocols`.
 pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
@@ -27,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) conf: Conf,
     pub(crate) vhosts: VhostInfos,
     pub(crate) pems: Pems,
+    /// What their files were before they were read.
+    pub(crate) stamps: Stamps,
 }
 
 impl Loaded {
@@ -34,6 +37,7 @@ impl Loaded {
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
         let mut loaded = Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
+            loaded.stamps.insert(path.clone(), watch::stamp(&path));
             // What cannot be read is an error of the vhost that is made of it.
             if let Ok(text) = fs::read(&path) {
                 loaded.pems.insert(path, text);
@@ -54,7 +58,12 @@ impl Loaded {
 
     fn of(conf: Conf) -> Result<Loaded, String> {
         let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|error| error.to_string())?;
-        Ok(Loaded { conf, vhosts, pems: Pems::new() })
+        Ok(Loaded { conf, vhosts, pems: Pems::new(), stamps: Stamps::new() })
+    }
+
+    /// How many workers it wants.
+    pub(crate) fn workers(&self) -> usize {
+        self.conf.global.count_threads.max(1) as usize
     }
 
     fn tls_pems(&mut self) -> impl Iterator<Item = &mut Pem> {
