@@ -89,6 +89,7 @@ pub fn require(program: &str) -> PathBuf {
         "ssh" | "scp" | "sftp" | "ssh-keygen" => "openssh-client",
         "sshd" => "openssh-server",
         "ip" => "iproute2",
+        "nsenter" | "setpriv" | "unshare" => "util-linux",
         other => other,
     };
     found

@@ -45,7 +45,7 @@ pub(crate) fn run() -> Result<(), String> {
     let logs = Logs::default();
     let mut context = Context::new(loaded.conf.context_info()).map_err(|error| error.to_string())?;
     let inherited = Inherited { logs, channel };
-    let inherited = prepare(&mut context, loaded, &handed, inherited)?;
+    let inherited = prepare(&mut context, loaded, handed, inherited)?;
     identity.assume()?;
 
     words.write_all(format!("{READY}\n").as_bytes()).map_err(from_parent)?;
@@ -78,7 +78,7 @@ fn ignore_signals() -> Result<(), String> {
 fn prepare(
     context: &mut Context,
     loaded: Loaded,
-    handed: &HandOver,
+    handed: HandOver,
     mut inherited: Inherited,
 ) -> Result<Inherited, String> {
     let fds = inherited.channel.receive(handed.descriptors()).map_err(|error| format!("from the parent: {error}"))?;
