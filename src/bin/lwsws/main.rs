@@ -25,10 +25,12 @@ mod pidfile;
 mod privileges;
 mod process;
 mod setup;
+mod signals;
 mod sockets;
 mod unix_file;
 mod watch;
 mod worker;
+mod worker_process;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -24,21 +23,22 @@ use rlws::{
     AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, SulId, Verdict,
     VhostCall, VhostId, VhostInfo, VhostReason, WsiId, logger,
 };
-use rustix::io::Errno;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1};
 
 use crate::args::Args;
 use crate::control::{Lines, READY, Word};
 use crate::generations::{Action, Event, Generation, Generations, Limits, Timer, WorkerId};
-use crate::hand_over::{Channel, HandOver};
+use crate::hand_over::HandOver;
 use crate::logs::Logs;
 use crate::notify::ServiceManager;
 use crate::pidfile::PidFile;
 use crate::privileges::{self, Identity};
 use crate::process::{Process, how_it_ended};
 use crate::setup::Loaded;
+use crate::signals::Signals;
 use crate::sockets::{self, Sockets};
 use crate::watch::Watched;
+use crate::worker_process::Worker;
 use crate::{daemon, log_file};
 
 /// How long connections may take to finish at the end.
@@ -73,21 +73,6 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     context.run().map_err(|error| error.to_string())
 }
 
-/// The ends of pipes that signals are written to.
-struct Signals(Vec<(i32, UnixStream)>);
-
-impl Signals {
-    fn register() -> Result<Signals, String> {
-        let register = |signal| {
-            let (rings, heard) = UnixStream::pair()?;
-            signal_hook::low_level::pipe::register(signal, rings)?;
-            Ok((signal, heard))
-        };
-        let all: io::Result<_> = [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD].into_iter().map(register).collect();
-        all.map(Signals).map_err(|error| format!("listening to signals: {error}"))
-    }
-}
-
 struct Parent {
     args: Args,
     home: Option<VhostId>,
@@ -114,15 +99,6 @@ struct Configuration {
     loaded: Option<Rc<Loaded>>,
     logs: Logs,
     watched: Watched,
-}
-
-/// A worker as its parent sees it.
-struct Worker {
-    process: Process,
-    generation: Generation,
-    number: usize,
-    channel: Channel,
-    words: UnixStream,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -355,7 +331,6 @@ impl Parent {
     }
 
     fn spawn(&mut self, cx: &mut Cx, id: WorkerId, generation: Generation, number: usize) -> Result<(), String> {
-        let failed = |error: io::Error| error.to_string();
         let configuration = self.configurations.get(&generation).ok_or("its configuration is gone")?;
         let loaded = configuration.loaded.as_ref().ok_or("its configuration is gone")?;
         let new = self.generations.serving() != Some(generation);
@@ -368,16 +343,11 @@ impl Parent {
         };
         let fds: Vec<BorrowedFd<'_>> =
             sockets::flattened(&of_vhosts).into_iter().chain(configuration.logs.fds()).collect();
-        // All is on its way before there is a process.
-        let (words, theirs) = UnixStream::pair().map_err(failed)?;
-        let (channel, stdin) = Channel::pair().map_err(failed)?;
-        channel.begin(&hand_over, theirs.as_fd(), &fds).map_err(|error| format!("handing over: {error}"))?;
-        drop(theirs);
-        let heard = words.try_clone().map_err(failed)?;
-        let process = Process::worker(&self.args, stdin).map_err(failed)?;
+        let started = Worker::start(&self.args, generation, number, &hand_over, &fds);
+        let (worker, heard) = started.map_err(|error| error.to_string())?;
         self.adopt(cx, heard, Source::Worker(id))?;
-        log::info!("worker {number} of generation {generation} is process {}", process.id());
-        self.workers.insert(id, Worker { process, generation, number, channel, words });
+        log::info!("worker {number} of generation {generation} is process {}", worker.process.id());
+        self.workers.insert(id, worker);
         Ok(())
     }
 
@@ -604,29 +574,5 @@ impl Parent {
         // The workers close the last copies when nobody waits there any more: who comes later is refused, and does not wait for nothing.
         self.sockets = Sockets::default();
         self.happens(cx, Event::Stop);
-    }
-}
-
-impl Worker {
-    /// Hands descriptors over, and says what they are.
-    fn hand(&self, fds: &[BorrowedFd<'_>], word: Word) -> io::Result<()> {
-        match self.channel.send(fds) {
-            Ok(()) => self.tell(word),
-            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Never waits: a worker that does not take so little does not read.
-    fn tell(&self, word: Word) -> io::Result<()> {
-        let line = format!("{word}\n");
-        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-        match rustix::net::send(&self.words, line.as_bytes(), flags) {
-            Ok(sent) if sent == line.len() => Ok(()),
-            Ok(_) => Err(ErrorKind::WriteZero.into()),
-            // It is about to end, and finishes what it has to.
-            Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -44,7 +44,9 @@ impl Machine {
     }
 
     fn all_ready(&mut self, ids: &[WorkerId]) {
-        ids.iter().for_each(|id| drop(self.on(Event::Ready(*id)).len()));
+        for id in ids {
+            self.on(Event::Ready(*id));
+        }
     }
 
     fn ends(&mut self, worker: WorkerId) -> &[Action] {
