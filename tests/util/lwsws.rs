@@ -95,6 +95,7 @@ impl Folder {
     pub fn start(&self) -> Program {
         let program = Program::spawn(&mut self.command());
         program.wait_for_log(" workers serve ");
+        program.wait_for_log("listening on ");
         program
     }
 
