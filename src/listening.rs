@@ -72,11 +72,14 @@ impl ListenHow {
 /// Binds every address that `listen` means.
 pub(crate) fn listen(listen: &Listen, how: &ListenHow) -> Result<Vec<Bound>, ListenError> {
     let sockets = sockets(listen, how, ReusePort::No)?;
-    let wrap = |(socket, address)| bound(socket).map_err(|source| ListenError::System { address, source });
-    sockets.into_iter().map(wrap).collect()
+    let listening = |(socket, address): (Socket, String)| {
+        let bound = socket.listen(how.backlog()).and_then(|()| bound(socket));
+        bound.map_err(|source| listen_error(address, source))
+    };
+    sockets.into_iter().map(listening).collect()
 }
 
-/// The sockets of every address that `listen` means, each with its name.
+/// The sockets of every address that `listen` means, each with its name: bound, and not yet listening.
 pub(crate) fn sockets(
     listen: &Listen,
     how: &ListenHow,
@@ -84,7 +87,7 @@ pub(crate) fn sockets(
 ) -> Result<Vec<(Socket, String)>, ListenError> {
     match listen {
         Listen::None => Ok(Vec::new()),
-        Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref(), how)?]),
+        Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref())?]),
         Listen::Tcp { port, interface } => {
             let addresses = addresses(interface.as_deref(), *port, how.options)?;
             let how = TcpHow { all: interface.is_none(), reuse_port, how };
@@ -206,10 +209,6 @@ fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), L
         set_inherited(&socket)?;
         socket.bind(&address.into())?;
         fast_open::enable(&socket, tcp.how.fast_open_queue);
-        // Where nobody serves yet, nobody should wait while others do.
-        if tcp.reuse_port != ReusePort::Another {
-            socket.listen(tcp.how.backlog())?;
-        }
         Ok(socket)
     };
     let name = address.to_string();
@@ -219,14 +218,9 @@ fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), L
     }
 }
 
-fn bind_unix(
-    path: &Path,
-    mode: Option<u32>,
-    owner: Option<&UnixOwner>,
-    how: &ListenHow,
-) -> Result<(Socket, String), ListenError> {
+fn bind_unix(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>) -> Result<(Socket, String), ListenError> {
     let name = format!("unix:{}", path.display());
-    match unix_listening::listen(path, mode, owner, how.backlog()) {
+    match unix_listening::bind(path, mode, owner) {
         Ok(socket) => Ok((socket, name)),
         Err(source) => Err(listen_error(name, source)),
     }

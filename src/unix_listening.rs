@@ -1,8 +1,8 @@
 //! Listen sockets with a path: bound, and given to whom they are for.
 //!
 //! ```text
-//!   bind ──▶ the file is opened, and seen to be ours ──▶ mode ──▶ owner ──▶ listen
-//!                                  └──── on any error it goes again ────┘
+//!   bind ──▶ the file is opened, and seen to be ours ──▶ mode ──▶ owner
+//!                                  └─── on any error it goes again ───┘
 //! ```
 //!
 //! Nobody can connect before it listens, so it is never open to more than it is for. Who may write in its folder can put anything in its
@@ -19,15 +19,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::unix_owner::UnixOwner;
 
-/// A listen socket of that path. `mode`: who may connect; as the umask says where there is none.
+/// A socket of that path, which does not listen yet. `mode`: who may connect; as the umask says where there is none.
 ///
 /// # Errors
 /// What the system says. Nothing is left of it then.
-pub(crate) fn listen(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>, backlog: i32) -> io::Result<Socket> {
+pub(crate) fn bind(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>) -> io::Result<Socket> {
     if is_abstract(path) {
         let socket = new_socket()?;
         socket.bind(&address(path)?)?;
-        socket.listen(backlog)?;
         return Ok(socket);
     }
     let ids = owner.map(UnixOwner::ids).transpose()?;
@@ -40,7 +39,7 @@ pub(crate) fn listen(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>, 
         socket.bind(&address)?;
     }
     let bound = file_id(path);
-    let ready = give(path, mode, owner.zip(ids)).and_then(|()| socket.listen(backlog));
+    let ready = give(path, mode, owner.zip(ids));
     if ready.is_err() {
         bound.into_iter().for_each(|file| remove(path, file));
     }
@@ -146,7 +145,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         for mode in [0o600, 0o660, 0o666, 0o777] {
             let path = dir.path().join(format!("{mode:o}"));
-            let _socket = listen(&path, Some(mode), None, 1).expect("it is bound");
+            let _socket = bind(&path, Some(mode), None).expect("it is bound");
             assert_eq!(fs::metadata(&path).expect("its file").mode() & 0o7777, mode);
         }
     }
@@ -157,7 +156,7 @@ mod tests {
         let (victim, place) = (dir.path().join("victim"), dir.path().join("place"));
         fs::write(&victim, "secret").expect("write");
         let other = dir.path().join("other");
-        let _other = listen(&other, Some(0o600), None, 1).expect("it is bound");
+        let _other = bind(&other, Some(0o600), None).expect("it is bound");
         for make in [|from: &Path, to: &Path| symlink(from, to), |from: &Path, to: &Path| fs::hard_link(from, to)] {
             for target in [&victim, &other] {
                 let _is_not_there = fs::remove_file(&place);
@@ -172,10 +171,10 @@ mod tests {
     fn nothing_is_left_of_one_that_cannot_be_given_away() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("socket");
-        assert!(listen(&path, None, Some(&UnixOwner::new("no-such-user", "root")), 1).is_err());
+        assert!(bind(&path, None, Some(&UnixOwner::new("no-such-user", "root"))).is_err());
         assert!(!path.exists());
         if !rustix::process::geteuid().is_root() {
-            let error = listen(&path, None, Some(&UnixOwner::new("root", "root")), 1).expect_err("that takes root");
+            let error = bind(&path, None, Some(&UnixOwner::new("root", "root"))).expect_err("that takes root");
             assert!(error.to_string().ends_with("that takes root") && !path.exists(), "{error}");
         }
     }
@@ -184,7 +183,7 @@ mod tests {
     fn another_one_at_its_name_is_not_removed() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("socket");
-        let _socket = listen(&path, None, None, 1).expect("it is bound");
+        let _socket = bind(&path, None, None).expect("it is bound");
         let id = file_id(&path).expect("its file");
         remove(&path, (id.0, id.1 + 1));
         assert!(path.exists());

@@ -239,13 +239,13 @@ impl Cx {
         let Some(group) = self.group(listener).filter(|_| !self.is_dry) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
         let (listen, how) = (group.listen.clone(), first.listen_how);
-        let handed = self.handed.iter().position(|sockets| *sockets.listen() == listen);
+        let handed = self.handed.iter().position(|sockets| *sockets.place() == listen);
         let is_ours = handed.is_none();
         let bound = match handed.map(|index| self.handed.swap_remove(index)) {
             None => listening::listen(&listen, &how)?,
-            Some(sockets) => sockets
-                .into_bound(how.backlog())
-                .map_err(|source| ListenError::System { address: listen.to_string(), source })?,
+            Some(sockets) => {
+                sockets.into_bound().map_err(|source| ListenError::System { address: listen.to_string(), source })?
+            }
         };
         for bound in bound {
             let address = bound.address.to_string();

@@ -91,6 +91,7 @@ pub fn require(program: &str) -> PathBuf {
         "ssh" | "scp" | "sftp" | "ssh-keygen" => "openssh-client",
         "sshd" => "openssh-server",
         "ip" => "iproute2",
+        "nsenter" | "setpriv" | "unshare" => "util-linux",
         "systemd-analyze" | "systemd-socket-activate" => "systemd",
         other => other,
     };

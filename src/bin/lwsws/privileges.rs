@@ -72,11 +72,6 @@ impl Identity {
         self.uid.unwrap_or(geteuid()).is_root()
     }
 
-    /// Who may open files that are made for the workers.
-    pub(crate) fn owner(&self) -> (Option<u32>, Option<u32>) {
-        (self.uid.map(Uid::as_raw), self.gid.map(Gid::as_raw))
-    }
-
     /// Becomes that, for good: there is no way back.
     pub(crate) fn assume(&self) -> Result<(), String> {
         let failed = |what: &str, error: io::Error| {

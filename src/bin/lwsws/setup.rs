@@ -10,6 +10,7 @@ use rlws::{Context, Listen, Pem, ProtocolTable, VhostId};
 use crate::logs;
 use crate::mistakes;
 use crate::privileges::Identity;
+use crate::watch::{self, Stamps};
 
 /// What vhosts can enable in `ws-protocols`.
 pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
@@ -30,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) conf: Conf,
     pub(crate) vhosts: VhostInfos,
     pub(crate) pems: Pems,
+    /// What their files were before they were read.
+    pub(crate) stamps: Stamps,
 }
 
 impl Loaded {
@@ -38,6 +41,7 @@ impl Loaded {
         let conf = conf::Loader::new().load_dir_with(dir, mistakes::beyond);
         let mut loaded = Loaded::of(conf.map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
+            loaded.stamps.insert(path.clone(), watch::stamp(&path));
             // What cannot be read is an error of the vhost that is made of it.
             if let Ok(Pem::Read { path, text }) = Pem::file(path).read() {
                 loaded.pems.insert(path, text);
@@ -61,7 +65,12 @@ impl Loaded {
             error.diagnostics.extend(mistakes::of_making(&conf, &error.diagnostics));
             error.to_string()
         })?;
-        Ok(Loaded { conf, vhosts, pems: Pems::new() })
+        Ok(Loaded { conf, vhosts, pems: Pems::new(), stamps: Stamps::new() })
+    }
+
+    /// How many workers it wants.
+    pub(crate) fn workers(&self) -> usize {
+        self.conf.global.count_threads.max(1) as usize
     }
 
     fn tls_pems(&mut self) -> impl Iterator<Item = &mut Pem> {
@@ -136,11 +145,17 @@ impl Loaded {
         for conf in &self.conf.vhosts {
             if let (Listen::Unix { path, .. }, Some(node)) = (&conf.listen, conf.node().find("interface"))
                 && !path.as_os_str().as_encoded_bytes().starts_with(b"@")
-                && !logs::has_place(path)
+                && !is_in_a_folder(path)
             {
                 wrong.push(node.error("a path in a folder that is there").to_string());
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
+}
+
+/// Whether the folder is there that a file of that path is in.
+fn is_in_a_folder(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).is_dir()
 }
