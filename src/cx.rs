@@ -257,6 +257,9 @@ impl Cx {
     // -- what roles and the core use
 
     /// Puts a connected socket under the loop; its role is bound at its first turn.
+    ///
+    /// Who was accepted often has its request there already. So the first turn reads, and the poll is told only of a connection that this
+    /// turn leaves open.
     pub(crate) fn insert(
         &mut self,
         vhost: VhostId,
@@ -268,10 +271,15 @@ impl Cx {
         let facts = self.facts_of(vhost, &io, origin, first);
         let registry = &self.registry;
         let mut registered = Ok(());
+        let unpolled = origin == Origin::Accepted;
         let wsi = self.slots.insert(|id| {
-            registered = io.register(registry, id.token(), READING);
+            match unpolled {
+                true => io.expect_input(),
+                false => registered = io.register(registry, id.token(), READING),
+            }
             let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
             wsi.flags.queued = true;
+            wsi.flags.unpolled = unpolled;
             wsi.facts = facts;
             wsi
         });
