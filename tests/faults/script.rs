@@ -27,16 +27,8 @@ pub enum Door {
     Http,
 }
 
-pub const DOORS: [Door; 8] = [
-    Door::Fallback,
-    Door::Silence,
-    Door::TlsFallback,
-    Door::TlsApply,
-    Door::Apply,
-    Door::Unix,
-    Door::Echo,
-    Door::Http,
-];
+pub const DOORS: [Door; 8] =
+    [Door::Fallback, Door::Silence, Door::TlsFallback, Door::TlsApply, Door::Apply, Door::Unix, Door::Echo, Door::Http];
 
 impl Door {
     /// An address of its own, lest two share a socket.
@@ -57,7 +49,9 @@ pub enum Talk {
     Echoed,
     Requests(Vec<Want>),
     /// Bytes where TLS is expected: so many of a ClientHello, or none of one at all.
-    NoTls { hello: Option<usize> },
+    NoTls {
+        hello: Option<usize>,
+    },
 }
 
 /// One thing to do.
@@ -198,7 +192,11 @@ impl Case {
         let door = match dice.below(20) {
             0..2 => Door::TlsFallback,
             2 => Door::TlsApply,
-            other => dice.pick(if other < 4 { &DOORS[2..4] } else { &[DOORS[0], DOORS[1], DOORS[4], DOORS[5], DOORS[6], DOORS[7]] }),
+            other => dice.pick(if other < 4 {
+                &DOORS[2..4]
+            } else {
+                &[DOORS[0], DOORS[1], DOORS[4], DOORS[5], DOORS[6], DOORS[7]]
+            }),
         };
         let no_tls = matches!(door, Door::TlsFallback | Door::TlsApply) && dice.one_in(6);
         let asks = match door {

@@ -236,7 +236,11 @@ impl World {
         let onward = live.onward.map(|peer| peer.seen);
         let verdict = judge(&live.case, &client, onward.as_ref());
         let verdict = verdict.unwrap_or_else(|why| {
-            panic!("{} connection {number}: {why}\n{:#?}\nclient: {client:#?}\nonward: {onward:#?}", self.told(), live.case)
+            panic!(
+                "{} connection {number}: {why}\n{:#?}\nclient: {client:#?}\nonward: {onward:#?}",
+                self.told(),
+                live.case
+            )
         });
         *self.tally.verdicts.entry((live.case.door, verdict)).or_default() += 1;
         self.tally.bytes += client.sent + onward.as_ref().map_or(0, |onward| onward.sent);
@@ -301,7 +305,9 @@ fn connect_from(address: Ipv4Addr, to: (Ipv4Addr, u16)) -> TcpStream {
     socket.set_tcp_nodelay(true).expect("TCP_NODELAY");
     socket.bind(&SocketAddr::from((address, 0)).into()).expect("bind");
     match socket.connect(&SocketAddr::from(to).into()) {
-        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => panic!("connect: {error}"),
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            panic!("connect: {error}")
+        }
         _ => TcpStream::from_std(socket.into()),
     }
 }
