@@ -95,6 +95,9 @@ pub const CREDENTIALS: u64 = 1024 * 1024;
 /// Costs of bcrypt entries in such a file; 16 takes some 4 s. Others let nobody in.
 pub const BCRYPT_COST: RangeInclusive<u32> = 4..=16;
 
+/// Bytes of a password that bcrypt looks at. A longer one is not the password of a bcrypt entry: 401.
+pub const BCRYPT_PASSWORD: usize = 72;
+
 /// Threads that verify bcrypt entries.
 pub const BCRYPT_THREADS: usize = 2;
 

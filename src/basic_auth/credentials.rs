@@ -1,8 +1,8 @@
 //! A file of `user:password` lines.
 //!
 //! A password stands there as it is, or hashed by bcrypt. Empty lines and those that begin with `#` are passed over. A line that makes no
-//! sense lets nobody in, and neither does one with a hash of another kind: taken as it is, it would be a password for whoever has seen the
-//! file. Of a user that is there twice the first line counts, as in Apache's files.
+//! sense lets nobody in: one without a name or without a password, a locked one (`*` or `!` in the password's place, or before a hash), and
+//! one with a hash of another kind, for taken as it is that would be a password for whoever has seen the file. Of a user that is there twice the first line counts, as in Apache's files.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -113,6 +113,15 @@ fn entry(line: &[u8]) -> Result<(&str, Secret), &'static str> {
     if line.contains(|c: char| c.is_ascii_control()) {
         return Err("it has a control character");
     }
+    if user.is_empty() {
+        return Err("it has no user");
+    }
+    if password.is_empty() {
+        return Err("it has no password");
+    }
+    if is_locked(password) {
+        return Err("it is locked (* or !)");
+    }
     if OTHER_HASHES.iter().any(|start| password.starts_with(start)) {
         return Err("of hashes bcrypt is known alone ($2a$, $2b$, $2y$)");
     }
@@ -124,6 +133,12 @@ fn entry(line: &[u8]) -> Result<(&str, Secret), &'static str> {
         Some(cost) if !limits::BCRYPT_COST.contains(&cost) => Err("its bcrypt costs too much, or too little"),
         Some(_) => Ok((user, Secret::Bcrypt(password.into()))),
     }
+}
+
+/// Whether a password is one that `passwd -l` and its like leave: nobody's.
+fn is_locked(password: &str) -> bool {
+    let locked = password.trim_start_matches(['*', '!']);
+    locked.len() < password.len() && (locked.is_empty() || locked.starts_with('$'))
 }
 
 fn cost_of(hash: &str) -> Option<u32> {

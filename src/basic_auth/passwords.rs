@@ -93,6 +93,8 @@ impl Passwords {
 
 fn verify(question: &Question) -> (Digest, bool) {
     let is_right = bcrypt::verify(&question.password, &question.hash).unwrap_or_default();
+    // What is behind them bcrypt would let pass unseen.
+    let is_right = is_right && question.password.len() <= limits::BCRYPT_PASSWORD;
     let verdict = match question.known {
         Known::Nothing => is_right,
         Known::Verdict(verdict) => verdict,
