@@ -291,11 +291,29 @@ fn lines_that_make_no_sense_let_nobody_in_and_are_told_about() {
 }
 
 #[test]
-fn the_slowest_hash_is_one_that_can_be_verified_and_is_nobodys() {
-    let (credentials, _) = Credentials::parse(format!("ann:{}\n", bcrypt_of("one")).as_bytes());
-    let slowest = credentials.slowest().expect("there is one");
-    assert!(slowest.starts_with("$2b$04$"));
-    assert_eq!(bcrypt::verify("one", slowest).ok(), Some(false));
+fn every_verdict_costs_as_much_as_the_dearest() {
+    let (credentials, _) = Credentials::parse(format!("ann:{}\nbob:x\n", bcrypt_of("one")).as_bytes());
+    assert_eq!(credentials.highest_cost(), Some(4));
+    for cost in limits::BCRYPT_COST {
+        let nobodys = credentials::nobodys(cost);
+        assert_eq!(credentials::cost_of(&nobodys), Some(cost));
+        let work = |own: u32| passwords::costs_up_to(cost, Some(own)).fold(1 << own, |work, cost| work + (1 << cost));
+        for own in 4..=cost {
+            assert_eq!(work(own), 1 << cost, "{own} beside {cost}");
+        }
+    }
+    assert_eq!(bcrypt::verify("one", &credentials::nobodys(4)).ok(), Some(false), "it is worked out, and nobody's");
+}
+
+#[test]
+fn entries_of_different_costs_are_all_recognised() {
+    let dear = bcrypt::hash("two", 6).expect("a hash");
+    let mut door = Door::new(format!("ann:{}\nbob:{dear}\n", bcrypt_of("one")));
+    for (user, password) in [("ann", "one"), ("bob", "two")] {
+        assert_eq!(door.verdict(user, password), allowed(user));
+        assert_eq!(door.verdict(user, "three"), Word::Denied);
+    }
+    assert_eq!(door.verdict("carl", "one"), Word::Denied);
 }
 
 #[test]
