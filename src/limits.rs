@@ -62,6 +62,9 @@ pub const PROXY_V1_HEADER: usize = 107;
 /// Bytes of a PROXY header of version 2, TLVs included. A client's certificate in them fits; the specification asks for 536.
 pub const PROXY_V2_HEADER: usize = 8 * 1024;
 
+/// Empty lines before a request (RFC 9112 section 2.2). More: 400.
+pub const HTTP_EMPTY_LINES: usize = 8;
+
 /// Bytes of a request head: empty lines before it, the request line and all headers. Above: 431, or 414 where the request line
 /// alone is longer. A context may say otherwise ([`ContextInfo::max_http_header_data`](crate::ContextInfo::max_http_header_data)).
 pub const HTTP_HEAD: usize = 16 * 1024;

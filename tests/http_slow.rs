@@ -75,6 +75,32 @@ fn every_head_has_the_time_of_one_however_it_is_sent() {
     assert_eq!(read_response(&mut turned).status, 408);
 }
 
+/// Each is taken as it comes, and none begins the time of a request.
+#[test]
+fn empty_lines_are_no_request_and_few() {
+    let idle = VhostInfo::default().keepalive_timeout.as_secs();
+    let mut turned = Turned::new(info());
+    turned.send(request("GET", "a", "/").as_bytes());
+    assert_eq!(read_response(&mut turned).status, 200);
+    let ended = drips(&mut turned, 1, "\r\n".repeat(limits::HTTP_EMPTY_LINES).as_bytes());
+    assert!((idle..=idle + 1).contains(&ended), "{ended}");
+    assert_eq!(read_to_end(&mut turned), b"", "there was no request to answer");
+    let mut turned = Turned::new(info());
+    for _ in 0..2 {
+        for _ in 0..limits::HTTP_EMPTY_LINES {
+            turned.send(b"\r\n");
+            turned.turns(0);
+        }
+        turned.send(request("GET", "a", "/").as_bytes());
+        assert_eq!(read_response(&mut turned).status, 200);
+    }
+    for _ in 0..=limits::HTTP_EMPTY_LINES {
+        turned.send(b"\r\n");
+        turned.turns(0);
+    }
+    assert_eq!(read_response(&mut turned).status, 400);
+}
+
 #[test]
 fn a_body_may_be_slow_and_may_not_stop() {
     let stall = limits::HTTP_BODY_STALL.as_secs();
