@@ -10,8 +10,8 @@
 //! What holds:
 //! - while the file cannot be read, or says nothing that makes sense, nobody gets in;
 //! - passwords are neither logged nor kept: of those of the file and those of clients there are digests;
-//! - comparing takes the same time wherever the difference is, and where there is no such user. In a file with bcrypt entries whoever is
-//!   not known costs one bcrypt, of the highest cost in the file;
+//! - comparing takes the same time wherever the difference is, and where there is no such user. In a file with bcrypt entries each new
+//!   password costs one bcrypt, of the highest cost in the file, whoever says it;
 //! - what waits is bounded, and who was let in before does not wait behind those who try.
 //!
 //! Counterpart in lws: `lws_check_basic_auth()`, which reads the file for every request, and knows no hashes.
@@ -99,14 +99,17 @@ impl Guard {
             _ => credentials::is_same(&credentials::NOBODYS, password),
         };
         let name = found.map(|(name, _)| name);
-        let Some(slowest) = self.credentials.slowest() else { return verdict(is_plain_right, name) };
+        let Some(cost) = self.credentials.highest_cost() else { return verdict(is_plain_right, name) };
         let digest = passwords.digest(self.credentials.version(), user, password);
         if let Some(is_right) = passwords.verdict(&digest) {
             return verdict(is_right, name);
         }
         let question = match found {
-            Some((_, Secret::Bcrypt(hash))) => Question::new(digest, hash, password, Known::Nothing),
-            _ => Question::new(digest, slowest, password, Known::Verdict(is_plain_right)),
+            Some((_, Secret::Bcrypt(hash))) => Question::new(digest, hash, password, Known::Nothing, cost),
+            _ => {
+                let known = Known::Verdict(is_plain_right);
+                Question::new(digest, &credentials::nobodys(cost).into(), password, known, cost)
+            }
         };
         if passwords.ask(id, question) { Word::Pending } else { Word::Busy }
     }

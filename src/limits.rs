@@ -62,6 +62,9 @@ pub const PROXY_V1_HEADER: usize = 107;
 /// Bytes of a PROXY header of version 2, TLVs included. A client's certificate in them fits; the specification asks for 536.
 pub const PROXY_V2_HEADER: usize = 8 * 1024;
 
+/// Empty lines before a request (RFC 9112 section 2.2). More: 400.
+pub const HTTP_EMPTY_LINES: usize = 8;
+
 /// Bytes of a request head: empty lines before it, the request line and all headers. Above: 431, or 414 where the request line
 /// alone is longer. A context may say otherwise ([`ContextInfo::max_http_header_data`](crate::ContextInfo::max_http_header_data)).
 pub const HTTP_HEAD: usize = 16 * 1024;
@@ -97,6 +100,9 @@ pub const CREDENTIALS: u64 = 1024 * 1024;
 
 /// Costs of bcrypt entries in such a file; 16 takes some 4 s. Others let nobody in.
 pub const BCRYPT_COST: RangeInclusive<u32> = 4..=16;
+
+/// Bytes of a password that bcrypt looks at. A longer one is not the password of a bcrypt entry: 401.
+pub const BCRYPT_PASSWORD: usize = 72;
 
 /// Threads that verify bcrypt entries.
 pub const BCRYPT_THREADS: usize = 2;

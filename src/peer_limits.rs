@@ -4,16 +4,19 @@
 //!   accept ──▶ admit ──┬── counted, until its connection is freed ──▶ release
 //!                      └── over its limit: hung up on; the log hears of it once a second
 //!
-//!   a request's head ──▶ begin_request ──┬── counted, until its response is out ──▶ end_request ──▶ who has waited longest
-//!                               ▲        └── over its limit: waits, up to a time ──┬──▶ leave_queue
-//!                               └────────────────── woken ────────────────────────┘
+//!   a request's head ──▶ begin_request ──┬── counted, until its response is out ──▶ end_request ──▶ its turn is handed over
+//!                               ▲        └── over its limit: waits, up to a time ──┬──▶ leave_queue     │
+//!                               └────────────────── woken ────────────────────────┴────────────────────┘
 //! ```
+//!
+//! A turn that ends is handed to who has waited longest, and is taken by nobody else meanwhile: whoever asks again has its place behind
+//! those who wait. An event costs O(log n) of those who wait.
 //!
 //! A peer is an IPv4 address, or the 64 bits that an IPv6 network begins with: a host picks the rest as it likes (RFC 7421). Only what is
 //! accepted over TCP counts. The table has an entry for each peer that has a connection, so it is never longer than the connections are
 //! many; without a limit there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`, the list of those who wait for an `ah`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
@@ -26,6 +29,8 @@ pub(crate) struct PeerLimits {
     /// Requests at a time of one peer; `None`: as many as there are.
     requests: Option<u32>,
     peers: HashMap<PeerKey, Counts>,
+    /// The next one's place in a queue.
+    place: u64,
     /// When the log heard of a refusal last.
     told: Option<Instant>,
     /// Refusals that it has not heard of.
@@ -43,14 +48,38 @@ enum PeerKey {
 #[derive(Default, Debug)]
 struct Counts {
     wsi: u32,
+    /// Turns that are taken, or handed to a connection that has not asked again yet.
     requests: u32,
-    /// Connections whose requests wait until another of the same peer has its answer. Each is there once.
-    queue: VecDeque<WsiId>,
+    /// Connections whose requests wait until another of the same peer has its answer, in the order they came. While there are any all turns
+    /// are taken.
+    queue: BTreeMap<u64, WsiId>,
+    /// Those, and whoever has been handed a turn.
+    waiting: HashMap<WsiId, Place>,
+}
+
+/// Where a connection is that has been told to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Queue(u64),
+    /// It has a turn, and is woken to take it.
+    Turn,
 }
 
 impl Counts {
     fn is_nothing(&self) -> bool {
-        self.wsi == 0 && self.requests == 0 && self.queue.is_empty()
+        self.wsi == 0 && self.requests == 0 && self.waiting.is_empty()
+    }
+}
+
+impl Counts {
+    /// A turn is over: who has waited longest has it now. Where nobody waits it is free.
+    fn hand_over(&mut self) -> Option<WsiId> {
+        let next = self.queue.pop_first().map(|(_, id)| id);
+        match next {
+            Some(id) => _ = self.waiting.insert(id, Place::Turn),
+            None => self.requests = self.requests.saturating_sub(1),
+        }
+        next
     }
 }
 
@@ -79,7 +108,14 @@ pub(crate) enum Admission {
 impl PeerLimits {
     pub(crate) fn new(wsi: Option<u32>, requests: Option<u32>) -> PeerLimits {
         let limit = |number: Option<u32>| number.filter(|limit| *limit > 0);
-        PeerLimits { wsi: limit(wsi), requests: limit(requests), peers: HashMap::new(), told: None, untold: 0 }
+        PeerLimits {
+            wsi: limit(wsi),
+            requests: limit(requests),
+            peers: HashMap::new(),
+            place: 0,
+            told: None,
+            untold: 0,
+        }
     }
 
     /// A connection from `peer` wants to begin.
@@ -108,40 +144,47 @@ impl PeerLimits {
     pub(crate) fn begin_request(&mut self, peer: &Peer, id: WsiId) -> Turn {
         let (Some(limit), Some(key)) = (self.requests, PeerKey::of(peer)) else { return Turn::Uncounted };
         let counts = self.peers.entry(key).or_default();
-        if counts.requests >= limit {
-            if !counts.queue.contains(&id) {
-                counts.queue.push_back(id);
+        match counts.waiting.get(&id) {
+            Some(Place::Queue(_)) => Turn::Waits,
+            Some(Place::Turn) => {
+                counts.waiting.remove(&id);
+                Turn::Counted
             }
-            return Turn::Waits;
+            None if counts.requests < limit => {
+                counts.requests += 1;
+                Turn::Counted
+            }
+            None => {
+                counts.queue.insert(self.place, id);
+                counts.waiting.insert(id, Place::Queue(self.place));
+                self.place += 1;
+                Turn::Waits
+            }
         }
-        counts.queue.retain(|waiting| *waiting != id);
-        counts.requests += 1;
-        Turn::Counted
     }
 
-    /// A request that was counted is over. Whose turn it is now.
+    /// A request that was counted is over. Who has its turn now, and is to be woken.
     pub(crate) fn end_request(&mut self, peer: &Peer) -> Option<WsiId> {
         let key = PeerKey::of(peer)?;
         let counts = self.peers.get_mut(&key)?;
-        counts.requests = counts.requests.saturating_sub(1);
-        self.next_in_queue(key)
-    }
-
-    /// A connection that waits, or has been told that it is its turn, goes. Whose turn it is instead.
-    pub(crate) fn leave_queue(&mut self, peer: &Peer, id: WsiId) -> Option<WsiId> {
-        let key = PeerKey::of(peer)?;
-        self.peers.get_mut(&key)?.queue.retain(|waiting| *waiting != id);
-        self.next_in_queue(key)
-    }
-
-    fn next_in_queue(&mut self, key: PeerKey) -> Option<WsiId> {
-        let counts = self.peers.get_mut(&key)?;
-        let has_room = self.requests.is_none_or(|limit| counts.requests < limit);
-        let next = if has_room { counts.queue.pop_front() } else { None };
+        let next = counts.hand_over();
         if counts.is_nothing() {
             self.peers.remove(&key);
         }
         next
+    }
+
+    /// A connection that waits, or has been handed a turn, goes. Who has its turn instead, and is to be woken.
+    pub(crate) fn leave_queue(&mut self, peer: &Peer, id: WsiId) -> Option<WsiId> {
+        let key = PeerKey::of(peer)?;
+        let counts = self.peers.get_mut(&key)?;
+        match counts.waiting.remove(&id)? {
+            Place::Queue(place) => {
+                counts.queue.remove(&place);
+                None
+            }
+            Place::Turn => self.end_request(peer),
+        }
     }
 
     /// One was refused. How many have been since the log heard of it last, where it is to hear of it now.
@@ -231,6 +274,40 @@ mod tests {
         assert!(limits.peers.is_empty());
         assert_eq!(limits.begin_request(&Peer::Unix, id(1)), Turn::Uncounted);
         assert_eq!(PeerLimits::new(Some(1), Some(0)).begin_request(&one, id(1)), Turn::Uncounted);
+    }
+
+    #[test]
+    fn a_turn_is_handed_over_and_nobody_takes_it_meanwhile() {
+        let mut limits = PeerLimits::new(None, Some(2));
+        let id = |index| WsiId { index, generation: 1 };
+        let one = tcp("10.0.0.1:1");
+        assert_eq!([1, 2].map(|at| limits.begin_request(&one, id(at))), [Turn::Counted; 2]);
+        assert_eq!([3, 4, 5].map(|at| limits.begin_request(&one, id(at))), [Turn::Waits; 3]);
+        assert_eq!(limits.end_request(&one), Some(id(3)));
+        assert_eq!(limits.begin_request(&one, id(1)), Turn::Waits, "its next request is behind all others");
+        assert_eq!(limits.begin_request(&one, id(4)), Turn::Waits, "it is the turn of another");
+        assert_eq!(limits.begin_request(&one, id(3)), Turn::Counted);
+        assert_eq!(limits.end_request(&one), Some(id(4)));
+        assert_eq!(limits.leave_queue(&one, id(4)), Some(id(5)), "it goes without its turn");
+        assert_eq!(limits.end_request(&one), Some(id(1)));
+        assert_eq!([5, 1].map(|at| limits.begin_request(&one, id(at))), [Turn::Counted; 2]);
+        assert_eq!([limits.end_request(&one), limits.end_request(&one)], [None, None]);
+        assert!(limits.peers.is_empty());
+    }
+
+    /// They may come and go while one and the same has the turn.
+    #[test]
+    fn who_leaves_the_queue_leaves_nothing() {
+        let mut limits = PeerLimits::new(None, Some(1));
+        let one = tcp("10.0.0.1:1");
+        assert_eq!(limits.begin_request(&one, WsiId { index: 0, generation: 1 }), Turn::Counted);
+        for index in 1..1000 {
+            let id = WsiId { index, generation: 1 };
+            assert_eq!(limits.begin_request(&one, id), Turn::Waits);
+            assert_eq!(limits.leave_queue(&one, id), None);
+        }
+        let counts = limits.peers.values().next().expect("a peer");
+        assert_eq!((counts.queue.len(), counts.waiting.len()), (0, 0));
     }
 
     #[test]

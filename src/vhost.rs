@@ -1,7 +1,10 @@
 //! A named server of a running context: its protocols with their options, its mounts, its TLS, and what it does with first packets.
 
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,9 +88,34 @@ pub(crate) struct OpenMount {
 /// What serves a mount, resolved.
 pub(crate) enum Served {
     Folder(OwnedFd),
+    /// A folder that was there and has been taken away. It may come back.
+    Gone,
     Protocol(ProtocolIndex),
     /// Elsewhere, as its origin says.
     Redirect,
+}
+
+impl Served {
+    /// Looks which folder `path` names now. One that is only out of sight, as for a server that has given up its privileges, is served on.
+    fn refresh(&mut self, path: &Path, of: &dyn Display) {
+        if matches!(self, Served::Folder(folder) if mount::is_open(path, folder)) {
+            return;
+        }
+        let is_gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        match (mount::open_dir(path), &self) {
+            (Ok(folder), was) => {
+                if let Served::Gone = was {
+                    log::warn!("{of}: {} is there again", path.display());
+                }
+                *self = Served::Folder(folder);
+            }
+            (Err(error), Served::Folder(_)) if is_gone(&error) => {
+                log::warn!("{of}: {}: {error}; it is answered with 404 until it is there again", path.display());
+                *self = Served::Gone;
+            }
+            (Err(_), _) => {}
+        }
+    }
 }
 
 impl Vhost {
@@ -192,7 +220,7 @@ impl Vhost {
     }
 
     /// Looks again, at most once a second, which folders the mounts' paths name: a site may be deployed by renaming folders or
-    /// switching a link. A path that names nothing now keeps what it named last.
+    /// switching a link, and taken down by taking its folder away.
     pub(crate) fn refresh_mounts(&mut self, now: Instant) {
         let fresh = |at: Instant| now.saturating_duration_since(at) < limits::MOUNT_CHECK;
         if self.mounts_checked.is_some_and(fresh) {
@@ -200,11 +228,8 @@ impl Vhost {
         }
         self.mounts_checked = Some(now);
         for open in &mut self.mounts {
-            if let (Origin::File(path), Served::Folder(folder)) = (&open.mount.origin, &mut open.from)
-                && !mount::is_open(path, folder)
-                && let Ok(now_there) = mount::open_dir(path)
-            {
-                *folder = now_there;
+            if let Origin::File(path) = &open.mount.origin {
+                open.from.refresh(path, &format_args!("vhost {}: mount {:?}", self.name, open.mount.mountpoint));
             }
         }
     }

@@ -11,7 +11,8 @@ use rlws::{
     Cache, Call, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostInfo,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use util::http::{Response, read_head, read_response};
+use util::http::{Response, read_head, read_response, request};
+use util::turned::Turned;
 use util::*;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT
@@ -511,4 +512,38 @@ fn a_file_that_a_protocol_serves_answers_like_one_of_a_mount() {
     let posted = ask(&mut stream, "POST", &dynamic, &lines);
     assert_eq!((posted.status, posted.body.as_slice()), (200, DIGITS), "conditions are not about this file");
     assert_eq!(posted.header("etag"), None);
+}
+
+#[test]
+fn a_folder_that_was_taken_away_is_not_served_on_and_may_come_back() {
+    log::keep();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (www, off) = (folder.path().join("www"), folder.path().join("www.off"));
+    fs::create_dir(&www).expect("mkdir");
+    fs::write(www.join("a.txt"), "here").expect("write");
+    date(&www.join("a.txt"), UNIX_EPOCH + MODIFIED);
+    let mut turned = Turned::new(VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        mounts: vec![Mount::files("/", &www)],
+        ..Default::default()
+    });
+    let mut ask = |seconds| {
+        turned.seconds = seconds;
+        turned.send(request("GET", "a", "/a.txt").as_bytes());
+        read_response(&mut turned).status
+    };
+    let told = |what: &str| log::with(&www.display().to_string()).iter().filter(|line| line.contains(what)).count();
+    assert_eq!(ask(0), 200);
+    fs::rename(&www, &off).expect("rename");
+    assert_eq!([ask(2), ask(4), ask(4)], [404; 3]);
+    assert_eq!(told("404 until it is there again"), 1, "it is said once");
+    fs::rename(&off, &www).expect("rename");
+    assert_eq!([ask(6), ask(8)], [200; 2]);
+    assert_eq!(told("is there again"), 2);
+    // One that takes its name is served like it.
+    fs::rename(&www, &off).expect("rename");
+    fs::create_dir(&www).expect("mkdir");
+    assert_eq!(ask(10), 404);
+    fs::write(www.join("a.txt"), "another").expect("write");
+    assert_eq!(ask(10), 200);
 }

@@ -11,6 +11,7 @@ use rlws::{
     VhostInfo, limits,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use util::alone::alone;
 use util::http::{read_response, request};
 use util::server::make_vhost;
 use util::turned::Turned;
@@ -73,6 +74,32 @@ fn every_head_has_the_time_of_one_however_it_is_sent() {
     let ended = drips(&mut turned, 3, endless.as_bytes());
     assert!((3 + timeout..=3 + timeout + 1).contains(&ended), "{ended}");
     assert_eq!(read_response(&mut turned).status, 408);
+}
+
+/// Each is taken as it comes, and none begins the time of a request.
+#[test]
+fn empty_lines_are_no_request_and_few() {
+    let idle = VhostInfo::default().keepalive_timeout.as_secs();
+    let mut turned = Turned::new(info());
+    turned.send(request("GET", "a", "/").as_bytes());
+    assert_eq!(read_response(&mut turned).status, 200);
+    let ended = drips(&mut turned, 1, "\r\n".repeat(limits::HTTP_EMPTY_LINES).as_bytes());
+    assert!((idle..=idle + 1).contains(&ended), "{ended}");
+    assert_eq!(read_to_end(&mut turned), b"", "there was no request to answer");
+    let mut turned = Turned::new(info());
+    for _ in 0..2 {
+        for _ in 0..limits::HTTP_EMPTY_LINES {
+            turned.send(b"\r\n");
+            turned.turns(0);
+        }
+        turned.send(request("GET", "a", "/").as_bytes());
+        assert_eq!(read_response(&mut turned).status, 200);
+    }
+    for _ in 0..=limits::HTTP_EMPTY_LINES {
+        turned.send(b"\r\n");
+        turned.turns(0);
+    }
+    assert_eq!(read_response(&mut turned).status, 400);
 }
 
 #[test]
@@ -168,56 +195,62 @@ fn as_many_as(most: usize) -> usize {
 
 #[test]
 fn thousands_that_are_idle_cost_little_and_are_gone_in_time() {
-    let count = as_many_as(4000);
-    let idle = VhostInfo::default().keepalive_timeout.as_secs();
-    let before = resident();
-    let mut crowd = Crowd::new(count, request("GET", "a", "/").as_bytes());
-    let each = resident().saturating_sub(before) / count;
-    assert!(each < 4096, "{each} bytes each");
-    crowd.turns(idle.saturating_sub(1));
-    assert_eq!(crowd.there(), count);
-    crowd.turns(idle + 1);
-    assert_eq!(crowd.there(), 0);
+    alone("thousands_that_are_idle_cost_little_and_are_gone_in_time", || {
+        let count = as_many_as(4000);
+        let idle = VhostInfo::default().keepalive_timeout.as_secs();
+        let before = resident();
+        let mut crowd = Crowd::new(count, request("GET", "a", "/").as_bytes());
+        let each = resident().saturating_sub(before) / count;
+        assert!(each < 4096, "{each} bytes each");
+        crowd.turns(idle.saturating_sub(1));
+        assert_eq!(crowd.there(), count);
+        crowd.turns(idle + 1);
+        assert_eq!(crowd.there(), 0);
+    });
 }
 
 #[test]
 fn a_head_that_is_not_over_costs_no_more_than_it_may_be_long() {
-    let count = as_many_as(1000);
-    let timeout = ContextInfo::default().timeout.as_secs();
-    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(limits::HTTP_HEAD - 100));
-    let before = resident();
-    let mut crowd = Crowd::new(count, head.as_bytes());
-    let each = resident().saturating_sub(before) / count;
-    assert!(each < 3 * limits::HTTP_HEAD, "{each} bytes each");
-    crowd.turns(timeout + 1);
-    crowd.turns(timeout + 1 + limits::DRAIN_TIME.as_secs());
-    assert_eq!(crowd.there(), 0);
+    alone("a_head_that_is_not_over_costs_no_more_than_it_may_be_long", || {
+        let count = as_many_as(1000);
+        let timeout = ContextInfo::default().timeout.as_secs();
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(limits::HTTP_HEAD - 100));
+        let before = resident();
+        let mut crowd = Crowd::new(count, head.as_bytes());
+        let each = resident().saturating_sub(before) / count;
+        assert!(each < 3 * limits::HTTP_HEAD, "{each} bytes each");
+        crowd.turns(timeout + 1);
+        crowd.turns(timeout + 1 + limits::DRAIN_TIME.as_secs());
+        assert_eq!(crowd.there(), 0);
+    });
 }
 
 /// Of a client that sends on and on behind a request that is not answered yet, no more than that is taken either.
 #[test]
 fn what_is_sent_ahead_is_taken_in_bounds() {
-    let mut turned = Turned::new(VhostInfo {
-        mounts: vec![Mount::callback("/", "silent")],
-        protocols: vec![ProtocolTable::of::<Silent>()],
-        ..info()
-    });
-    turned.send(request("GET", "a", "/").as_bytes());
-    let more = request("GET", "a", "/").repeat(1000);
-    let before = resident();
-    let mut sent = 0;
-    let mut idle = 0;
-    while idle < 50 {
-        match turned.client.write(more.as_bytes()) {
-            Ok(written) => (sent, idle) = (sent + written, 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => idle += 1,
-            Err(error) => panic!("{error}"),
+    alone("what_is_sent_ahead_is_taken_in_bounds", || {
+        let mut turned = Turned::new(VhostInfo {
+            mounts: vec![Mount::callback("/", "silent")],
+            protocols: vec![ProtocolTable::of::<Silent>()],
+            ..info()
+        });
+        turned.send(request("GET", "a", "/").as_bytes());
+        let more = request("GET", "a", "/").repeat(1000);
+        let before = resident();
+        let mut sent = 0;
+        let mut idle = 0;
+        while idle < 50 {
+            match turned.client.write(more.as_bytes()) {
+                Ok(written) => (sent, idle) = (sent + written, 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => idle += 1,
+                Err(error) => panic!("{error}"),
+            }
+            turned.turns(0);
+            assert!(sent < 64 * 1024 * 1024, "the system takes some megabytes, and we nothing");
         }
-        turned.turns(0);
-        assert!(sent < 64 * 1024 * 1024, "the system takes some megabytes, and we nothing");
-    }
-    assert!(resident().saturating_sub(before) < 1024 * 1024);
-    assert!(turned.is_there());
+        assert!(resident().saturating_sub(before) < 1024 * 1024);
+        assert!(turned.is_there());
+    });
 }
 
 /// Never answers.

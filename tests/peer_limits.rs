@@ -202,6 +202,22 @@ fn an_address_has_so_many_requests_and_the_next_one_waits_for_its_turn() {
 }
 
 #[test]
+fn who_sends_many_requests_at_once_has_its_next_turn_behind_those_who_wait() {
+    let (_site, server) = limited_site(1, DEADLINE);
+    let mut greedy = connect(server.made);
+    send(&mut greedy, http::request("GET", "a", "/big.png").repeat(3).as_bytes());
+    assert_eq!(http::read_head(&mut greedy).status, 200);
+    let mut modest = connect(server.made);
+    send(&mut modest, http::request("GET", "a", "/").as_bytes());
+    server.turn();
+    // The first response alone is read; the second one does not fit into sockets and would keep the turn.
+    assert_eq!(read_exactly(&mut greedy, BIG).len(), BIG);
+    assert_eq!(http::read_response(&mut modest).text(), site::INDEX);
+    drop((greedy, modest));
+    server.assert_nothing_left();
+}
+
+#[test]
 fn a_request_that_waits_too_long_for_its_turn_is_503() {
     let (_site, server) = limited_site(1, Duration::from_millis(100));
     let clients = busy(&server, 1);

@@ -13,6 +13,7 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
+use crate::buf::Buf;
 use crate::classify::{Class, classify};
 use crate::cx::Cx;
 use crate::limits;
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     answered: bool,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
+    /// Empty lines that came before the next request.
+    empty_lines: usize,
 }
 
 /// What a request can wait for before it is answered.
@@ -143,6 +146,7 @@ impl Connection {
             counted: false,
             answered: false,
             looked_at: 0,
+            empty_lines: 0,
         })
     }
 
@@ -222,7 +226,20 @@ impl Connection {
             };
         }
         let mut held = wsi.rx.take();
+        if !held.is_empty() {
+            fresh = 0; // it is held already
+        } else if buf[..fresh].starts_with(b"\r") {
+            held.push(&buf[..mem::take(&mut fresh)]);
+        }
+        if !self.skip_empty_lines(&mut held) {
+            return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+        }
         let bytes = if held.is_empty() { &buf[..fresh] } else { held.as_slice() };
+        if matches!(bytes, b"" | b"\r") {
+            self.looked_at = bytes.len();
+            wsi.rx = held;
+            return Ok(Some(if wsi.io.readable() { Next::Again } else { Next::Stay }));
+        }
         let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
@@ -233,7 +250,7 @@ impl Connection {
                     true => held.push(&buf[taken..fresh]),
                     false => held.consume(taken),
                 }
-                self.looked_at = 0;
+                (self.looked_at, self.empty_lines) = (0, 0);
                 wsi.rx = held;
                 match served? {
                     Served::Waits(waits) => {
@@ -278,6 +295,17 @@ impl Connection {
             wsi.rx.push(&buf[..n]);
         }
         Ok(received)
+    }
+
+    /// Takes away the empty lines before a request, as they come. `false`: there are too many.
+    fn skip_empty_lines(&mut self, held: &mut Buf) -> bool {
+        let lines = h1::empty_lines_before(held.as_slice());
+        if lines > 0 {
+            held.consume(lines * "\r\n".len());
+            self.looked_at = 0;
+            self.empty_lines += lines;
+        }
+        self.empty_lines <= limits::HTTP_EMPTY_LINES
     }
 
     /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.

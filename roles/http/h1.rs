@@ -432,5 +432,10 @@ fn empty_lines(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
+/// How many whole empty lines there are before a request line.
+pub(super) fn empty_lines_before(bytes: &[u8]) -> usize {
+    bytes.chunks_exact(2).take_while(|line| *line == b"\r\n").count()
+}
+
 #[cfg(test)]
 mod tests;

@@ -77,7 +77,7 @@ impl Route {
                     file: None,
                 });
             }
-            Served::Folder(_) => match head.method {
+            Served::Folder(_) | Served::Gone => match head.method {
                 Method::Get | Method::Head => answer::from_folder(vhost, wsi.vhost, hit, &path, &asked, files, *now),
                 Method::Options => Answer::empty(Status::NO_CONTENT).with("Allow", OF_FILES),
                 _ => Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_FILES),

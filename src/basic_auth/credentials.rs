@@ -1,8 +1,8 @@
 //! A file of `user:password` lines.
 //!
 //! A password stands there as it is, or hashed by bcrypt. Empty lines and those that begin with `#` are passed over. A line that makes no
-//! sense lets nobody in, and neither does one with a hash of another kind: taken as it is, it would be a password for whoever has seen the
-//! file. Of a user that is there twice the first line counts, as in Apache's files.
+//! sense lets nobody in: one without a name or without a password, a locked one (`*` or `!` in the password's place, or before a hash), and
+//! one with a hash of another kind, for taken as it is that would be a password for whoever has seen the file. Of a user that is there twice the first line counts, as in Apache's files.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -31,15 +31,15 @@ pub(super) struct Credentials {
     /// The digest of the file.
     version: Option<Digest>,
     users: HashMap<Arc<str>, Secret>,
-    /// No password's bcrypt, of the highest cost there is in the file.
-    slowest: Option<Arc<str>>,
+    /// The highest cost of bcrypt there is in the file.
+    highest_cost: Option<u32>,
 }
 
 impl Credentials {
     /// Reads a file, and says what is wrong with it: how many lines are, and the first.
     pub(super) fn parse(text: &[u8]) -> (Credentials, Option<String>) {
         let mut credentials = Credentials { version: Some(sha256(text)), ..Credentials::default() };
-        let (mut wrong, mut first, mut cost) = (0, None, 0);
+        let (mut wrong, mut first) = (0, None);
         for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() || line.starts_with(b"#") {
@@ -52,7 +52,7 @@ impl Credentials {
                 }
                 Ok((user, secret)) => {
                     if let Secret::Bcrypt(hash) = &secret {
-                        cost = cost.max(cost_of(hash).unwrap_or_default());
+                        credentials.highest_cost = credentials.highest_cost.max(cost_of(hash));
                     }
                     credentials.users.insert(user.into(), secret);
                 }
@@ -61,9 +61,6 @@ impl Credentials {
                     first.get_or_insert((number, what));
                 }
             }
-        }
-        if cost > 0 {
-            credentials.slowest = Some(format!("$2b${cost:02}${}", ".".repeat(53)).into());
         }
         let complaint = first.map(|(number, what)| match wrong {
             1 => format!("line {number} lets nobody in: {what}"),
@@ -85,10 +82,15 @@ impl Credentials {
         self.users.get_key_value(user)
     }
 
-    /// What to verify a password against that is nobody's, for as long as another's would take. `None`: all passwords are plain.
-    pub(super) fn slowest(&self) -> Option<&Arc<str>> {
-        self.slowest.as_ref()
+    /// The cost of bcrypt that every verdict takes. `None`: all passwords are plain.
+    pub(super) fn highest_cost(&self) -> Option<u32> {
+        self.highest_cost
     }
+}
+
+/// A bcrypt of that cost that is no password's.
+pub(super) fn nobodys(cost: u32) -> String {
+    format!("$2b${cost:02}${}", ".".repeat(53))
 }
 
 /// Whether a password has that digest.
@@ -113,6 +115,15 @@ fn entry(line: &[u8]) -> Result<(&str, Secret), &'static str> {
     if line.contains(|c: char| c.is_ascii_control()) {
         return Err("it has a control character");
     }
+    if user.is_empty() {
+        return Err("it has no user");
+    }
+    if password.is_empty() {
+        return Err("it has no password");
+    }
+    if is_locked(password) {
+        return Err("it is locked (* or !)");
+    }
     if OTHER_HASHES.iter().any(|start| password.starts_with(start)) {
         return Err("of hashes bcrypt is known alone ($2a$, $2b$, $2y$)");
     }
@@ -126,6 +137,12 @@ fn entry(line: &[u8]) -> Result<(&str, Secret), &'static str> {
     }
 }
 
-fn cost_of(hash: &str) -> Option<u32> {
+/// Whether a password is one that `passwd -l` and its like leave: nobody's.
+fn is_locked(password: &str) -> bool {
+    let locked = password.trim_start_matches(['*', '!']);
+    locked.len() < password.len() && (locked.is_empty() || locked.starts_with('$'))
+}
+
+pub(super) fn cost_of(hash: &str) -> Option<u32> {
     HashParts::from_str(hash).ok().map(|parts| parts.get_cost())
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -14,7 +15,7 @@ use crate::limits;
 use crate::resolver::{Pool, Resolver};
 use crate::wsi::WsiId;
 
-use super::credentials::Digest;
+use super::credentials::{Digest, cost_of, nobodys};
 
 /// The threads, and the verdicts that are known.
 pub(crate) struct Passwords {
@@ -31,6 +32,8 @@ pub(super) struct Question {
     hash: Arc<str>,
     password: Arc<[u8]>,
     known: Known,
+    /// The cost that the verdict takes, whoever's hash it is.
+    cost: u32,
 }
 
 /// What is known before a bcrypt is worked out.
@@ -43,8 +46,8 @@ pub(super) enum Known {
 }
 
 impl Question {
-    pub(super) fn new(digest: Digest, hash: &Arc<str>, password: &[u8], known: Known) -> Question {
-        Question { digest, hash: hash.clone(), password: password.into(), known }
+    pub(super) fn new(digest: Digest, hash: &Arc<str>, password: &[u8], known: Known, cost: u32) -> Question {
+        Question { digest, hash: hash.clone(), password: password.into(), known, cost }
     }
 }
 
@@ -93,11 +96,22 @@ impl Passwords {
 
 fn verify(question: &Question) -> (Digest, bool) {
     let is_right = bcrypt::verify(&question.password, &question.hash).unwrap_or_default();
+    // What is behind them bcrypt would let pass unseen.
+    let is_right = is_right && question.password.len() <= limits::BCRYPT_PASSWORD;
+    for cost in costs_up_to(question.cost, cost_of(&question.hash)) {
+        let _ = bcrypt::verify(&question.password, &nobodys(cost));
+    }
     let verdict = match question.known {
         Known::Nothing => is_right,
         Known::Verdict(verdict) => verdict,
     };
     (question.digest, verdict)
+}
+
+/// What makes a bcrypt of cost `own` take as long as one of cost `highest`: each cost takes twice as long as the one before it, so that
+/// own, own, own + 1 .. highest - 1 take just that together.
+pub(super) fn costs_up_to(highest: u32, own: Option<u32>) -> Range<u32> {
+    own.unwrap_or(highest)..highest
 }
 
 /// The latest verdicts of a kind.

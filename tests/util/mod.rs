@@ -28,6 +28,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 pub mod access;
+pub mod alone;
 pub mod balancer;
 pub mod certs;
 pub mod http;
