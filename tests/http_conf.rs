@@ -299,16 +299,14 @@ fn clients_are_rejected_by_a_word_in_their_user_agent() {
 }
 
 #[test]
-fn an_upgrade_is_not_for_a_mount_that_takes_none() {
+fn an_upgrade_leads_to_no_other_mount() {
     let mounts =
         vec![Mount::redirect("/", "https://x.test/all"), Mount::redirect("/a", "https://x.test/a").no_ws_upgrades()];
     let server = Server::with_vhost(move || vhost(mounts));
-    for (more, location) in
-        [("", "https://x.test/a"), ("Connection: Upgrade\r\nUpgrade: websocket\r\n", "https://x.test/all")]
-    {
+    for more in ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"] {
         let mut client = connect(server.made);
         send(&mut client, format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes());
-        assert_eq!(read_response(&mut client).header("location"), Some(location), "{more}");
+        assert_eq!(read_response(&mut client).header("location"), Some("https://x.test/a"), "{more}");
     }
 }
 

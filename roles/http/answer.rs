@@ -353,7 +353,7 @@ pub(super) fn from_folder(
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        let hit = mounts::find(vhost, &path).filter(|hit| hit.open.mount.basic_auth.is_none())?;
         let (found, content_type) = open(hit.open, hit.below).ok()??;
         let file = FileResponse::document(Status::NOT_FOUND, found);
         Some(Answer::new(file.status(), content_type, Content::File(file)))

@@ -104,7 +104,7 @@ impl Transaction {
         };
         forget_requests(wsi);
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
-        let upgrade = head.upgrade.map(Reason::HttpConfirmUpgrade);
+        let upgrade = head.upgrade.filter(|_| takes_upgrades(wsi, cx, bound.mount)).map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
         let question = transaction.file.is_none().then_some(Reason::Http(&request));
         let mut verdict = Verdict::Continue;
@@ -486,6 +486,12 @@ fn forget_requests(wsi: &mut Wsi) {
     wsi.flags.want_writeable = false;
     wsi.flags.rx_paused = false;
     wsi.flags.half_close = false;
+}
+
+/// Whether requests for that mount can ask for an upgrade.
+fn takes_upgrades(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> bool {
+    let mount = cx.vhost(wsi.vhost).and_then(|vhost| vhost.mounts.get(mount?));
+    mount.is_none_or(|open| !open.mount.no_ws_upgrades)
 }
 
 fn may_look_ahead(wsi: &Wsi) -> bool {

@@ -47,6 +47,8 @@ impl House {
                 mounts: vec![
                     Mount::files("/", a.root()),
                     Mount::files("/secret", a.root()).basic_auth(a.root().join("users")),
+                    Mount::files("/locked", a.root()).basic_auth(a.root().join("users")).no_ws_upgrades(),
+                    Mount::callback("/still", "pages").no_ws_upgrades(),
                     Mount::redirect("/away", "https://away.example/x").append_path(),
                     Mount::callback("/cb", "pages"),
                     Mount::callback("/small", "pages").max_body(SMALL),
@@ -89,6 +91,7 @@ impl Protocol for Pages {
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         let Call { wsi, cx, pss, .. } = call;
         match reason {
+            Reason::HttpConfirmUpgrade(_) => return Verdict::Close,
             Reason::Http(request) => {
                 pss.page = request.path().rsplit('/').next().unwrap_or_default().to_owned();
                 match &pss.page[..] {
