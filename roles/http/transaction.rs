@@ -48,6 +48,8 @@ pub(super) struct Transaction {
     file: Option<Answer>,
     /// How the response's body is framed, once its head is sent.
     framing: Option<Framing>,
+    /// The head of the response says that the connection ends behind it, which holds whatever comes after (RFC 9112 section 9.6).
+    says_close: bool,
     /// `Http` is over.
     asked: bool,
     /// The answer is a file, whose completion the protocol hears.
@@ -94,6 +96,7 @@ impl Transaction {
             expects_continue: head.expect == Expect::Continue,
             file: bound.file,
             framing: None,
+            says_close: false,
             asked: false,
             serves_file: false,
             turned_down: false,
@@ -262,6 +265,7 @@ impl Transaction {
             let framer = Framer { wsi, cx, mount, terms };
             let framing = framer.head(&mut out, &response, &added, length);
             self.framing = Some(framing);
+            self.says_close = !terms.keep_alive;
             if let (Some(entry), Some(status)) = (&mut self.entry, Status::from_code(response.status)) {
                 entry.answered(status, out.len());
             }
@@ -287,7 +291,6 @@ impl Transaction {
             log::warn!("{}: protocol {protocol} has completed a response {missing} bytes too early", cx.tag(wsi));
             return Err(CloseReason::Refused("its response ended too early".into()));
         }
-        let then = if framing == Framing::UntilClose && then == Then::NextRequest { Then::Close } else { then };
         Ok(Step::Completed(self.outgoing(wsi, cx, None, then)))
     }
 
@@ -298,7 +301,7 @@ impl Transaction {
             && !self.terms.head_only
             && wsi.http.as_ref().is_some_and(|exchange| exchange.left.is_none())
             && !self.terms.version.has_chunks();
-        let goes_on = self.terms.keep_alive && !closes && !cx.deprecated && !until_close;
+        let goes_on = self.terms.keep_alive && !self.says_close && !closes && !cx.deprecated && !until_close;
         match &self.body {
             Some(body) if self.expects_continue || body.at_least() > limits::DRAIN_BYTES as u64 => Then::CloseUnread,
             Some(_) if !goes_on => Then::CloseUnread,
