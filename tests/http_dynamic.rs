@@ -245,6 +245,7 @@ fn a_response_that_ends_too_early_ends_its_connection() {
     assert_eq!(read_head(&mut stream).header("content-length"), Some("5"));
     assert_eq!(read_to_end(&mut stream), b"he");
     server.wait_for_log(&["WARN", "pages", "3 bytes too early"]);
+    server.wait_for_log(&["pages: ClosedHttp"]);
 }
 
 #[test]

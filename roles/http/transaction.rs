@@ -54,8 +54,8 @@ pub(super) struct Transaction {
     asked: bool,
     /// The answer is a file, whose completion the protocol hears.
     serves_file: bool,
-    /// The role has answered in the protocol's place.
-    turned_down: bool,
+    /// Nothing of the protocol's is sent any more: the role has answered in its place, or cut its response off.
+    is_decided: bool,
     /// What the client has to do next, and since when: bytes sent and received at that time.
     waits: Option<(Waits, u64, u64)>,
     received: u64,
@@ -99,7 +99,7 @@ impl Transaction {
             says_close: false,
             asked: false,
             serves_file: false,
-            turned_down: false,
+            is_decided: false,
             waits: None,
             received: 0,
             sent_before: wsi.handed_over(),
@@ -168,14 +168,14 @@ impl Transaction {
     /// The connection ends with the transaction still open. What was said last still goes out.
     pub(super) fn cut_off(mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let gentle = wsi.close_reason().is_some_and(CloseReason::is_gentle);
-        let may_have_more = said(wsi) != Said::Nothing && !self.turned_down && !self.serves_file;
+        let may_have_more = said(wsi) != Said::Nothing && !self.is_decided && !self.serves_file;
         let step = if gentle && may_have_more { self.heed(wsi, cx, Verdict::Continue) } else { Ok(Step::Pending) };
         match step {
             Ok(Step::Completed(outgoing)) => outgoing.log(wsi, cx),
             _ => {
                 let _too_late = protocol::call(wsi, cx, Reason::ClosedHttp);
                 if let Some(mut entry) = self.entry.take() {
-                    if self.framing.is_none() && !self.turned_down {
+                    if self.framing.is_none() && !self.is_decided {
                         entry.answered(Status::CLIENT_GONE, 0);
                     }
                     entry.finish(wsi, cx);
@@ -289,6 +289,7 @@ impl Transaction {
         if let Some(missing) = missing.filter(|_| framing == Framing::Length) {
             let protocol = wsi.protocol_name.unwrap_or_default();
             log::warn!("{}: protocol {protocol} has completed a response {missing} bytes too early", cx.tag(wsi));
+            self.is_decided = true;
             return Err(CloseReason::Refused("its response ended too early".into()));
         }
         Ok(Step::Completed(self.outgoing(wsi, cx, None, then)))
@@ -428,7 +429,7 @@ impl Transaction {
     /// Answers in the protocol's place, and ends the connection.
     fn turn_down(&mut self, wsi: &mut Wsi, cx: &mut Cx, status: Status) -> CloseReason {
         let reason = CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into());
-        self.turned_down = true;
+        self.is_decided = true;
         let terms = Terms { keep_alive: false, ..self.terms };
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
         match Answer::page(status).of_mount(mount).send(wsi, cx, terms) {
