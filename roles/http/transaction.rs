@@ -432,7 +432,8 @@ impl Transaction {
         self.is_decided = true;
         let terms = Terms { keep_alive: false, ..self.terms };
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
-        match Answer::page(status).of_mount(mount).send(wsi, cx, terms) {
+        let added = add_headers(wsi, cx);
+        match Answer::page(status).of_mount(mount).adding(added).send(wsi, cx, terms) {
             Ok((head, _)) => {
                 if let Some(entry) = &mut self.entry {
                     entry.answered(status, head);
