@@ -224,8 +224,7 @@ impl Answer {
     ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let mut out = std::mem::take(&mut cx.out);
         let rest = self.write(wsi, cx, terms, &mut out);
-        out.clear();
-        cx.out = out;
+        cx.put_back(out);
         rest
     }
 

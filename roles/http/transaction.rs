@@ -279,9 +279,7 @@ impl Transaction {
             entry.aside(overhead);
         }
         let sent = if out.is_empty() { Ok(()) } else { wsi.transmit(&cx.registry, &out) };
-        out.clear();
-        out.shrink_to(limits::SERVICE_BUFFER);
-        cx.out = out;
+        cx.put_back(out);
         sent?;
         if !completed {
             return Ok(Step::Pending);
