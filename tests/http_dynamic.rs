@@ -103,6 +103,7 @@ impl Protocol for Pages {
                 wsi.respond_with(Response::new(200), text).expect("a response");
             }
             Reason::Timer => wsi.return_http_status(200, Some("in time")),
+            Reason::HttpFileCompletion => assert!(wsi.is_flushed(), "it is not out yet"),
             Reason::HttpWriteable if path == "/length" => {
                 assert_eq!(wsi.write(b"four"), Err(WriteError::BeyondLength { left: 3 }));
                 wsi.write(b"llo").expect("room");
@@ -215,6 +216,11 @@ fn a_protocol_serves_a_file() {
     assert_eq!(ask(&mut stream, "localhost", "/odd").header("content-type"), Some("text/x-odd"));
     assert_eq!(ask(&mut stream, "localhost", "/missing").status, 404);
     assert_eq!(ask(&mut stream, "localhost", "/folder").status, 403);
+    let twice = request("GET", "localhost", "/f/index.html").repeat(2);
+    send(&mut stream, twice.as_bytes());
+    for _ in 0..2 {
+        assert_eq!(read_response(&mut stream).text(), site::INDEX, "one by one, or the completion would come too early");
+    }
     let mounted = ask(&mut stream, "localhost", "/f/index.html");
     assert_eq!((mounted.text(), mounted.header("x-added")), (site::INDEX, Some("yes")));
     send(&mut stream, b"GET /f/index.html HTTP/1.1\r\nHost: a\r\nX-Filter: turned down\r\n\r\n");

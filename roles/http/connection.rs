@@ -412,7 +412,8 @@ impl Connection {
 
     /// Sends more of a response, and ends it behind its last byte. `true`: it is out.
     fn go_on(&mut self, wsi: &mut Wsi, cx: &mut Cx, outgoing: &mut Outgoing) -> Result<bool, CloseReason> {
-        if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi)) {
+        // A protocol hears of its file when it is out, not when it might be.
+        if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi) && self.transaction.is_none()) {
             wsi.flags.corked = false;
             wsi.flush(&cx.registry)?;
         }
