@@ -324,6 +324,11 @@ fn a_mount_has_a_patience_of_its_own() {
     let mut brief = connect(server.made);
     assert_eq!(ask(&mut brief, "localhost", "/a").status, 301);
     assert!(read_until_closed(&mut brief).0.is_empty());
+    let mut uploads = connect(server.made);
+    send(&mut uploads, b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(read_response(&mut uploads).status, 301);
+    send(&mut uploads, b"xx");
+    assert!(read_until_closed(&mut uploads).0.is_empty(), "also behind a body that nobody wanted");
     assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
     assert_eq!(ask(&mut patient, "localhost", "/a").status, 301);
     assert!(read_until_closed(&mut patient).0.is_empty());

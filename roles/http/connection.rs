@@ -52,6 +52,8 @@ pub(super) struct Connection {
     counted: bool,
     /// There has been a response before.
     answered: bool,
+    /// How long the connection may be idle behind it.
+    idle: Duration,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
 }
@@ -142,6 +144,7 @@ impl Connection {
             waits: None,
             counted: false,
             answered: false,
+            idle: cx.info.timeout,
             looked_at: 0,
         })
     }
@@ -163,8 +166,8 @@ impl Connection {
         if mem::take(&mut wsi.flags.corked) {
             wsi.flush(&cx.registry)?;
             if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
-                let (sent, idle) = (wsi.sent, idle(wsi, cx, None));
-                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None)));
+                let sent = wsi.sent;
+                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, self.idle, sent, None)));
             }
         }
         Ok(next)
@@ -429,7 +432,8 @@ impl Connection {
             }
         }
         outgoing.end(wsi)?;
-        wsi.deadline = cx.after(outgoing.idle());
+        self.idle = outgoing.idle();
+        wsi.deadline = cx.after(self.idle);
         self.answered = true;
         self.give_turn(wsi, cx);
         Ok(true)
@@ -470,7 +474,7 @@ impl Connection {
         }
         let was_timed = self.unread.take().is_some_and(|unread| unread.is_timed);
         if was_timed {
-            wsi.deadline = cx.after(idle(wsi, cx, None));
+            wsi.deadline = cx.after(self.idle);
         }
         Ok(true)
     }
