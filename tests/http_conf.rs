@@ -299,6 +299,25 @@ fn clients_are_rejected_by_a_word_in_their_user_agent() {
 }
 
 #[test]
+fn what_is_no_request_is_not_for_the_vhost_of_the_one_before_it() {
+    let server = Server::start(|context| {
+        let of = |name: &str| VhostInfo {
+            name: name.into(),
+            headers: pairs(&[("X-Tenant", name)]),
+            ..vhost(vec![Mount::redirect("/", "https://x.test")])
+        };
+        let port = make_vhost(context, of("a.test"));
+        assert_eq!(make_vhost(context, of("b.test")), port);
+        port
+    });
+    let mut stream = connect(server.made);
+    assert_eq!(ask(&mut stream, "b.test", "/").header("x-tenant"), Some("b.test"));
+    send(&mut stream, b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n");
+    let refused = read_response(&mut stream);
+    assert_eq!((refused.status, refused.header("x-tenant")), (400, Some("a.test")));
+}
+
+#[test]
 fn an_upgrade_leads_to_no_other_mount() {
     let mounts =
         vec![Mount::redirect("/", "https://x.test/all"), Mount::redirect("/a", "https://x.test/a").no_ws_upgrades()];

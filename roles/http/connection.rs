@@ -436,6 +436,8 @@ impl Connection {
         wsi.deadline = cx.after(self.idle);
         self.answered = true;
         self.give_turn(wsi, cx);
+        // What is no request at all is not for the vhost of the one before it.
+        cx.choose_vhost(wsi, None);
         Ok(true)
     }
 
