@@ -133,6 +133,7 @@ fn serve() -> (Site, Server) {
         protocols: vec![ProtocolTable::of::<Pages>()],
         pvo: Pvo::default().with("pages", Pvo::default().with("root", root.to_str().expect("a text"))),
         mounts: vec![Mount::callback("/m", "pages"), Mount::files("/f", root).protocol("pages")],
+        error_document_404: Some("/f/index.html".into()),
         headers: vec![("Cache-Control".into(), "max-age=1".into()), ("X-Vhost".into(), "v".into())],
         ..Default::default()
     });
@@ -214,7 +215,9 @@ fn a_protocol_serves_a_file() {
     assert_eq!((file.status, file.text()), (200, site::INDEX));
     assert!(file.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{}", file.head);
     assert_eq!(ask(&mut stream, "localhost", "/odd").header("content-type"), Some("text/x-odd"));
-    assert_eq!(ask(&mut stream, "localhost", "/missing").status, 404);
+    let missing = ask(&mut stream, "localhost", "/missing");
+    assert_eq!(missing.status, 404);
+    assert!(!missing.text().contains(site::INDEX), "nobody has asked the protocol of the document's mount");
     assert_eq!(ask(&mut stream, "localhost", "/folder").status, 403);
     let twice = request("GET", "localhost", "/f/index.html").repeat(2);
     send(&mut stream, twice.as_bytes());
