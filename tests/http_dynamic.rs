@@ -44,7 +44,14 @@ impl Protocol for Pages {
                 None => {}
             },
             Reason::HttpConfirmUpgrade("no") => return Verdict::Close,
-            Reason::AddHeaders => wsi.add_http_header("X-Added", "yes").expect("a header"),
+            Reason::AddHeaders => {
+                wsi.add_http_header("X-Added", "yes").expect("a header");
+                for name in ["content-type", "ETag", "Content-Range", "Content-Encoding", "Location", "Content-Length"]
+                {
+                    let error = wsi.add_http_header(name, "x").expect_err(name);
+                    assert!(error.to_string().contains("itself"), "{error}");
+                }
+            }
             Reason::Http(request) => match request.path() {
                 "/echo" => {
                     let mut text = format!(
@@ -222,7 +229,11 @@ fn a_protocol_serves_a_file() {
     let twice = request("GET", "localhost", "/f/index.html").repeat(2);
     send(&mut stream, twice.as_bytes());
     for _ in 0..2 {
-        assert_eq!(read_response(&mut stream).text(), site::INDEX, "one by one, or the completion would come too early");
+        assert_eq!(
+            read_response(&mut stream).text(),
+            site::INDEX,
+            "one by one, or the completion would come too early"
+        );
     }
     let mounted = ask(&mut stream, "localhost", "/f/index.html");
     assert_eq!((mounted.text(), mounted.header("x-added")), (site::INDEX, Some("yes")));

@@ -34,7 +34,9 @@ pub fn rows() -> Vec<Row> {
         row("POST /secret/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").gets(401),
         // Nothing that a client asks for leads past a mount: one that takes no upgrades does not hear of them.
         get("/locked/digits.txt", UPGRADE).gets(401),
-        get("/locked/digits.txt", &format!("{UPGRADE}Authorization: Basic am9lOnNlY3JldA==\r\n")).gets(200).body(DIGITS),
+        get("/locked/digits.txt", &format!("{UPGRADE}Authorization: Basic am9lOnNlY3JldA==\r\n"))
+            .gets(200)
+            .body(DIGITS),
         get("/still/echo", UPGRADE).gets(200).body("GET /still/echo\n"),
         get("/cb/echo", UPGRADE).gets(403).closed(),
         // Protocols: those that say nothing, and those that have a word in what a file mount serves.
