@@ -151,6 +151,13 @@ impl Cx {
         self.now.checked_add(wait)
     }
 
+    /// Gives the buffer back in which output was put together. What one large answer needed is not kept for all that come after it.
+    pub(crate) fn put_back(&mut self, mut out: Vec<u8>) {
+        out.clear();
+        out.shrink_to(limits::SERVICE_BUFFER);
+        self.out = out;
+    }
+
     /// The same for user code, which gets a time that is still to come even of no wait at all: what is due at once comes in a later turn.
     pub(crate) fn later(&self, wait: Duration) -> Option<Instant> {
         self.after(wait.max(Duration::from_nanos(1)))
@@ -374,5 +381,18 @@ pub(crate) fn enqueue(run: &mut VecDeque<WsiId>, wsi: &mut Wsi) {
     if !wsi.flags.queued {
         wsi.flags.queued = true;
         run.push_back(wsi.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+
+    #[test]
+    fn what_one_large_answer_needed_is_given_back() {
+        let mut context = Context::new(ContextInfo::default()).expect("a context");
+        context.cx().put_back(Vec::with_capacity(8 * limits::SERVICE_BUFFER));
+        assert!(context.cx().out.capacity() <= limits::SERVICE_BUFFER);
     }
 }
