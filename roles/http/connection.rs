@@ -163,8 +163,8 @@ impl Connection {
         if mem::take(&mut wsi.flags.corked) {
             wsi.flush(&cx.registry)?;
             if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
-                let (sent, idle) = (wsi.sent, idle(wsi, cx, None));
-                self.outgoing = Some(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None));
+                let idle = idle(wsi, cx, None);
+                self.outgoing = Some(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, None));
             }
         }
         Ok(next)
@@ -362,9 +362,9 @@ impl Connection {
             _ => Then::NextRequest,
         };
         let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
-        let (sent_before, idle) = (wsi.handed_over(), idle(wsi, cx, answer.mount()));
+        let idle = idle(wsi, cx, answer.mount());
         let body = send(answer, wsi, cx, terms, &mut entry)?;
-        self.outgoing = Some(Outgoing::new(wsi, cx, body, then, idle, sent_before, entry));
+        self.outgoing = Some(Outgoing::new(wsi, cx, body, then, idle, entry));
         self.unread = rest.filter(|_| then == Then::NextRequest).map(Unread::new);
         Ok(())
     }
