@@ -50,7 +50,8 @@ fn alone(client: &Outcome, is_whole: bool) -> Result<Verdict, String> {
 fn relayed(case: &Case, client: &Outcome, onward: Option<&Outcome>) -> Result<Verdict, String> {
     let Some(onward) = onward else {
         no_more("the client", client.heard, 0)?;
-        let may_be_nobody = case.is_refused_onward() || !client.polite || case.door.waits_for_bytes() && client.sent == 0;
+        let may_be_nobody =
+            case.is_refused_onward() || !client.polite || case.door.waits_for_bytes() && client.sent == 0;
         return if may_be_nobody { Ok(Verdict::Refused) } else { Err("it was not relayed".to_owned()) };
     };
     if case.is_refused_onward() {
@@ -71,7 +72,8 @@ fn relayed(case: &Case, client: &Outcome, onward: Option<&Outcome>) -> Result<Ve
         all("the onward server", onward.heard, client.sent)?;
         return Ok(Verdict::OneWay);
     }
-    if closes(&case.onward.acts) && client.polite && case.client.says() == 0 && onward.broken.is_none() {
+    let onward_is_told_nothing = case.client.says() == 0 && !case.has_header();
+    if closes(&case.onward.acts) && client.polite && onward_is_told_nothing && onward.broken.is_none() {
         all("the client", client.heard, onward.sent)?;
         return Ok(Verdict::OneWay);
     }

@@ -16,7 +16,11 @@ pub enum Hears {
     /// At most a TLS alert.
     Alert,
     /// A PROXY line that has this in it; then these bytes.
-    Header { has: String, line: Vec<u8>, then: Stream },
+    Header {
+        has: String,
+        line: Vec<u8>,
+        then: Stream,
+    },
 }
 
 /// How the other end's sending ended.

@@ -68,7 +68,8 @@ impl Stream {
         self.fill(at, &mut want);
         let Some(wrong) = bytes.iter().zip(&want).position(|(got, want)| got != want) else { return Ok(()) };
         let (got, start) = (&bytes[wrong..], at + wrong as u64);
-        let whose = owner_of(got).map_or("nobody's".to_owned(), |(owner, place)| format!("{owner:?}'s from {place} on"));
+        let whose =
+            owner_of(got).map_or("nobody's".to_owned(), |(owner, place)| format!("{owner:?}'s from {place} on"));
         let shown = got[..got.len().min(40)].escape_ascii();
         Err(format!("byte {start} is not that of {:?}: \"{shown}\", {whose}", self.owner))
     }
