@@ -207,7 +207,8 @@ impl Half {
         }
         let Cx { slots, run, registry, now, .. } = cx;
         let Some(partner) = slots.get_mut(partner) else { return Err(CloseReason::PartnerGone) };
-        if wsi.io.eof() && !partner.flags.fin {
+        let has_ended = wsi.io.eof() && wsi.rx.is_empty();
+        if has_ended && !partner.flags.fin {
             // The partner's turn sets its own deadline.
             enqueue(run, partner);
             if let Some(facts) = &mut partner.facts {
@@ -215,7 +216,9 @@ impl Half {
             }
             partner_lost(partner.finish(registry))?;
         }
-        if wsi.io.eof() && partner.io.eof() && wsi.is_flushed() && partner.is_flushed() {
+        // What the partner read before it was one goes first.
+        let partner_has_ended = partner.io.eof() && partner.rx.is_empty();
+        if has_ended && partner_has_ended && wsi.is_flushed() && partner.is_flushed() {
             return Err(CloseReason::Done);
         }
         if wsi.is_flushed() && partner.io.readable() && !partner.io.eof() {

@@ -128,8 +128,8 @@ pub const HTTP_PIPELINED: usize = 16;
 /// How often at most a vhost looks whether its mounts' paths name other folders now.
 pub const MOUNT_CHECK: Duration = Duration::from_secs(1);
 
-/// Bytes of a response that may still be on their way when its connection is closed at once; behind more of them the connection
-/// lingers, for input that came too late would make the system throw them away.
+/// Bytes of responses that a connection may have sent in all and still be closed at once: they are likely with the peer. Behind more of
+/// them it lingers, for input that came too late would make the system throw away what is on its way.
 pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 
 /// Bytes of a file that are read and sent at a time.

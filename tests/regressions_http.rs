@@ -53,6 +53,25 @@ fn a_get_with_a_body_and_a_half_close_brings_the_whole_file() {
 }
 
 #[test]
+fn a_long_response_is_not_thrown_away_because_a_short_one_behind_it_ends_the_connection() {
+    let site = Site::new();
+    let bytes = random_bytes(12, 180_000);
+    site.write(BIG, &bytes);
+    let root = site.root();
+    let server = Server::with_vhost(move || files(root));
+    let mut client = small_client(server.made);
+    let mut requests = request("GET", "a", &format!("/{BIG}"));
+    requests.push_str("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    send(&mut client, requests.as_bytes());
+    server.wait_for_log(&["http", "127.0.0.1:", ": done"]);
+    // As close_notify does over TLS, it comes when the connection has ended.
+    send(&mut client, b"late");
+    assert_same_bytes(&read_response(&mut client).body, &bytes);
+    assert_eq!(read_head(&mut client).status, 200);
+    assert_eq!(read_to_end(&mut client), b"");
+}
+
+#[test]
 fn a_body_and_a_half_close_that_come_late_do_not_cut_the_file_short() {
     let (site, bytes) = big_site();
     let mut turned = Turned::new(files(site.root()));

@@ -256,3 +256,33 @@ fn what_a_unix_client_says_before_it_goes_arrives_although_nobody_was_connected_
         });
     }
 }
+
+#[test]
+fn what_came_with_the_clients_end_arrives_though_the_onward_server_ends_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    listener.set_nonblocking(true).expect("own socket");
+    let target = format!("ipv4:{}", listener.local_addr().expect("bound"));
+    let options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
+    let info = VhostInfo { options, ..relay(Listen::on("127.0.0.1", 0), &[("onward", &target)]) };
+    let mut context = Context::new(ContextInfo::default()).expect("context");
+    let mut client = connect(server::make_vhost(&mut context, info));
+    // Its end is what decides that this is not http, so both were read before anybody was connected.
+    send(&mut client, b"GE");
+    half_close(&client);
+    let start = Instant::now();
+    let mut accepted = None;
+    eventually("the relay connects onward", || {
+        // Accepted here before the relay has heard that it is connected.
+        accepted = listener.accept().ok();
+        if accepted.is_none() {
+            context.service_at(start).expect("service");
+        }
+        accepted.is_some()
+    });
+    let (onward, _) = accepted.expect("accepted");
+    half_close(&onward);
+    let mut onward = with_deadline(onward);
+    (0..50).for_each(|_| context.service_at(start).expect("service"));
+    assert_eq!(read_to_end(&mut onward), b"GE");
+    assert_eq!(read_to_end(&mut client), b"");
+}

@@ -170,8 +170,7 @@ impl Connection {
         if mem::take(&mut wsi.flags.corked) {
             wsi.flush(&cx.registry)?;
             if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
-                let sent = wsi.sent;
-                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, self.idle, sent, None)));
+                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, self.idle, None)));
             }
         }
         Ok(next)
@@ -393,13 +392,13 @@ impl Connection {
             _ => Then::NextRequest,
         };
         let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
-        let (sent_before, idle) = (wsi.handed_over(), idle(wsi, cx, answer.mount()));
+        let idle = idle(wsi, cx, answer.mount());
         if then != Then::NextRequest {
             wsi.io.end_follows();
         }
         let body = send(answer, wsi, cx, terms, &mut entry)?;
         self.unread = rest.filter(|_| then == Then::NextRequest).map(|rest| Box::new(Unread::new(rest)));
-        let mut outgoing = Outgoing::new(wsi, cx, body, then, idle, sent_before, entry);
+        let mut outgoing = Outgoing::new(wsi, cx, body, then, idle, entry);
         let went_on = self.go_on(wsi, cx, &mut outgoing);
         match went_on {
             Ok(false) => self.outgoing = Some(Box::new(outgoing)),

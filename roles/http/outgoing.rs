@@ -20,8 +20,7 @@ pub(super) struct Outgoing {
     fault: Option<CloseReason>,
     /// How long the connection may be idle behind it.
     idle: Duration,
-    /// `wsi.sent` when it began, and when it was last looked at.
-    sent_before: u64,
+    /// `wsi.sent` when it was last looked at.
     sent: u64,
     /// Its line in the access log.
     entry: Option<Box<Entry>>,
@@ -37,21 +36,20 @@ pub(super) enum Then {
 }
 
 impl Outgoing {
-    /// What was begun when `sent_before` bytes had been sent.
+    /// What has just been begun.
     pub(super) fn new(
         wsi: &mut Wsi,
         cx: &Cx,
         body: Option<FileBody>,
         then: Then,
         idle: Duration,
-        sent_before: u64,
         entry: Option<Box<Entry>>,
     ) -> Outgoing {
         if body.is_some() {
             wsi.io.report_progress(limits::HTTP_UNSENT);
         }
         wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
-        Outgoing { body, then, fault: None, idle, sent_before, sent: wsi.sent, entry }
+        Outgoing { body, then, fault: None, idle, sent: wsi.sent, entry }
     }
 
     /// Goes on, as far as the client takes it. `true`: it is out.
@@ -80,7 +78,8 @@ impl Outgoing {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        let is_long = wsi.sent.saturating_sub(self.sent_before) > limits::HTTP_CLOSE_AT_ONCE;
+        // Of the responses before it the peer may have read nothing either.
+        let is_long = wsi.sent > limits::HTTP_CLOSE_AT_ONCE;
         match self.then {
             Then::NextRequest => Ok(()),
             Then::Close if is_long => Err(CloseReason::DoneSending),

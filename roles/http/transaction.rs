@@ -59,7 +59,6 @@ pub(super) struct Transaction {
     /// What the client has to do next, and since when: bytes sent and received at that time.
     waits: Option<(Waits, u64, u64)>,
     received: u64,
-    sent_before: u64,
     entry: Option<Box<Entry>>,
 }
 
@@ -102,7 +101,6 @@ impl Transaction {
             is_decided: false,
             waits: None,
             received: 0,
-            sent_before: wsi.handed_over(),
             entry,
         };
         forget_requests(wsi);
@@ -312,7 +310,7 @@ impl Transaction {
     fn outgoing(&mut self, wsi: &mut Wsi, cx: &Cx, body: Option<FileBody>, then: Then) -> Outgoing {
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
         let idle = connection::idle(wsi, cx, mount);
-        Outgoing::new(wsi, cx, body, then, idle, self.sent_before, self.entry.take())
+        Outgoing::new(wsi, cx, body, then, idle, self.entry.take())
     }
 
     /// Whether the protocol stays until the response is out.

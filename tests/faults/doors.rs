@@ -1,6 +1,7 @@
 //! The context that is tested: a listener of every kind, and the relay behind them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +32,21 @@ pub struct Beyond {
     pub onward_of_unix: u16,
     /// Where nobody listens.
     pub refused: u16,
+}
+
+impl Beyond {
+    /// From what `to_string` says.
+    pub fn from_text(text: &str) -> Option<Beyond> {
+        let ports: Vec<u16> = text.split(' ').map_while(|port| port.parse().ok()).collect();
+        let [onward, onward_of_unix, refused] = ports[..] else { return None };
+        Some(Beyond { onward, onward_of_unix, refused })
+    }
+}
+
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.onward, self.onward_of_unix, self.refused)
+    }
 }
 
 /// Makes every listener; `folder` has the file that http serves, and gets the unix socket. Returns the ports.

@@ -72,7 +72,8 @@ fn relayed(case: &Case, client: &Outcome, onward: Option<&Outcome>) -> Result<Ve
         all("the onward server", onward.heard, client.sent)?;
         return Ok(Verdict::OneWay);
     }
-    if closes(&case.onward.acts) && client.polite && case.client.says() == 0 && onward.broken.is_none() {
+    let onward_is_told_nothing = case.client.says() == 0 && !case.has_header();
+    if closes(&case.onward.acts) && client.polite && onward_is_told_nothing && onward.broken.is_none() {
         all("the client", client.heard, onward.sent)?;
         return Ok(Verdict::OneWay);
     }

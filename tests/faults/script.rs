@@ -1,5 +1,6 @@
 //! What the two ends of a connection do, all of it from the run's seed and the connection's number.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -114,6 +115,9 @@ impl Script {
     }
 }
 
+/// So many bytes of a request or a ClientHello are known to be that.
+const DECIDED: u64 = 6;
+
 /// What is done before the end; so many bytes in all, or any number.
 fn talk(dice: &mut Dice, total: Option<u64>) -> Vec<Act> {
     let mut acts = Vec::new();
@@ -123,7 +127,9 @@ fn talk(dice: &mut Dice, total: Option<u64>) -> Vec<Act> {
             0 => acts.push(Act::Stall(Duration::from_millis(dice.below(15)))),
             1 => acts.push(Act::Hear(dice.below(5000))),
             _ => {
-                let bytes = size(dice).min(left.unwrap_or(u64::MAX));
+                // Fewer bytes could still become something else.
+                let least = if total.is_some() && total == left { DECIDED } else { 0 };
+                let bytes = size(dice).max(least).min(left.unwrap_or(u64::MAX));
                 left = left.map(|left| left - bytes);
                 acts.push(send(dice, bytes));
             }
@@ -170,6 +176,16 @@ const OTHERS: [&[u8]; 12] = [
 /// What would be somebody's, but goes by where nothing is looked at.
 const ANYTHING: [&[u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""];
 
+/// Bytes that are shown as text.
+#[derive(Clone)]
+pub struct Text(pub Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
 /// A whole connection.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -179,7 +195,7 @@ pub struct Case {
     pub tls: bool,
     pub talk: Talk,
     /// What the client's bytes begin with.
-    pub prefix: Vec<u8>,
+    pub prefix: Text,
     pub client: Script,
     pub onward: Script,
 }
@@ -206,7 +222,7 @@ impl Case {
         };
         let talk = match door {
             _ if no_tls && (door == Door::TlsApply || dice.one_in(2)) => {
-                let hello = (door == Door::TlsFallback || dice.one_in(2)).then(|| 6 + dice.below(150) as usize);
+                let hello = (door == Door::TlsFallback || dice.one_in(2)).then(|| (DECIDED + dice.below(150)) as usize);
                 Talk::NoTls { hello }
             }
             _ if asks && !no_tls => Talk::Requests(requests::random(dice)),
@@ -228,6 +244,7 @@ impl Case {
         let client = Script::random(dice, total);
         let onward = Script::random(dice, None);
         let tls = matches!(door, Door::TlsFallback | Door::TlsApply) && !no_tls;
+        let prefix = Text(prefix);
         Case { number, door, tls, talk, prefix, client, onward }
     }
 

@@ -1,6 +1,7 @@
 //! A run: many connections at once, both ends of each driven by one thread and one poll.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::model::{Verdict, judge};
 use crate::peer::{Hears, Outcome, Peer};
 use crate::poison::{Owner, Stream};
 use crate::requests::Responses;
-use crate::script::{ADDRESSES, Case, Door, Talk, client_address, number_of};
+use crate::script::{ADDRESSES, Case, DOORS, Door, Talk, client_address, number_of};
 use crate::util::{DEADLINE, tls};
 use crate::wire::{Socket, Wire};
 
@@ -43,6 +44,24 @@ struct Live {
 pub struct Tally {
     pub verdicts: BTreeMap<(Door, Verdict), usize>,
     pub bytes: u64,
+}
+
+impl Tally {
+    pub fn connections(&self) -> usize {
+        self.verdicts.values().sum()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} connections, {} MiB:", self.connections(), self.bytes >> 20)?;
+        for door in DOORS {
+            let of_it = self.verdicts.iter().filter(|((of, _), _)| *of == door);
+            let counts: Vec<_> = of_it.map(|((_, verdict), count)| format!("{count} {verdict:?}")).collect();
+            write!(f, "\n  {door:?}: {}", counts.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 pub struct World {
@@ -162,8 +181,8 @@ impl World {
         let case = Case::random(self.seed, number);
         let (session, hello) = match &case.talk {
             Talk::NoTls { hello: Some(_) } => (None, tls::hello(&self.tls, "localhost").1),
-            _ if case.tls => (Some(tls::begin(&self.tls, "localhost")), case.prefix.clone()),
-            _ => (None, case.prefix.clone()),
+            _ if case.tls => (Some(tls::begin(&self.tls, "localhost")), case.prefix.0.clone()),
+            _ => (None, case.prefix.0.clone()),
         };
         let says = Stream::new(Owner::Client(number), &hello);
         let hears = match &case.talk {
@@ -211,6 +230,8 @@ impl World {
             let seen = self.alone.remove(&number);
             let seen = seen.unwrap_or_else(|| panic!("{} connection {number} is relayed twice", self.told()));
             let case = Case::random(self.seed, number);
+            *self.tally.verdicts.entry((case.door, Verdict::Refused)).or_default() -= 1;
+            self.tally.bytes -= seen.sent;
             let late = Live { case, client: Err(seen), onward: None, moved: Instant::now() };
             let index = self.live.insert(late);
             self.by_number.insert(number, index);
@@ -220,7 +241,7 @@ impl World {
         let live = &mut self.live[index];
         assert!(live.onward.is_none(), "{told} connection {number} is relayed twice");
         let wire = Wire::new(Socket::Tcp(stream), None, self.poll.registry(), Token(2 * index + 1));
-        let then = Stream::new(Owner::Client(number), &live.case.prefix);
+        let then = Stream::new(Owner::Client(number), &live.case.prefix.0);
         let hears = match live.case.has_header() {
             true => Hears::Header { has: format!(" {} ", client_address(number)), line: Vec::new(), then },
             false => Hears::Stream(then),
@@ -237,7 +258,7 @@ impl World {
         let verdict = judge(&live.case, &client, onward.as_ref());
         let verdict = verdict.unwrap_or_else(|why| {
             panic!(
-                "{} connection {number}: {why}\n{:#?}\nclient: {client:#?}\nonward: {onward:#?}",
+                "{} connection {number}: {why}\n{:?}\nclient: {client:?}\nonward: {onward:?}",
                 self.told(),
                 live.case
             )
@@ -258,6 +279,12 @@ impl World {
     pub fn forget(&mut self) {
         self.alone.clear();
     }
+
+    /// The numbers begin again, with another seed.
+    pub fn begin_again(&mut self, seed: u64) {
+        assert!(self.is_idle());
+        self.seed = seed;
+    }
 }
 
 impl Live {
@@ -272,7 +299,7 @@ impl Live {
                 self.moved = now;
             }
             if let Some(why) = &peer.wrong {
-                panic!("FAULTS_SEED={seed} connection {number}: {why}\n{:#?}", self.case);
+                panic!("FAULTS_SEED={seed} connection {number}: {why}\n{:?}", self.case);
             }
         }
         let still = now.saturating_duration_since(self.moved);
@@ -284,7 +311,7 @@ impl Live {
             }
         }
         let acts: Vec<_> = self.peers().map(Peer::act).collect();
-        assert!(still < DEADLINE, "FAULTS_SEED={seed} connection {number} hangs at {acts:?}\n{:#?}", self.case);
+        assert!(still < DEADLINE, "FAULTS_SEED={seed} connection {number} hangs at {acts:?}\n{:?}", self.case);
     }
 
     fn is_done(&self) -> bool {
