@@ -9,6 +9,7 @@ pub struct RawEcho;
 impl Protocol for RawEcho {
     const NAME: &'static str = "raw-echo";
     const ROLES: &'static [&'static str] = &["raw-skt"];
+    const OPTIONS: Option<&'static [&'static str]> = Some(&[]);
     type Session = ();
     type Vhost = ();
 

@@ -25,6 +25,17 @@ pub struct RawProxy;
 impl Protocol for RawProxy {
     const NAME: &'static str = "raw-proxy";
     const ROLES: &'static [&'static str] = &["raw-proxy"];
+    const OPTIONS: Option<&'static [&'static str]> = Some(&[
+        "onward",
+        "idle-timeout-secs",
+        "proxy-protocol",
+        "onward-tls",
+        "onward-tls-name",
+        "onward-tls-ca",
+        "onward-tls-cert",
+        "onward-tls-key",
+        "onward-tls-insecure",
+    ]);
     type Session = ();
     type Vhost = Onward;
 

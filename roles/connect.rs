@@ -29,6 +29,7 @@ use crate::listening;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::tls::TlsClient;
 use crate::transport::{READING, Sock, Transport};
+use crate::unix_listening;
 use crate::vhost::ProtocolIndex;
 use crate::wsi::{Asked, Peer, Wsi};
 
@@ -228,7 +229,7 @@ fn connect_unix(path: &Path) -> io::Result<Transport> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // A full backlog says EAGAIN, and no event would ever follow: it counts as refused.
-    socket.connect(&listening::unix_address(path)?)?;
+    socket.connect(&unix_listening::address(path)?)?;
     Ok(Transport::Unix(Sock::reading_on(UnixStream::from_std(socket.into()))))
 }
 

@@ -19,11 +19,12 @@ use rustls::pki_types::ServerName;
 use rustls::server::{Accepted, Acceptor};
 
 use crate::connect::{SecurePlan, came_to_nothing, give_up, is_wanted};
+use crate::context::ContextInfo;
 use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::options::Options;
-use crate::role::{self, Binding, CloseReason, Next, Role, RoleOps};
+use crate::role::{self, Binding, CloseReason, Named, Next, Role, RoleOps};
 use crate::tls::stream;
 use crate::transport::{Received, Transport};
 use crate::vhost::ProtocolIndex;
@@ -34,6 +35,18 @@ pub(crate) struct Tls;
 impl RoleOps for Tls {
     fn name(&self) -> &'static str {
         "tls"
+    }
+
+    fn named(&self, first: &[u8], _: &ContextInfo) -> Named {
+        let (mut acceptor, mut rest) = (Acceptor::default(), first);
+        while !rest.is_empty() {
+            match acceptor.read_tls(&mut rest).map(|_| acceptor.accept()) {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(accepted))) => return Named::By(accepted.client_hello().server_name().map(str::to_owned)),
+                Ok(Err(_)) | Err(_) => return Named::Not { status: None },
+            }
+        }
+        Named::Later
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {

@@ -11,28 +11,45 @@ use crate::logger::civil_date;
 /// `23/Nov/2026:10:00:00 +0000`
 pub(crate) type Stamp = [u8; 26];
 
-/// How long a stamp is used, in which no second is missed by more than that.
+/// How long the wall clock is relied on before it is read again: it may be set, and a machine may sleep.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Last second of the year 9999: later ones have no room.
 const LAST: u64 = 253_402_300_799;
 
-/// The current time as lines have it, made at most once a second.
-#[derive(Default)]
+/// Times of the loop as lines have them. The wall clock is read at most once a second, and all lines go by the same reading.
 pub(crate) struct Clock {
-    made: Option<(Instant, Stamp)>,
+    /// What the wall clock said, and when.
+    read: Option<(Instant, SystemTime)>,
+    /// The last stamp, and its second since 1970.
+    made: (u64, Stamp),
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock { read: None, made: (0, stamp_of(UNIX_EPOCH)) }
+    }
 }
 
 impl Clock {
-    pub(crate) fn at(&mut self, now: Instant) -> Stamp {
-        match self.made {
-            Some((at, stamp)) if now.saturating_duration_since(at) < FRESH => stamp,
-            _ => {
-                let stamp = stamp_of(SystemTime::now());
-                self.made = Some((now, stamp));
-                stamp
-            }
+    /// When `then` was, or is, seen from `now`, the time of this turn of the loop.
+    pub(crate) fn at(&mut self, now: Instant, then: Instant) -> Stamp {
+        let (read_at, said) = self.reading(now);
+        let time = match then.checked_duration_since(read_at) {
+            Some(later) => said.checked_add(later),
+            None => said.checked_sub(read_at.saturating_duration_since(then)),
+        };
+        let time = time.unwrap_or(UNIX_EPOCH);
+        let second = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.made.0 != second {
+            self.made = (second, stamp_of(time));
         }
+        self.made.1
+    }
+
+    fn reading(&mut self, now: Instant) -> (Instant, SystemTime) {
+        let fresh = self.read.filter(|(at, _)| now.saturating_duration_since(*at) < FRESH);
+        *self.read.insert(fresh.unwrap_or_else(|| (now, SystemTime::now())))
     }
 }
 
@@ -185,14 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_reads_the_time_only_after_a_second() {
-        let (mut clock, start) = (Clock::default(), Instant::now());
-        let first = clock.at(start);
-        let old = *b"01/Jan/1970:00:00:00 +0000";
-        clock.made = Some((start, old));
-        assert_eq!(clock.at(start + Duration::from_millis(999)), old);
-        assert_ne!(clock.at(start + FRESH), old);
-        assert_ne!(first, old);
+    fn a_clock_reads_the_time_only_after_a_second_and_goes_on_from_there() {
+        let (mut clock, start) = (Clock::default(), Instant::now() + Duration::from_secs(60));
+        let ms = Duration::from_millis;
+        clock.read = Some((start, UNIX_EPOCH + ms(900)));
+        let mut at = |now, then| String::from_utf8(clock.at(now, then).to_vec()).expect("ASCII");
+        assert_eq!(at(start, start), "01/Jan/1970:00:00:00 +0000");
+        assert_eq!(at(start + ms(100), start + ms(100)), "01/Jan/1970:00:00:01 +0000");
+        // What began before is before, by the same reading.
+        assert_eq!(at(start + ms(999), start + ms(50)), "01/Jan/1970:00:00:00 +0000");
+        assert_eq!(at(start + ms(999), start - ms(2000)), "01/Jan/1970:00:00:00 +0000");
+        assert!(!at(start + FRESH, start + FRESH).contains("1970"));
     }
 
     proptest! {

@@ -11,7 +11,8 @@
 //! What holds:
 //! - appending neither waits nor fails; a line beyond [`limits::ACCESS_LOG_QUEUE`], or one that the disk does not take, is lost and
 //!   counted, and a warning says how many and why, at most once in [`limits::ACCESS_LOG_WARN`];
-//! - a batch is whole lines. One that was cut off by a full disk is completed before anything else is written behind it;
+//! - a batch is whole lines. One that was cut off by a full disk is completed before anything else of ours is written behind it; where
+//!   several processes write to one file, another's line may come between;
 //! - a new file is a step in the queue: what was appended before goes to the old one, whatever comes after to the new one.
 //!
 //! Counterpart in lws: `lws_access_log()`, which writes from the loop.
@@ -114,9 +115,9 @@ impl Logs {
         }
     }
 
-    /// The time of this turn, as lines have it.
-    pub(crate) fn stamp(&mut self, now: Instant) -> Stamp {
-        self.clock.at(now)
+    /// A time as lines have it, seen from this turn of the loop.
+    pub(crate) fn stamp(&mut self, now: Instant, then: Instant) -> Stamp {
+        self.clock.at(now, then)
     }
 
     /// The end of a turn: what was appended is to be written.

@@ -19,9 +19,8 @@
 mod credentials;
 mod passwords;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -30,6 +29,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::limits;
+use crate::regular_file;
 use crate::wsi::WsiId;
 
 use credentials::{Credentials, Secret};
@@ -187,19 +187,9 @@ impl Stamp {
     }
 }
 
-/// Reads a credentials file, no more than [`limits::CREDENTIALS`] bytes of it. What is no file holds the loop up no longer than one.
+/// Reads a credentials file, of no more than [`limits::CREDENTIALS`] bytes.
 fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = Vec::new();
-    file.take(limits::CREDENTIALS + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > limits::CREDENTIALS {
-        return Err(io::Error::other(format!("it is longer than {} bytes", limits::CREDENTIALS)));
-    }
+    let (meta, text) = regular_file::read(path, limits::CREDENTIALS)?;
     Ok((Stamp::new(&meta), text))
 }
 

@@ -136,11 +136,19 @@ impl Context {
         self.cx().create_vhost(info)
     }
 
-    /// Hands sockets over to the vhosts that are made from now on and listen on the same.
+    /// Has vhosts that are made from now on bind nothing. All else is as if they listened: it is for trying a configuration out, and for
+    /// [`Cx::fate_of`].
+    pub fn bind_nothing(&mut self) {
+        self.cx.is_dry = true;
+    }
+
+    /// Hands sockets over to the vhosts that are made from now on and listen on the same. They bind none of their own then, even where
+    /// what is handed over is empty: such vhosts listen nowhere.
+    ///
+    /// Sockets that do not listen yet can be handed over as well; until whoever bound them has called [`ListenSockets::listen`], the loop
+    /// must not run.
     pub fn use_listen_sockets(&mut self, sockets: ListenSockets) {
-        if sockets.fds().next().is_some() {
-            self.cx.handed.push(sockets);
-        }
+        self.cx.handed.push(sockets);
     }
 
     /// Closes a vhost's connections, tells its protocols, and frees it (`lws_vhost_destroy`).

@@ -62,6 +62,8 @@ pub struct Cx {
     pub(crate) going: bool,
     /// It serves no new connections.
     pub(crate) deprecated: bool,
+    /// Its vhosts have no listen sockets.
+    pub(crate) is_dry: bool,
     /// Listen sockets for vhosts that are still to be made.
     pub(crate) handed: Vec<ListenSockets>,
     /// What callbacks asked of other connections.
@@ -113,6 +115,7 @@ impl Cx {
             calling: false,
             going: false,
             deprecated: false,
+            is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
             timers: Timers::default(),
@@ -146,6 +149,13 @@ impl Cx {
     /// The time that much later; `None` for a wait without end.
     pub(crate) fn after(&self, wait: Duration) -> Option<Instant> {
         self.now.checked_add(wait)
+    }
+
+    /// Gives the buffer back in which output was put together. What one large answer needed is not kept for all that come after it.
+    pub(crate) fn put_back(&mut self, mut out: Vec<u8>) {
+        out.clear();
+        out.shrink_to(limits::SERVICE_BUFFER);
+        self.out = out;
     }
 
     /// The same for user code, which gets a time that is still to come even of no wait at all: what is due at once comes in a later turn.
@@ -254,6 +264,9 @@ impl Cx {
     // -- what roles and the core use
 
     /// Puts a connected socket under the loop; its role is bound at its first turn.
+    ///
+    /// Who was accepted often has its request there already. So the first turn reads, and the poll is told only of a connection that this
+    /// turn leaves open.
     pub(crate) fn insert(
         &mut self,
         vhost: VhostId,
@@ -265,10 +278,15 @@ impl Cx {
         let facts = self.facts_of(vhost, &io, origin, first);
         let registry = &self.registry;
         let mut registered = Ok(());
+        let unpolled = origin == Origin::Accepted;
         let wsi = self.slots.insert(|id| {
-            registered = io.register(registry, id.token(), READING);
+            match unpolled {
+                true => io.expect_input(),
+                false => registered = io.register(registry, id.token(), READING),
+            }
             let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
             wsi.flags.queued = true;
+            wsi.flags.unpolled = unpolled;
             wsi.facts = facts;
             wsi
         });
@@ -363,5 +381,18 @@ pub(crate) fn enqueue(run: &mut VecDeque<WsiId>, wsi: &mut Wsi) {
     if !wsi.flags.queued {
         wsi.flags.queued = true;
         run.push_back(wsi.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+
+    #[test]
+    fn what_one_large_answer_needed_is_given_back() {
+        let mut context = Context::new(ContextInfo::default()).expect("a context");
+        context.cx().put_back(Vec::with_capacity(8 * limits::SERVICE_BUFFER));
+        assert!(context.cx().out.capacity() <= limits::SERVICE_BUFFER);
     }
 }

@@ -105,7 +105,7 @@ impl Cx {
         }
     }
 
-    /// [`Wsi::rx_flow_control`] of another connection.
+    /// [`Wsi::rx_flow_control`] of another connection. (Of the one in hand it comes behind its turn, in which it may still receive.)
     pub fn rx_flow_control(&mut self, id: WsiId, on: bool) {
         self.deferred.push_back(Deferred::FlowControl(id, on));
     }

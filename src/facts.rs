@@ -12,11 +12,11 @@
 
 use std::fmt;
 use std::io::Write;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::access_line::{push_quoted, push_word, stamp_of};
+use crate::access_line::{Stamp, push_quoted, push_word};
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
 use crate::role::{Binding, CloseReason};
@@ -117,14 +117,13 @@ impl Facts {
         self.how.get_or_insert_with(|| how.into());
     }
 
-    fn write(&self, ended: &Ended, peer: &Peer, sent: u64, out: &mut Vec<u8>) {
+    fn write(&self, ended: &Ended, began: Stamp, peer: &Peer, sent: u64, out: &mut Vec<u8>) {
         let Ended { listener, after, .. } = ended;
-        let began = SystemTime::now().checked_sub(self.began.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut say = |text: fmt::Arguments<'_>| out.write_fmt(text).expect("a Vec takes everything");
-        say(format_args!("{peer} - - ["));
-        out.extend_from_slice(&stamp_of(began));
-        out.extend_from_slice(b"] ");
-        out.extend_from_slice(b"\"RAW ");
+        // No request's line has anything there: nobody can say who a peer is.
+        say(format_args!("{peer} raw - ["));
+        out.extend_from_slice(&began);
+        out.extend_from_slice(b"] \"RAW ");
         push_word(out, Some(listener));
         out.extend_from_slice(format!(" {}/{}\"", self.verdict, self.why).as_bytes());
         for word in [Some(self.role), self.protocol, self.onward.as_deref()] {
@@ -228,7 +227,8 @@ impl Cx {
         if let Some(facts) = wsi.facts.take()
             && let Some(ended) = &facts.ended
         {
-            self.logs.append(&ended.log, |out| facts.write(ended, &wsi.peer, wsi.sent, out));
+            let began = self.logs.stamp(self.now, facts.began);
+            self.logs.append(&ended.log, |out| facts.write(ended, began, &wsi.peer, wsi.sent, out));
         }
     }
 
@@ -240,7 +240,8 @@ impl Cx {
         (facts.verdict, facts.why, facts.role) = ("drop", "filter", "listen");
         facts.note_how(&CloseReason::by_protocol().to_string());
         let ended = Ended { log: log.clone(), listener, after: Duration::ZERO };
-        self.logs.append(&log, |out| facts.write(&ended, peer, 0, out));
+        let began = self.logs.stamp(self.now, facts.began);
+        self.logs.append(&log, |out| facts.write(&ended, began, peer, 0, out));
     }
 
     /// For connections that are still sending when the context goes.

@@ -81,7 +81,7 @@ pub(crate) struct FileKey<'a> {
 #[derive(Default)]
 pub(crate) struct FileCache {
     /// Nothing until something is kept, then [`limits::FILE_CACHE_ENTRIES`].
-    places: Vec<Option<Entry>>,
+    places: Vec<Option<Box<Entry>>>,
     bytes: usize,
     /// Where the next place is cleared for the sake of bytes.
     hand: usize,
@@ -151,20 +151,20 @@ impl FileCache {
         self.bytes += file.bytes();
         let file = Rc::new(file);
         let (path, rest) = (key.path.into(), FileKey { path: "", ..key });
-        self.places[at] = Some(Entry { rest, path, file: file.clone(), seen: now, used: now });
+        self.places[at] = Some(Box::new(Entry { rest, path, file: file.clone(), seen: now, used: now }));
         file
     }
 
     fn entry(&mut self, key: FileKey<'_>) -> Option<&mut Entry> {
         let at = self.place(key)?;
-        self.places[at].as_mut()
+        self.places[at].as_deref_mut()
     }
 
     /// Where a key's entry is.
     fn place(&self, key: FileKey<'_>) -> Option<usize> {
         let first = self.first_place(key);
         let is_it = |entry: &Entry| *entry.path == *key.path && FileKey { path: "", ..key } == entry.rest;
-        (first..first + WAYS).find(|at| self.places.get(*at).and_then(Option::as_ref).is_some_and(is_it))
+        (first..first + WAYS).find(|at| self.places.get(*at).and_then(Option::as_deref).is_some_and(is_it))
     }
 
     /// Where a new entry goes: to a free place, or to that of the one used longest ago.
@@ -263,7 +263,7 @@ mod tests {
             assert!(cache.bytes <= limits::FILE_CACHE_BYTES);
             assert!(cache.fresh(key(&name), now).is_some(), "the latest is there");
         }
-        let kept: Vec<&Entry> = cache.places.iter().flatten().collect();
+        let kept: Vec<&Box<Entry>> = cache.places.iter().flatten().collect();
         assert_eq!(cache.places.len(), limits::FILE_CACHE_ENTRIES);
         assert_eq!(cache.bytes, kept.iter().map(|entry| entry.file.bytes()).sum::<usize>());
     }

@@ -27,28 +27,36 @@ const BEST_PRACTICES: [(&str, &str); 5] = [
 /// What `STS` adds over TLS, the same as lws: half a year.
 const STS: (&str, &str) = ("Strict-Transport-Security", "max-age=15768000; includeSubDomains");
 
-/// Those that say where a message ends or what the connection is, and those that http writes by itself. A second one would contradict
-/// the first.
-const OF_HTTP: [&str; 18] = [
-    "Accept-Ranges",
-    "Allow",
-    "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Range",
-    "Content-Type",
-    "Date",
-    "ETag",
-    "Keep-Alive",
-    "Last-Modified",
-    "Location",
-    "Proxy-Connection",
-    "Server",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
+/// The headers that http writes by itself. A second one would contradict the first.
+const OF_HTTP: [(&str, Of); 18] = [
+    ("Accept-Ranges", Of::Answer),
+    ("Allow", Of::Answer),
+    ("Connection", Of::Message),
+    ("Content-Encoding", Of::Answer),
+    ("Content-Length", Of::Message),
+    ("Content-Range", Of::Answer),
+    ("Content-Type", Of::Answer),
+    ("Date", Of::Message),
+    ("ETag", Of::Answer),
+    ("Keep-Alive", Of::Message),
+    ("Last-Modified", Of::Answer),
+    ("Location", Of::Answer),
+    ("Proxy-Connection", Of::Message),
+    ("Server", Of::Message),
+    ("TE", Of::Message),
+    ("Trailer", Of::Message),
+    ("Transfer-Encoding", Of::Message),
+    ("Upgrade", Of::Message),
 ];
+
+/// What a header of http's own is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Where a message ends, and what the connection is. Nobody else says that.
+    Message,
+    /// What is answered. Whoever makes the response says it, and nobody beside.
+    Answer,
+}
 
 /// Names and values, as they are configured.
 type Pairs = [(String, String)];
@@ -106,19 +114,36 @@ fn push(lines: &mut Vec<u8>, name: &str, value: &str) {
 /// Whether configured headers may be sent. `of` is whose they are: empty for the vhost, `mount "/": ` for a mount.
 pub(crate) fn check(vhost: &str, of: &str, headers: &Pairs) -> Result<()> {
     for (name, value) in headers {
-        let wrong = if !is_token(name) {
-            "its name is none: letters, digits and any of !#$%&'*+-.^_`|~"
-        } else if OF_HTTP.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            "http writes that one itself, and it can only be there once"
-        } else if !is_field_value(value) {
-            "its value has a control byte"
-        } else {
-            continue;
-        };
+        let Some(wrong) = what_is_wrong(name, value) else { continue };
         let what = format!("{of}header {name:?}: {wrong}");
         return Err(Error::Config { vhost: vhost.to_owned(), what });
     }
     Ok(())
+}
+
+/// Why a header may not be added to responses that somebody else makes; `None`: it may.
+pub(crate) fn what_is_wrong(name: &str, value: &str) -> Option<&'static str> {
+    match of_http(name) {
+        Some(_) => Some("http writes that one itself, and it can only be there once"),
+        None => what_is_wrong_in_own(name, value),
+    }
+}
+
+/// Why it may not be in a response by whoever makes that; `None`: it may.
+pub(crate) fn what_is_wrong_in_own(name: &str, value: &str) -> Option<&'static str> {
+    if !is_token(name) {
+        Some("its name is none: letters, digits and any of !#$%&'*+-.^_`|~")
+    } else if of_http(name) == Some(Of::Message) {
+        Some("http writes that one itself")
+    } else if !is_field_value(value) {
+        Some("its value has a control byte")
+    } else {
+        None
+    }
+}
+
+fn of_http(name: &str) -> Option<Of> {
+    OF_HTTP.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, of)| *of)
 }
 
 /// A name in http (RFC 9110 section 5.6.2).

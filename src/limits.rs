@@ -92,6 +92,9 @@ pub const HTTP_BODY: u64 = 1024 * 1024;
 /// Bytes of a user's name and password in a request, with the colon between them. Above: 401.
 pub const BASIC_AUTH: usize = 512;
 
+/// Bytes of a file of certificates or keys. A longer one is an error.
+pub const PEM: u64 = 16 * 1024 * 1024;
+
 /// Bytes of a file of users and passwords. A longer one lets nobody in.
 pub const CREDENTIALS: u64 = 1024 * 1024;
 

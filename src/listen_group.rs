@@ -23,7 +23,7 @@ pub(crate) struct ListenGroup {
     pub(crate) sockets: Vec<WsiId>,
     /// What was really bound, first socket first.
     pub(crate) bound: Vec<SocketAddr>,
-    /// The file of a unix socket, as [`listening::file_id`](crate::listening::file_id) knows it.
+    /// The file of a unix socket, as [`unix_listening::file_id`](crate::unix_listening::file_id) knows it.
     pub(crate) unix_file: Option<(u64, u64)>,
 }
 

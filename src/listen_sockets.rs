@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   ListenSockets::bind ──▶ fds ── over a unix socket, by inheritance ──▶ ListenSockets::of ──▶ Context::use_listen_sockets
+//!         │
+//!         └──▶ listen, when all is ready to accept: before that, connections are refused and none can be lost
 //! ```
 //!
 //! In lws a context always binds its own.
@@ -9,7 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::{io, mem};
 
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 
 use crate::error::{Error, Result};
 use crate::listening::{self, Bound, ListenError, ListenHow};
@@ -29,13 +31,13 @@ pub enum ReusePort {
     No,
     /// It can, and this is the first of ours: that another program listens there already is an error all the same.
     First,
-    /// It can, and was. It listens from when a context uses it: until then no connection is led there.
+    /// It can, and was.
     Another,
 }
 
 impl ListenSockets {
-    /// Binds what a vhost wants to listen on. An interface that is not there (yet) has no sockets; the context that is given none binds
-    /// by itself when it appears.
+    /// Binds what a vhost wants to listen on; [`listen`](Self::listen) makes connections possible. An interface that is not there (yet)
+    /// has no sockets.
     ///
     /// # Errors
     /// [`Error::AddressTaken`] and [`Error::Listen`].
@@ -89,8 +91,17 @@ impl ListenSockets {
         Ok((!sockets.is_empty()).then(|| ListenSockets { listen: vhost.listen.clone(), sockets }))
     }
 
-    /// What they listen on.
-    pub fn listen(&self) -> &Listen {
+    /// Lets connections come, as many as `backlog` of which may wait to be accepted. On sockets that listen already it changes that number.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AddrInUse`](io::ErrorKind::AddrInUse) where another program has come to listen on the address since it was bound.
+    pub fn listen(&self, backlog: u32) -> io::Result<()> {
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        self.sockets.iter().try_for_each(|socket| SockRef::from(socket).listen(backlog))
+    }
+
+    /// Where they are bound.
+    pub fn place(&self) -> &Listen {
         &self.listen
     }
 
@@ -104,14 +115,8 @@ impl ListenSockets {
         self.sockets
     }
 
-    /// Ready for the loop, listening.
-    pub(crate) fn into_bound(self, backlog: i32) -> io::Result<Vec<Bound>> {
-        let ready = |socket: Socket| {
-            if !socket.is_listener()? {
-                socket.listen(backlog)?;
-            }
-            listening::bound(socket)
-        };
-        self.sockets.into_iter().map(|socket| ready(socket.into())).collect()
+    /// Ready for the loop.
+    pub(crate) fn into_bound(self) -> io::Result<Vec<Bound>> {
+        self.sockets.into_iter().map(|socket| listening::bound(socket.into())).collect()
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! All that accepted connections need (no delay, keep-alive) is set on the listen socket once, for they inherit it.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
-use std::{fmt, fs};
 
 use mio::net::{TcpListener, UnixListener};
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::fast_open;
 use crate::limits;
 use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
+use crate::unix_listening;
 use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
 
@@ -72,11 +72,14 @@ impl ListenHow {
 /// Binds every address that `listen` means.
 pub(crate) fn listen(listen: &Listen, how: &ListenHow) -> Result<Vec<Bound>, ListenError> {
     let sockets = sockets(listen, how, ReusePort::No)?;
-    let wrap = |(socket, address)| bound(socket).map_err(|source| ListenError::System { address, source });
-    sockets.into_iter().map(wrap).collect()
+    let listening = |(socket, address): (Socket, String)| {
+        let bound = socket.listen(how.backlog()).and_then(|()| bound(socket));
+        bound.map_err(|source| listen_error(address, source))
+    };
+    sockets.into_iter().map(listening).collect()
 }
 
-/// The sockets of every address that `listen` means, each with its name.
+/// The sockets of every address that `listen` means, each with its name: bound, and not yet listening.
 pub(crate) fn sockets(
     listen: &Listen,
     how: &ListenHow,
@@ -84,7 +87,7 @@ pub(crate) fn sockets(
 ) -> Result<Vec<(Socket, String)>, ListenError> {
     match listen {
         Listen::None => Ok(Vec::new()),
-        Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref(), how)?]),
+        Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref())?]),
         Listen::Tcp { port, interface } => {
             let addresses = addresses(interface.as_deref(), *port, how.options)?;
             let how = TcpHow { all: interface.is_none(), reuse_port, how };
@@ -206,10 +209,6 @@ fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), L
         set_inherited(&socket)?;
         socket.bind(&address.into())?;
         fast_open::enable(&socket, tcp.how.fast_open_queue);
-        // Where nobody serves yet, nobody should wait while others do.
-        if tcp.reuse_port != ReusePort::Another {
-            socket.listen(tcp.how.backlog())?;
-        }
         Ok(socket)
     };
     let name = address.to_string();
@@ -219,54 +218,11 @@ fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), L
     }
 }
 
-fn bind_unix(
-    path: &Path,
-    mode: Option<u32>,
-    owner: Option<&UnixOwner>,
-    how: &ListenHow,
-) -> Result<(Socket, String), ListenError> {
-    let bind = || -> io::Result<Socket> {
-        let ids = owner.filter(|_| !is_abstract(path)).map(UnixOwner::ids).transpose()?;
-        let address = unix_address(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        if let Err(error) = socket.bind(&address) {
-            if error.kind() != ErrorKind::AddrInUse || !remove_if_dead(path, &address)? {
-                return Err(error);
-            }
-            socket.bind(&address)?;
-        }
-        // Nobody can connect before it listens, so it is never open to more than these.
-        if let (Some(owner), Some((user, group))) = (owner, ids) {
-            lchown(path, Some(user), Some(group)).map_err(|error| not_given(owner, &error))?;
-        }
-        if let Some(mode) = mode.filter(|_| !is_abstract(path)) {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        }
-        socket.listen(how.backlog())?;
-        Ok(socket)
-    };
+fn bind_unix(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>) -> Result<(Socket, String), ListenError> {
     let name = format!("unix:{}", path.display());
-    match bind() {
+    match unix_listening::bind(path, mode, owner) {
         Ok(socket) => Ok((socket, name)),
         Err(source) => Err(listen_error(name, source)),
-    }
-}
-
-fn not_given(owner: &UnixOwner, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("giving it to {owner}: {error}; that takes root"))
-}
-
-/// A socket file that nobody listens on was left behind by a program that was killed.
-fn remove_if_dead(path: &Path, address: &SockAddr) -> io::Result<bool> {
-    if is_abstract(path) || !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
-    }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    probe.set_nonblocking(true)?;
-    match probe.connect(address) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map(|()| true),
-        _ => Ok(false),
     }
 }
 
@@ -276,23 +232,6 @@ fn listen_error(address: String, source: io::Error) -> ListenError {
         ErrorKind::AddrNotAvailable => ListenError::NotThere,
         _ => ListenError::System { address, source },
     }
-}
-
-/// The address of a unix socket; a leading `@` stands for the NUL of an abstract name.
-pub(crate) fn unix_address(path: &Path) -> io::Result<SockAddr> {
-    match path.to_str().and_then(|path| path.strip_prefix('@')) {
-        Some(name) => SockAddr::unix(format!("\0{name}")),
-        None => SockAddr::unix(path),
-    }
-}
-
-/// Tells a socket file from another of the same name. `None`: there is none, as for an abstract name.
-pub(crate) fn file_id(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-fn is_abstract(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().starts_with(b"@")
 }
 
 /// Peers that vanish without a word are noticed in a few minutes.

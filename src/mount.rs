@@ -45,7 +45,8 @@ pub struct Mount {
     /// Bytes that the body of a request may have; `None`: as its vhost says ([`VhostInfo::max_body`](crate::VhostInfo::max_body)), and
     /// `u64::MAX`: no limit. A longer one is answered with 413 (`max-body`; lws: `max_http_body_size`).
     pub max_body: Option<u64>,
-    /// A request with an `Upgrade` header is not for this mount; the next best one serves it (`no-ws-upgrades`).
+    /// A request that asks for an upgrade is served as if it had not asked: no protocol hears of it (`no-ws-upgrades`). In lws such a
+    /// request is for the next best mount; here nothing that a client adds to its request leads past a mount and its password.
     pub no_ws_upgrades: bool,
     /// A file that has been compressed before, `app.js.br` or `app.js.gz` beside `app.js`, is sent in its stead to clients that take it
     /// (RFC 9110 section 12.5.3). One that is older than its file is not. (Not in lws.)

@@ -51,6 +51,8 @@ pub trait Protocol: Sized + 'static {
     const NAME: &'static str;
     /// The roles it can be bound in; empty: any. A configuration that binds it in another one is an error.
     const ROLES: &'static [&'static str] = &[];
+    /// The names of its options, so that [`conf`](crate::conf) tells of others; `None`: it does not say.
+    const OPTIONS: Option<&'static [&'static str]> = None;
     /// What it wants to see beyond the ordinary.
     const INTERESTS: Interests = Interests::empty();
     /// Per-session data (pss), made fresh when the protocol is bound to a connection.
@@ -124,6 +126,7 @@ bitflags! {
 pub struct ProtocolTable {
     pub(crate) name: &'static str,
     pub(crate) roles: &'static [&'static str],
+    pub(crate) options: Option<&'static [&'static str]>,
     pub(crate) interests: Interests,
     pub(crate) init: fn(VhostCall<'_>, &Pvo) -> Result<Vhd, InitError>,
     session: fn() -> Box<dyn Any>,
@@ -140,6 +143,7 @@ impl ProtocolTable {
         ProtocolTable {
             name: P::NAME,
             roles: P::ROLES,
+            options: P::OPTIONS,
             interests: P::INTERESTS,
             init: |vhost, pvo| Ok(Box::new(P::init(vhost, pvo)?)),
             session: || Box::new(P::Session::default()),

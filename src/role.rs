@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use crate::context::ContextInfo;
 use crate::cx::Cx;
 use crate::transport::Medium;
 use crate::vhost::ProtocolIndex;
@@ -41,10 +42,26 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// The name in a connection's first bytes that chooses its vhost, for a role that goes by one.
+    fn named(&self, _first: &[u8], _info: &ContextInfo) -> Named {
+        Named::By(None)
+    }
+
     /// Puts a connection into this role, with a protocol of its vhost where the role needs one.
     ///
     /// Callbacks may run here. On `Err` the connection is closed; whatever was bound must have been dropped again.
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, protocol: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason>;
+}
+
+/// What a role finds in first bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// Too few bytes.
+    Later,
+    /// A name, or none.
+    By(Option<String>),
+    /// Nothing to serve: the status of the answer, where the role has such.
+    Not { status: Option<u16> },
 }
 
 /// One connection's state in a role. The connection itself is lent to every call.

@@ -13,6 +13,7 @@ use crate::protocol::{self, FIRST, Verdict};
 use crate::reason::{Reason, VhostReason};
 use crate::role::{Binding, CloseReason, Next, Role};
 use crate::timers::Due;
+use crate::transport::READING;
 use crate::wsi::{Doing, Origin, Wsi, WsiId};
 
 /// Why a connection gets a turn.
@@ -164,6 +165,12 @@ impl Cx {
                     Some(drain) => next = Next::Become(drain),
                     None => return self.free(wsi),
                 },
+                Next::Stay | Next::Again if mem::take(&mut wsi.flags.unpolled) => {
+                    if let Err(error) = wsi.io.register(&self.registry, wsi.id.token(), READING) {
+                        log::warn!("{}: it cannot be polled: {error}", self.tag(&wsi));
+                        next = Next::Close(CloseReason::Lost(error));
+                    }
+                }
                 Next::Again => {
                     enqueue(&mut self.run, &mut wsi);
                     break;

@@ -64,7 +64,8 @@ pub struct VhostInfo {
     /// Bytes that the body of a request may have; [`limits::HTTP_BODY`] unless told, and `u64::MAX`: no limit. A mount may say otherwise.
     /// A longer one is answered with 413 (`max-body`; lws: `max_http_body_size`).
     pub max_body: u64,
-    /// The URL path of the document sent with a 404 (`error-document-404`).
+    /// The URL path of the document sent with a 404 (`error-document-404`): of a mount without a password, and without a protocol that has a
+    /// word in what is served.
     pub error_document_404: Option<String>,
     /// Peers whose connections have to begin with a PROXY header, which names the client: balancers (`proxy-protocol-from`, not in lws).
     /// From all others such a header is bytes as any. The first vhost of a listen socket decides. Trust nobody whom a client can pass for.

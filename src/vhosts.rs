@@ -13,6 +13,7 @@ use crate::protocol;
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
 use crate::transport::Transport;
+use crate::unix_listening;
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::vhost_info::{Listen, VhostInfo};
 use crate::wsi::{Origin, Peer, Wsi, WsiId};
@@ -235,16 +236,16 @@ impl Cx {
 
     /// Binds what the group stands for, or takes the sockets that were handed over for it, and gives each a connection in role listen.
     pub(crate) fn open_listener(&mut self, listener: ListenerId) -> std::result::Result<(), ListenError> {
-        let Some(group) = self.group(listener) else { return Ok(()) };
+        let Some(group) = self.group(listener).filter(|_| !self.is_dry) else { return Ok(()) };
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
         let (listen, how) = (group.listen.clone(), first.listen_how);
-        let handed = self.handed.iter().position(|sockets| *sockets.listen() == listen);
+        let handed = self.handed.iter().position(|sockets| *sockets.place() == listen);
         let is_ours = handed.is_none();
         let bound = match handed.map(|index| self.handed.swap_remove(index)) {
             None => listening::listen(&listen, &how)?,
-            Some(sockets) => sockets
-                .into_bound(how.backlog())
-                .map_err(|source| ListenError::System { address: listen.to_string(), source })?,
+            Some(sockets) => {
+                sockets.into_bound().map_err(|source| ListenError::System { address: listen.to_string(), source })?
+            }
         };
         for bound in bound {
             let address = bound.address.to_string();
@@ -254,7 +255,7 @@ impl Cx {
             match bound.address {
                 BoundAddress::Tcp(address) => group.bound.push(address),
                 // The file of a socket that was handed over is somebody else's to remove.
-                BoundAddress::Unix(path) if is_ours => group.unix_file = listening::file_id(Path::new(&path)),
+                BoundAddress::Unix(path) if is_ours => group.unix_file = unix_listening::file_id(Path::new(&path)),
                 BoundAddress::Unix(_) => {}
             }
         }
@@ -296,11 +297,8 @@ impl Cx {
             }
             None => {
                 let sockets = std::mem::take(&mut group.sockets);
-                if let Listen::Unix { path, .. } = &group.listen
-                    && group.unix_file.is_some()
-                    && listening::file_id(path) == group.unix_file
-                {
-                    let _already_gone = std::fs::remove_file(path);
+                if let (Listen::Unix { path, .. }, Some(file)) = (&group.listen, group.unix_file) {
+                    unix_listening::remove(path, file);
                 }
                 self.listeners[listener as usize] = None;
                 for socket in sockets {

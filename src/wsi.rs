@@ -225,6 +225,8 @@ pub(crate) struct Flags {
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
+    /// Its first turn comes before the poll is told of it.
+    pub(crate) unpolled: bool,
     /// The role sends a protocol's bytes as they are.
     pub(crate) raw_tx: bool,
     /// It counts for its peer's limit.

@@ -411,9 +411,31 @@ fn a_unix_listener_is_named_by_its_path() {
     drop(client);
     // The space is a part of the name: it is not to end a field.
     let line = log.lines(1).remove(0);
-    assert!(line.starts_with("unix - - [") && line.contains("unix:"), "{line}");
+    assert!(line.starts_with("unix raw - [") && line.contains("unix:"), "{line}");
     assert!(line.contains(r"a\x20socket listen-accept/match"), "{line}");
     drop(server);
+}
+
+#[test]
+fn no_request_passes_for_a_connection_that_was_not_http() {
+    let log = LogFile::new();
+    let info = echoing(&log, Options::empty());
+    let server = Server::with_vhost(info);
+    for request in [
+        "RAW 10.9.8.7:443 listen-accept/match",
+        "RAW 10.9.8.7:443 HTTP/1.1",
+        "GET raw HTTP/1.1",
+        "raw - [ HTTP/1.1",
+        " raw - [23/Nov/2026:10:00:00 +0000]",
+    ] {
+        let mut client = connect(server.made);
+        send(&mut client, format!("{request}\r\nHost: raw\r\nUser-Agent: raw\r\n\r\n").as_bytes());
+        read_to_end(&mut client);
+    }
+    for line in log.lines(5) {
+        assert!(!access::is_raw(&line), "{line}");
+        Request::parse(&line);
+    }
 }
 
 #[test]
@@ -421,7 +443,7 @@ fn the_lines_of_the_page_are_what_the_page_says() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/READMEs/README.access-log.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let shown: Vec<&str> = page.lines().filter(|line| line.starts_with("127.0.0.1")).collect();
-    let (raw, http): (Vec<&str>, Vec<&str>) = shown.into_iter().partition(|line| line.contains("\"RAW "));
+    let (raw, http): (Vec<&str>, Vec<&str>) = shown.into_iter().partition(|line| access::is_raw(line));
     assert_eq!((raw.len(), http.len()), (3, 3));
     http.into_iter().for_each(|line| drop(Request::parse(line)));
     raw.into_iter().for_each(|line| drop(Connection::parse(line)));

@@ -36,7 +36,7 @@ impl<const N: usize> Protocol for Chaos<N> {
 
     fn init(call: VhostCall<'_>, pvo: &Pvo) -> Result<VhostId, InitError> {
         alone(|world| {
-            act(world, call.cx, None, call.vhost);
+            act(world, call.cx, None, None, call.vhost);
             if pvo.flag("fails") {
                 world.doomed_vhosts.push(call.vhost);
                 return Err("as it was told".into());
@@ -55,7 +55,7 @@ impl<const N: usize> Protocol for Chaos<N> {
         assert_eq!(*vhd, wsi.vhost(), "data of another vhost");
         alone(|world| {
             check(world, wsi, cx.now(), N, reason);
-            act(world, cx, Some(wsi), *vhd);
+            act(world, cx, id.into(), Some(wsi), *vhd);
             if world.budget > 0 && world.one_in(40) {
                 world.life(id).may_close = true;
                 return Verdict::Close;
@@ -72,7 +72,7 @@ impl<const N: usize> Protocol for Chaos<N> {
         let VhostCall { cx, vhost } = call;
         alone(|world| {
             let wsi = check_vhost(world, vhost, N, reason);
-            act(world, cx, None, vhost);
+            act(world, cx, wsi, None, vhost);
             if world.budget > 0 && world.one_in(60) {
                 if let Some(life) = wsi.and_then(|id| world.lives.get_mut(&id)) {
                     life.may_close = true;

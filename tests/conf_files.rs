@@ -81,6 +81,18 @@ fn what_is_no_file_is_left_out_with_a_warning_and_links_are_followed() {
 }
 
 #[test]
+fn a_conf_that_is_no_file_holds_nobody_up() {
+    let dir = folder(&[]);
+    let conf = dir.path().join("conf");
+    assert!(std::process::Command::new("mkfifo").arg(&conf).status().expect("mkfifo").success());
+    assert_eq!(said(&dir, load_dir(dir.path())), ["conf:1:1: cannot be read: it is not a regular file"]);
+    fs::remove_file(&conf).expect("remove_file");
+    symlink("/dev/zero", &conf).expect("symlink");
+    let want = "conf:1:1: cannot be read: it is not a regular file (it is a link to /dev/zero)";
+    assert_eq!(said(&dir, load_dir(dir.path())), [want]);
+}
+
+#[test]
 fn what_cannot_be_read_is_told_with_why() {
     let dir = folder(&[]);
     fs::create_dir(dir.path().join("conf")).expect("create_dir");

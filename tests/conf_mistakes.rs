@@ -31,6 +31,28 @@ fn assert_vhost(members: &str, want: &[&str]) {
 }
 
 #[test]
+fn an_option_that_a_protocol_has_not_is_told() {
+    let with = |options: &str| vhost(&format!(r#""port": 1, "ws-protocols": [{{"raw-proxy": {{{options}}}}}]"#));
+    assert_eq!(
+        with(r#""onward": "x", "idle-timeout-sec": "5""#),
+        ["f:1:73: vhosts[0].ws-protocols[0].raw-proxy.idle-timeout-sec: unknown option; \
+             did you mean \"idle-timeout-secs\"?"]
+    );
+    assert_eq!(
+        with(r#""mine": 1, "status": "ok", "default": 1, "raw": 1"#),
+        ["f:1:58: warning: vhosts[0].ws-protocols[0].raw-proxy.mine: unknown option"]
+    );
+}
+
+#[test]
+fn a_header_that_http_writes_itself_is_told_with_its_place() {
+    assert_eq!(
+        vhost(r#""port": 1, "headers": [{"content-length": "5"}, {"X-A": "1"}, {"Connection": "close"}]"#).len(),
+        2
+    );
+}
+
+#[test]
 fn a_value_that_cannot_be_is_told_with_what_could() {
     for (members, want) in [
         (r#""port": "70000""#, r#"f:1:23: vhosts[0].port: expected a port number 0..65535, found "70000""#),

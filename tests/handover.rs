@@ -25,11 +25,11 @@ fn info(listen: Listen) -> VhostInfo {
 
 fn copies(sockets: &ListenSockets) -> ListenSockets {
     let fds: Vec<OwnedFd> = sockets.fds().map(|fd| fd.try_clone_to_owned().expect("dup")).collect();
-    ListenSockets::of(sockets.listen().clone(), fds)
+    ListenSockets::of(sockets.place().clone(), fds)
 }
 
 fn served_by(sockets: &ListenSockets) -> Server<VhostId> {
-    let (sockets, listen) = (copies(sockets), sockets.listen().clone());
+    let (sockets, listen) = (copies(sockets), sockets.place().clone());
     Server::start(move |context| {
         context.use_listen_sockets(sockets);
         context.create_vhost(info(listen)).expect("create_vhost")
@@ -42,7 +42,13 @@ fn port(server: &Server<VhostId>) -> u16 {
 }
 
 fn bound() -> ListenSockets {
-    ListenSockets::bind(&info(Listen::on("127.0.0.1", 0)), ReusePort::First).expect("bind")
+    listening(&info(Listen::on("127.0.0.1", 0)))
+}
+
+fn listening(info: &VhostInfo) -> ListenSockets {
+    let sockets = ListenSockets::bind(info, ReusePort::First).expect("bind");
+    sockets.listen(info.backlog).expect("listen");
+    sockets
 }
 
 #[test]
@@ -128,6 +134,45 @@ fn a_deprecated_context_ends_http_connections_behind_the_next_response() {
 }
 
 #[test]
+fn nobody_can_connect_before_it_listens_and_whoever_does_then_is_served() {
+    let sockets = ListenSockets::bind(&info(Listen::on("127.0.0.1", 0)), ReusePort::First).expect("bind");
+    let at = sockets.fds().next().expect("one").try_clone_to_owned().expect("dup");
+    let port = std::net::TcpListener::from(at).local_addr().expect("bound").port();
+    let refused = TcpStream::connect(("127.0.0.1", port)).expect_err("nobody listens");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let (handed, listen) = (copies(&sockets), sockets.place().clone());
+    let mut early = Vec::new();
+    let server = Server::start(move |context| {
+        // Registered before it listens, and connected to before the loop runs.
+        context.use_listen_sockets(handed);
+        let id = context.create_vhost(info(listen)).expect("create_vhost");
+        sockets.listen(128).expect("listen");
+        early.extend((0..3).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("connect")));
+        EARLY.lock().expect("no panic").append(&mut early);
+        id
+    });
+    let early = std::mem::take(&mut *EARLY.lock().expect("no panic"));
+    for mut client in early.into_iter().map(net::with_deadline).chain([connect(port)]) {
+        send(&mut client, b"\0ping");
+        assert_eq!(read_exactly(&mut client, 5), b"\0ping");
+    }
+    drop(server);
+}
+
+static EARLY: std::sync::Mutex<Vec<TcpStream>> = std::sync::Mutex::new(Vec::new());
+
+#[test]
+fn a_vhost_that_is_handed_no_socket_binds_none() {
+    let listen = bound().place().clone();
+    let server = Server::start(move |context| {
+        context.use_listen_sockets(ListenSockets::of(listen.clone(), Vec::new()));
+        context.create_vhost(info(listen)).expect("create_vhost")
+    });
+    let id = server.made;
+    assert_eq!(server.ask(move |context| context.cx().listen_port(id)), None);
+}
+
+#[test]
 fn who_else_listens_is_noticed_though_ports_are_shared() {
     let first = bound();
     let server = served_by(&first);
@@ -142,7 +187,7 @@ fn who_else_listens_is_noticed_though_ports_are_shared() {
 fn a_unix_socket_is_handed_over_with_its_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sock");
-    let sockets = ListenSockets::bind(&info(Listen::unix(&path)), ReusePort::First).expect("bind");
+    let sockets = listening(&info(Listen::unix(&path)));
     let ping = || {
         let mut client = UnixStream::connect(&path).expect("connect");
         client.set_read_timeout(Some(DEADLINE)).expect("a deadline");

@@ -299,16 +299,33 @@ fn clients_are_rejected_by_a_word_in_their_user_agent() {
 }
 
 #[test]
-fn an_upgrade_is_not_for_a_mount_that_takes_none() {
+fn what_is_no_request_is_not_for_the_vhost_of_the_one_before_it() {
+    let server = Server::start(|context| {
+        let of = |name: &str| VhostInfo {
+            name: name.into(),
+            headers: pairs(&[("X-Tenant", name)]),
+            ..vhost(vec![Mount::redirect("/", "https://x.test")])
+        };
+        let port = make_vhost(context, of("a.test"));
+        assert_eq!(make_vhost(context, of("b.test")), port);
+        port
+    });
+    let mut stream = connect(server.made);
+    assert_eq!(ask(&mut stream, "b.test", "/").header("x-tenant"), Some("b.test"));
+    send(&mut stream, b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n");
+    let refused = read_response(&mut stream);
+    assert_eq!((refused.status, refused.header("x-tenant")), (400, Some("a.test")));
+}
+
+#[test]
+fn an_upgrade_leads_to_no_other_mount() {
     let mounts =
         vec![Mount::redirect("/", "https://x.test/all"), Mount::redirect("/a", "https://x.test/a").no_ws_upgrades()];
     let server = Server::with_vhost(move || vhost(mounts));
-    for (more, location) in
-        [("", "https://x.test/a"), ("Connection: Upgrade\r\nUpgrade: websocket\r\n", "https://x.test/all")]
-    {
+    for more in ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"] {
         let mut client = connect(server.made);
         send(&mut client, format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes());
-        assert_eq!(read_response(&mut client).header("location"), Some(location), "{more}");
+        assert_eq!(read_response(&mut client).header("location"), Some("https://x.test/a"), "{more}");
     }
 }
 
@@ -326,6 +343,11 @@ fn a_mount_has_a_patience_of_its_own() {
     let mut brief = connect(server.made);
     assert_eq!(ask(&mut brief, "localhost", "/a").status, 301);
     assert!(read_until_closed(&mut brief).0.is_empty());
+    let mut uploads = connect(server.made);
+    send(&mut uploads, b"POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(read_response(&mut uploads).status, 301);
+    send(&mut uploads, b"xx");
+    assert!(read_until_closed(&mut uploads).0.is_empty(), "also behind a body that nobody wanted");
     assert_eq!(ask(&mut patient, "localhost", "/").status, 301);
     assert_eq!(ask(&mut patient, "localhost", "/a").status, 301);
     assert!(read_until_closed(&mut patient).0.is_empty());

@@ -44,7 +44,14 @@ impl Protocol for Pages {
                 None => {}
             },
             Reason::HttpConfirmUpgrade("no") => return Verdict::Close,
-            Reason::AddHeaders => wsi.add_http_header("X-Added", "yes").expect("a header"),
+            Reason::AddHeaders => {
+                wsi.add_http_header("X-Added", "yes").expect("a header");
+                for name in ["content-type", "ETag", "Content-Range", "Content-Encoding", "Location", "Content-Length"]
+                {
+                    let error = wsi.add_http_header(name, "x").expect_err(name);
+                    assert!(error.to_string().contains("itself"), "{error}");
+                }
+            }
             Reason::Http(request) => match request.path() {
                 "/echo" => {
                     let mut text = format!(
@@ -103,6 +110,7 @@ impl Protocol for Pages {
                 wsi.respond_with(Response::new(200), text).expect("a response");
             }
             Reason::Timer => wsi.return_http_status(200, Some("in time")),
+            Reason::HttpFileCompletion => assert!(wsi.is_flushed(), "it is not out yet"),
             Reason::HttpWriteable if path == "/length" => {
                 assert_eq!(wsi.write(b"four"), Err(WriteError::BeyondLength { left: 3 }));
                 wsi.write(b"llo").expect("room");
@@ -132,6 +140,7 @@ fn serve() -> (Site, Server) {
         protocols: vec![ProtocolTable::of::<Pages>()],
         pvo: Pvo::default().with("pages", Pvo::default().with("root", root.to_str().expect("a text"))),
         mounts: vec![Mount::callback("/m", "pages"), Mount::files("/f", root).protocol("pages")],
+        error_document_404: Some("/f/index.html".into()),
         headers: vec![("Cache-Control".into(), "max-age=1".into()), ("X-Vhost".into(), "v".into())],
         ..Default::default()
     });
@@ -213,8 +222,19 @@ fn a_protocol_serves_a_file() {
     assert_eq!((file.status, file.text()), (200, site::INDEX));
     assert!(file.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{}", file.head);
     assert_eq!(ask(&mut stream, "localhost", "/odd").header("content-type"), Some("text/x-odd"));
-    assert_eq!(ask(&mut stream, "localhost", "/missing").status, 404);
+    let missing = ask(&mut stream, "localhost", "/missing");
+    assert_eq!(missing.status, 404);
+    assert!(!missing.text().contains(site::INDEX), "nobody has asked the protocol of the document's mount");
     assert_eq!(ask(&mut stream, "localhost", "/folder").status, 403);
+    let twice = request("GET", "localhost", "/f/index.html").repeat(2);
+    send(&mut stream, twice.as_bytes());
+    for _ in 0..2 {
+        assert_eq!(
+            read_response(&mut stream).text(),
+            site::INDEX,
+            "one by one, or the completion would come too early"
+        );
+    }
     let mounted = ask(&mut stream, "localhost", "/f/index.html");
     assert_eq!((mounted.text(), mounted.header("x-added")), (site::INDEX, Some("yes")));
     send(&mut stream, b"GET /f/index.html HTTP/1.1\r\nHost: a\r\nX-Filter: turned down\r\n\r\n");
@@ -245,6 +265,7 @@ fn a_response_that_ends_too_early_ends_its_connection() {
     assert_eq!(read_head(&mut stream).header("content-length"), Some("5"));
     assert_eq!(read_to_end(&mut stream), b"he");
     server.wait_for_log(&["WARN", "pages", "3 bytes too early"]);
+    server.wait_for_log(&["pages: ClosedHttp"]);
 }
 
 #[test]
@@ -337,7 +358,8 @@ fn a_malformed_body_is_400_and_its_connection_ends() {
     let (_site, server) = serve();
     let mut stream = connect(server.made);
     send(&mut stream, b"POST /post HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n");
-    assert_eq!(read_response(&mut stream).status, 400);
+    let answer = read_response(&mut stream);
+    assert_eq!((answer.status, answer.header("x-added")), (400, Some("yes")));
     assert_eq!(read_to_end(&mut stream), b"");
 }
 

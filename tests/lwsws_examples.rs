@@ -98,7 +98,7 @@ fn a_part_that_asks_for_a_password() {
     let users = served.example.path("etc/lwsws/users");
     fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).expect("chmod");
     eventually("nobody is let in", || status("ann:secret") == "401");
-    assert!(served.program.log().contains("nobody is let in"), "{}", served.program.log());
+    served.program.wait_for_log("nobody is let in");
     served.program.stop();
 }
 

@@ -74,7 +74,7 @@ fn the_server_says_goodbye_behind_its_last_byte() {
         send(&mut client, b"x");
         eventually("it is there", || recorder::count(&server.events(), What::Rx) > number);
         server.ask(|context| {
-            let id = recorder::events().last().expect("it was there").wsi;
+            let id = recorder::events().iter().rfind(|event| event.what == What::Rx).expect("it was there").wsi;
             context.cx().close_later(id);
         });
         assert_eq!(tls::read_until_the_end(&mut client), (vec![], Ending::Orderly));

@@ -224,8 +224,7 @@ impl Answer {
     ) -> Result<(usize, Option<FileBody>), CloseReason> {
         let mut out = std::mem::take(&mut cx.out);
         let rest = self.write(wsi, cx, terms, &mut out);
-        out.clear();
-        cx.out = out;
+        cx.put_back(out);
         rest
     }
 
@@ -349,11 +348,13 @@ pub(super) fn from_folder(
     Answer::file(asked, found, content_type)
 }
 
-/// The vhost's own document for a 404, where it has one that can be served. One behind a password is for nobody else.
+/// The vhost's own document for a 404, where it has one that can be served. One behind a password, or behind a protocol that has a word in
+/// what is served, is for nobody else.
 fn not_found(vhost: &Vhost) -> Answer {
     let document = || {
         let path = UrlPath::parse(vhost.error_document_404.as_deref()?).ok()?;
-        let hit = mounts::find(vhost, &path, false).filter(|hit| hit.open.mount.basic_auth.is_none())?;
+        let is_free = |hit: &Hit<'_, '_>| hit.open.mount.basic_auth.is_none() && hit.open.protocol.is_none();
+        let hit = mounts::find(vhost, &path).filter(is_free)?;
         let (found, content_type) = open(hit.open, hit.below).ok()??;
         let file = FileResponse::document(Status::NOT_FOUND, found);
         Some(Answer::new(file.status(), content_type, Content::File(file)))

@@ -53,6 +53,8 @@ pub(super) struct Connection {
     counted: bool,
     /// There has been a response before.
     answered: bool,
+    /// How long the connection may be idle behind it.
+    idle: Duration,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
     /// Empty lines that came before the next request.
@@ -145,6 +147,7 @@ impl Connection {
             waits: None,
             counted: false,
             answered: false,
+            idle: cx.info.timeout,
             looked_at: 0,
             empty_lines: 0,
         })
@@ -167,8 +170,8 @@ impl Connection {
         if mem::take(&mut wsi.flags.corked) {
             wsi.flush(&cx.registry)?;
             if !wsi.is_flushed() && self.outgoing.is_none() && self.transaction.is_none() {
-                let (sent, idle) = (wsi.sent, idle(wsi, cx, None));
-                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, idle, sent, None)));
+                let sent = wsi.sent;
+                self.outgoing = Some(Box::new(Outgoing::new(wsi, cx, None, Then::NextRequest, self.idle, sent, None)));
             }
         }
         Ok(next)
@@ -440,7 +443,8 @@ impl Connection {
 
     /// Sends more of a response, and ends it behind its last byte. `true`: it is out.
     fn go_on(&mut self, wsi: &mut Wsi, cx: &mut Cx, outgoing: &mut Outgoing) -> Result<bool, CloseReason> {
-        if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi)) {
+        // A protocol hears of its file when it is out, not when it might be.
+        if wsi.flags.corked && !(outgoing.may_wait() && may_wait(wsi) && self.transaction.is_none()) {
             wsi.flags.corked = false;
             wsi.flush(&cx.registry)?;
         }
@@ -456,9 +460,12 @@ impl Connection {
             }
         }
         outgoing.end(wsi)?;
-        wsi.deadline = cx.after(outgoing.idle());
+        self.idle = outgoing.idle();
+        wsi.deadline = cx.after(self.idle);
         self.answered = true;
         self.give_turn(wsi, cx);
+        // What is no request at all is not for the vhost of the one before it.
+        cx.choose_vhost(wsi, None);
         Ok(true)
     }
 
@@ -497,7 +504,7 @@ impl Connection {
         }
         let was_timed = self.unread.take().is_some_and(|unread| unread.is_timed);
         if was_timed {
-            wsi.deadline = cx.after(idle(wsi, cx, None));
+            wsi.deadline = cx.after(self.idle);
         }
         Ok(true)
     }

@@ -52,7 +52,7 @@ impl Entry {
         text.extend_from_slice(b" - ");
         push_word(&mut text, user);
         text.extend_from_slice(b" [");
-        text.extend_from_slice(&cx.logs.stamp(cx.now));
+        text.extend_from_slice(&cx.logs.stamp(cx.now, cx.now));
         text.extend_from_slice(b"] ");
         push_quoted(&mut text, Some(said.line).filter(|line| !line.is_empty()));
         let middle = text.len();

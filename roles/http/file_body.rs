@@ -13,9 +13,8 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
-
-use rustix::buffer::spare_capacity;
 
 use crate::cx::Cx;
 use crate::http::KeptFile;
@@ -65,8 +64,7 @@ impl FileBody {
         }
         let mut out = std::mem::take(&mut cx.out);
         let sent = self.send_behind(&mut out, wsi, cx);
-        out.clear();
-        cx.out = out;
+        cx.put_back(out);
         sent
     }
 
@@ -107,18 +105,36 @@ impl FileBody {
 
 /// Adds `piece` bytes of `file`, from `from` on, to `out`.
 pub(super) fn read(file: &File, out: &mut Vec<u8>, from: u64, piece: usize) -> io::Result<()> {
-    let end = out.len() + piece;
-    out.reserve_exact(piece);
-    while out.len() < end {
-        let at = from + (out.len() + piece - end) as u64;
-        match rustix::io::pread(file, spare_capacity(out), at) {
-            Ok(0) => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file became shorter while it was sent"));
-            }
-            Ok(_) => out.truncate(end),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+    let begin = out.len();
+    out.resize(begin + piece, 0);
+    file.read_exact_at(&mut out[begin..], from).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "a file became shorter while it was sent"),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that this thread has read.
+    fn bytes_read() -> u64 {
+        let text = std::fs::read_to_string("/proc/thread-self/io").expect("its counters");
+        let count = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+        count.and_then(|count| count.parse().ok()).expect("a count")
     }
-    Ok(())
+
+    #[test]
+    fn of_a_piece_no_more_is_read_than_it_has() {
+        let mut file = tempfile::tempfile().expect("a file");
+        io::Write::write_all(&mut file, &[b'x'; 100_000]).expect("room");
+        let mut out = Vec::with_capacity(1024 * 1024);
+        out.push(b'>');
+        let before = bytes_read();
+        read(&file, &mut out, 5, 1).expect("a byte");
+        assert!(bytes_read() - before < 10_000);
+        assert_eq!(out, b">x");
+        let error = read(&file, &mut out, 99_999, 2).expect_err("it ends before");
+        assert!(error.to_string().contains("became shorter"), "{error}");
+    }
 }

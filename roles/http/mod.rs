@@ -45,18 +45,28 @@ mod status;
 mod transaction;
 mod validators;
 
+use crate::context::ContextInfo;
 use crate::cx::Cx;
-use crate::role::{CloseReason, Role, RoleOps};
+use crate::role::{CloseReason, Named, Role, RoleOps};
 use crate::vhost::ProtocolIndex;
 use crate::wsi::Wsi;
 
 use connection::Connection;
+use h1::{Bounds, Parsed};
 
 pub(crate) struct Http;
 
 impl RoleOps for Http {
     fn name(&self) -> &'static str {
         "http"
+    }
+
+    fn named(&self, first: &[u8], info: &ContextInfo) -> Named {
+        match h1::parse(first, Bounds::of(info)) {
+            Parsed::Complete { head, .. } => Named::By(head.host.map(|host| host::name_of_host(host).to_owned())),
+            Parsed::Partial => Named::Later,
+            Parsed::Bad(status) => Named::Not { status: Some(status.code()) },
+        }
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   path ──▶ exact mounts and the others, longest mountpoint first ──▶ the first that covers it
-//!                                                    └── those with no_ws_upgrades never see an upgrade
 //! ```
+//!
+//! Nothing but the path counts: what else a client says must not take it past the guard of a mount.
 //!
 //! Counterpart in lws: `lws_find_mount()`, the redirects of `lws_http_redirect_hit()`.
 
@@ -23,13 +24,11 @@ pub(super) struct Hit<'v, 'p> {
 }
 
 /// The mount with the longest mountpoint that covers the path; a vhost keeps them in that order.
-pub(super) fn find<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>, is_upgrade: bool) -> Option<Hit<'v, 'p>> {
-    vhost.mounts.iter().enumerate().filter(|(_, open)| !(is_upgrade && open.mount.no_ws_upgrades)).find_map(
-        |(index, open)| {
-            let below = below(&open.mount, path)?;
-            Some(Hit { index, open, below })
-        },
-    )
+pub(super) fn find<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<Hit<'v, 'p>> {
+    vhost.mounts.iter().enumerate().find_map(|(index, open)| {
+        let below = below(&open.mount, path)?;
+        Some(Hit { index, open, below })
+    })
 }
 
 /// The mount at this place in the vhost's list, if it covers the path.

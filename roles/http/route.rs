@@ -53,7 +53,7 @@ impl Route {
             return Route::Answer(Answer::page(Status::FORBIDDEN).last());
         }
         vhost.refresh_mounts(*now);
-        let Some(Hit { index, .. }) = mounts::find(vhost, &path, head.upgrade.is_some()) else {
+        let Some(Hit { index, .. }) = mounts::find(vhost, &path) else {
             let (protocol, limit) = (vhost.default_protocol, vhost.max_body);
             let request = request_of(head, bytes, &path, None, None);
             return by_protocol(Bound { protocol, mount: None, limit, request, serves_mount: false });

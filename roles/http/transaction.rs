@@ -46,12 +46,14 @@ pub(super) struct Transaction {
     expects_continue: bool,
     /// How the response's body is framed, once its head is sent.
     framing: Option<Framing>,
+    /// The head of the response says that the connection ends behind it, which holds whatever comes after (RFC 9112 section 9.6).
+    says_close: bool,
     /// `Http` is over.
     asked: bool,
     /// The answer is a file, whose completion the protocol hears.
     serves_file: bool,
-    /// The role has answered in the protocol's place.
-    turned_down: bool,
+    /// Nothing of the protocol's is sent any more: the role has answered in its place, or cut its response off.
+    is_decided: bool,
     /// What the client has to do next, and since when: bytes sent and received at that time.
     waits: Option<(Waits, u64, u64)>,
     received: u64,
@@ -91,9 +93,10 @@ impl Transaction {
             completion_due: request.has_body() && !bound.serves_mount,
             expects_continue: head.expect == Expect::Continue,
             framing: None,
+            says_close: false,
             asked: false,
             serves_file: false,
-            turned_down: false,
+            is_decided: false,
             waits: None,
             received: 0,
             sent_before: wsi.handed_over(),
@@ -101,7 +104,7 @@ impl Transaction {
         };
         forget_requests(wsi);
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
-        let upgrade = head.upgrade.map(Reason::HttpConfirmUpgrade);
+        let upgrade = head.upgrade.filter(|_| takes_upgrades(wsi, cx, bound.mount)).map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
         let question = (!bound.serves_mount).then_some(Reason::Http(&request));
         let mut verdict = Verdict::Continue;
@@ -164,14 +167,14 @@ impl Transaction {
     /// The connection ends with the transaction still open. What was said last still goes out.
     pub(super) fn cut_off(mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let gentle = wsi.close_reason().is_some_and(CloseReason::is_gentle);
-        let may_have_more = said(wsi) != Said::Nothing && !self.turned_down && !self.serves_file;
+        let may_have_more = said(wsi) != Said::Nothing && !self.is_decided && !self.serves_file;
         let step = if gentle && may_have_more { self.heed(wsi, cx, Verdict::Continue) } else { Ok(Step::Pending) };
         match step {
             Ok(Step::Completed(outgoing)) => outgoing.log(wsi, cx),
             _ => {
                 let _too_late = protocol::call(wsi, cx, Reason::ClosedHttp);
                 if let Some(mut entry) = self.entry.take() {
-                    if self.framing.is_none() && !self.turned_down {
+                    if self.framing.is_none() && !self.is_decided {
                         entry.answered(Status::CLIENT_GONE, 0);
                     }
                     entry.finish(wsi, cx);
@@ -261,6 +264,7 @@ impl Transaction {
             let framer = Framer { wsi, cx, mount, terms };
             let framing = framer.head(&mut out, &response, &added, length);
             self.framing = Some(framing);
+            self.says_close = !terms.keep_alive;
             if let (Some(entry), Some(status)) = (&mut self.entry, Status::from_code(response.status)) {
                 entry.answered(status, out.len());
             }
@@ -274,9 +278,7 @@ impl Transaction {
             entry.aside(overhead);
         }
         let sent = if out.is_empty() { Ok(()) } else { wsi.transmit(&cx.registry, &out) };
-        out.clear();
-        out.shrink_to(limits::SERVICE_BUFFER);
-        cx.out = out;
+        cx.put_back(out);
         sent?;
         if !completed {
             return Ok(Step::Pending);
@@ -284,9 +286,9 @@ impl Transaction {
         if let Some(missing) = missing.filter(|_| framing == Framing::Length) {
             let protocol = wsi.protocol_name.unwrap_or_default();
             log::warn!("{}: protocol {protocol} has completed a response {missing} bytes too early", cx.tag(wsi));
+            self.is_decided = true;
             return Err(CloseReason::Refused("its response ended too early".into()));
         }
-        let then = if framing == Framing::UntilClose && then == Then::NextRequest { Then::Close } else { then };
         Ok(Step::Completed(self.outgoing(wsi, cx, None, then)))
     }
 
@@ -297,7 +299,7 @@ impl Transaction {
             && !self.terms.head_only
             && wsi.http.as_ref().is_some_and(|exchange| exchange.left.is_none())
             && !self.terms.version.has_chunks();
-        let goes_on = self.terms.keep_alive && !closes && !cx.deprecated && !until_close;
+        let goes_on = self.terms.keep_alive && !self.says_close && !closes && !cx.deprecated && !until_close;
         match &self.body {
             Some(body) if self.expects_continue || body.at_least() > limits::DRAIN_BYTES as u64 => Then::CloseUnread,
             Some(_) if !goes_on => Then::CloseUnread,
@@ -424,10 +426,11 @@ impl Transaction {
     /// Answers in the protocol's place, and ends the connection.
     fn turn_down(&mut self, wsi: &mut Wsi, cx: &mut Cx, status: Status) -> CloseReason {
         let reason = CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into());
-        self.turned_down = true;
+        self.is_decided = true;
         let terms = Terms { keep_alive: false, ..self.terms };
         let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
-        match Answer::page(status).of_mount(mount).send(wsi, cx, terms) {
+        let added = add_headers(wsi, cx);
+        match Answer::page(status).of_mount(mount).adding(added).send(wsi, cx, terms) {
             Ok((head, _)) => {
                 if let Some(entry) = &mut self.entry {
                     entry.answered(status, head);
@@ -485,6 +488,12 @@ fn forget_requests(wsi: &mut Wsi) {
     wsi.flags.want_writeable = false;
     wsi.flags.rx_paused = false;
     wsi.flags.half_close = false;
+}
+
+/// Whether requests for that mount can ask for an upgrade.
+fn takes_upgrades(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> bool {
+    let mount = cx.vhost(wsi.vhost).and_then(|vhost| vhost.mounts.get(mount?));
+    mount.is_none_or(|open| !open.mount.no_ws_upgrades)
 }
 
 fn may_look_ahead(wsi: &Wsi) -> bool {

@@ -218,6 +218,12 @@ impl Report {
         self.diagnostics.push(diagnostic);
     }
 
+    /// What was said so far, where there is an error in it.
+    pub(super) fn mistakes(&self) -> Option<&[Diagnostic]> {
+        let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+        self.diagnostics.iter().any(is_error).then_some(&self.diagnostics)
+    }
+
     /// The value, or `None` and a mistake noted.
     pub(super) fn take<T>(&mut self, found: Found<T>) -> Option<T> {
         found.map_err(|diagnostic| self.push(*diagnostic)).ok()

@@ -1,10 +1,11 @@
 //! Which files a configuration is in, and their bytes.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Found, Place, Problem, Report};
+use crate::regular_file;
 
 /// Bytes of one file.
 pub const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -55,14 +56,14 @@ pub(super) fn of_folder(dir: &Path, report: &mut Report) -> Vec<PathBuf> {
 
 /// A file's bytes.
 pub(super) fn read(path: &Path) -> Found<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() as u64 > MAX_FILE {
-        let error = Diagnostic::error(Problem::Unreadable, start(path), String::new());
-        return Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more").into());
+    match regular_file::read(path, MAX_FILE) {
+        Ok((_, bytes)) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let error = Diagnostic::error(Problem::Unreadable, start(path), String::new());
+            Err(error.expected(format!("at most {MAX_FILE} bytes")).found("more").into())
+        }
+        Err(error) => Err(unreadable(path, &error).into()),
     }
-    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {

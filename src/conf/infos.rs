@@ -51,10 +51,23 @@ impl Conf {
     /// # Errors
     /// A mount or `listen-accept-protocol` names a protocol that the program has not, or that does not work there; all of them at once.
     pub fn vhost_infos(&self, protocols: &[ProtocolTable]) -> Result<VhostInfos, ConfError> {
-        let mut report = Report::default();
-        let infos = self.vhosts.iter().map(|vhost| vhost_info(vhost, &self.global, protocols, &mut report)).collect();
+        let (infos, report) = self.infos_and_report(protocols);
         let warnings = report.finish(self.file_names())?;
         Ok(VhostInfos { infos, warnings })
+    }
+
+    /// The same, whatever is wrong with it: as far as it is understood, and what [`vhost_infos`](Self::vhost_infos) says. Not to be served:
+    /// to look for other mistakes.
+    pub fn vhost_infos_as_understood(&self, protocols: &[ProtocolTable]) -> (Vec<VhostInfo>, Vec<Diagnostic>) {
+        let (infos, report) = self.infos_and_report(protocols);
+        let said = report.finish(self.file_names()).unwrap_or_else(|error| error.diagnostics);
+        (infos, said)
+    }
+
+    fn infos_and_report(&self, protocols: &[ProtocolTable]) -> (Vec<VhostInfo>, Report) {
+        let mut report = Report::default();
+        let infos = self.vhosts.iter().map(|vhost| vhost_info(vhost, &self.global, protocols, &mut report)).collect();
+        (infos, report)
     }
 }
 
@@ -64,7 +77,10 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
     let mut pvo = Pvo::default();
     for protocol in &vhost.protocols {
         match own.enable(&protocol.name) {
-            Some(_) => pvo.push(&protocol.name, protocol.pvo.clone()),
+            Some(table) => {
+                unknown_options(protocol.at.node(), table.options, report);
+                pvo.push(&protocol.name, protocol.pvo.clone());
+            }
             None => {
                 let node = protocol.at.node();
                 let warning = Diagnostic::warning(Problem::UnknownName, node.place(), node.path());
@@ -171,6 +187,26 @@ fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mou
         no_cache: conf.cache.no_cache,
     });
     Some(mount)
+}
+
+/// What every protocol may have: that it is on, and what it is for on its vhost.
+const OF_ALL: [&str; 3] = ["status", "default", "raw"];
+
+/// As with keys: a name that nearly is one of the protocol's options is an error, any other gives a warning.
+fn unknown_options(options: Node<'_>, known: Option<&[&'static str]>, report: &mut Report) {
+    let Some(known) = known else { return };
+    let known = || known.iter().chain(&OF_ALL).copied();
+    for (key, _) in options.members().into_iter().flatten() {
+        if known().any(|name| name == key.name) {
+            continue;
+        }
+        let meant = nearest(key.name, known());
+        let (make, problem): (fn(_, _, _) -> _, _) = match meant {
+            Some(_) => (Diagnostic::error, Problem::MisspeltKey),
+            None => (Diagnostic::warning, Problem::UnknownKey),
+        };
+        report.push(make(problem, key.place(), key.path()).note("unknown option").nearest(meant));
+    }
 }
 
 /// The protocols of one vhost, of those that the program has.

@@ -3,6 +3,7 @@
 use super::diagnostic::{Diagnostic, Problem, Report};
 use super::fields::Fields;
 use super::keys::KeyKind;
+use crate::unix_listening;
 use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
 
@@ -28,6 +29,9 @@ pub(super) fn listen(fields: &Fields<'_>, report: &mut Report) -> Option<Listen>
             let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path());
             report
                 .push(warning.note("does nothing for an abstract name: whoever is on this machine may connect to it"));
+        }
+        if let (Err(_), Some(node)) = (unix_listening::address(&path), fields.node("interface")) {
+            report.push(node.wrong("a path of at most 107 bytes, which is what the system takes for a unix socket"));
         }
         let (mode, owner) = perms.unwrap_or_default();
         return Some(Listen::Unix { path, mode, owner });

@@ -62,9 +62,24 @@ impl Loader {
     /// # Errors
     /// Everything that is wrong with the files: of each its first syntax error, or all errors of meaning.
     pub fn load_dir(&self, dir: impl AsRef<Path>) -> Result<Conf, ConfError> {
+        self.load_dir_with(dir, |_, _| Vec::new())
+    }
+
+    /// The same, for a program that looks for mistakes of its own: where the files have some, `more` is shown what could be read all the
+    /// same, and what was said about it, and what it finds is told as well.
+    ///
+    /// # Errors
+    /// As [`Loader::load_dir`].
+    pub fn load_dir_with(
+        &self,
+        dir: impl AsRef<Path>,
+        more: impl FnOnce(&Conf, &[Diagnostic]) -> Vec<Diagnostic>,
+    ) -> Result<Conf, ConfError> {
         let mut report = Report::default();
         let paths = files::of_folder(dir.as_ref(), &mut report);
-        self.load_paths(paths.iter().map(|path| path.as_path()), report)
+        let mut builder = Builder::new(self, report);
+        builder.add_paths(paths.iter().map(|path| path.as_path()));
+        builder.finish_with(more)
     }
 
     /// Reads these files, in this order.
@@ -72,7 +87,9 @@ impl Loader {
     /// # Errors
     /// As [`Loader::load_dir`].
     pub fn load_files<P: AsRef<Path>>(&self, paths: &[P]) -> Result<Conf, ConfError> {
-        self.load_paths(paths.iter().map(AsRef::as_ref), Report::default())
+        let mut builder = Builder::new(self, Report::default());
+        builder.add_paths(paths.iter().map(AsRef::as_ref));
+        builder.finish()
     }
 
     /// Reads a text. `name` stands for the file in places.
@@ -83,22 +100,18 @@ impl Loader {
         self.load_texts([(name, text)])
     }
 
-    /// Reads several texts, each with the name that stands for its file, such as those of [`Conf::texts`].
+    /// Reads several texts, each with the name that stands for its file, such as those of [`Conf::texts`]. Bytes are taken as well: that
+    /// they are no UTF-8 is an error, as in a file.
     ///
     /// # Errors
     /// As [`Loader::load_dir`].
-    pub fn load_texts<'t>(&self, texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Conf, ConfError> {
+    pub fn load_texts<'t, T: AsRef<[u8]> + ?Sized + 't>(
+        &self,
+        texts: impl IntoIterator<Item = (&'t str, &'t T)>,
+    ) -> Result<Conf, ConfError> {
         let mut builder = Builder::new(self, Report::default());
         for (name, text) in texts {
-            builder.add(name.to_owned(), Ok(text.as_bytes().to_vec()));
-        }
-        builder.finish()
-    }
-
-    fn load_paths<'p>(&self, paths: impl Iterator<Item = &'p Path>, report: Report) -> Result<Conf, ConfError> {
-        let mut builder = Builder::new(self, report);
-        for path in paths {
-            builder.add(path.display().to_string(), files::read(path));
+            builder.add(name.to_owned(), Ok(text.as_ref().to_vec()));
         }
         builder.finish()
     }
@@ -115,6 +128,12 @@ impl<'l> Builder<'l> {
     fn new(loader: &'l Loader, report: Report) -> Builder<'l> {
         let conf = Conf { global: Global::default(), vhosts: Vec::new(), warnings: Vec::new(), files: Vec::new() };
         Builder { loader, conf, names: Vec::new(), report }
+    }
+
+    fn add_paths<'p>(&mut self, paths: impl Iterator<Item = &'p Path>) {
+        for path in paths {
+            self.add(path.display().to_string(), files::read(path));
+        }
     }
 
     fn add(&mut self, name: String, bytes: Found<Vec<u8>>) {
@@ -144,8 +163,16 @@ impl<'l> Builder<'l> {
         }
     }
 
-    fn finish(mut self) -> Result<Conf, ConfError> {
+    fn finish(self) -> Result<Conf, ConfError> {
+        self.finish_with(|_, _| Vec::new())
+    }
+
+    fn finish_with(mut self, more: impl FnOnce(&Conf, &[Diagnostic]) -> Vec<Diagnostic>) -> Result<Conf, ConfError> {
         sockets::check(&self.conf.vhosts, &mut self.report);
+        if let Some(mistakes) = self.report.mistakes() {
+            let found = more(&self.conf, mistakes);
+            found.into_iter().for_each(|diagnostic| self.report.push(diagnostic));
+        }
         self.conf.warnings = self.report.finish(self.names.iter().map(String::as_str))?;
         Ok(self.conf)
     }

@@ -45,6 +45,7 @@
 //!
 //! In lws: `lib/roles/http/server/lejp-conf.c`, and `lwsws`.
 
+mod claims;
 mod diagnostic;
 mod explain;
 mod fields;

@@ -9,6 +9,7 @@ use super::fields::Fields;
 use super::keys::Section;
 use super::nearest::nearest;
 use super::node::{At, File, Node};
+use crate::headers::what_is_wrong;
 
 /// A part of a vhost's URL space, with defaults filled in.
 #[derive(Debug, Clone)]
@@ -269,8 +270,15 @@ pub(super) fn headers(fields: &Fields<'_>, report: &mut Report) -> Vec<(String, 
         if name.is_empty() || !name.bytes().all(token) {
             let error = Diagnostic::error(Problem::Value, value.place(), value.path());
             report.push(error.expected("the name of a header").found(format!("{name:?}")));
-        } else {
-            headers.push((name, value.text().unwrap_or_default().to_owned()));
+            continue;
+        }
+        let text = value.text().unwrap_or_default();
+        match what_is_wrong(&name, text) {
+            Some(why) => {
+                let error = Diagnostic::error(Problem::Refused, value.place(), value.path());
+                report.push(error.note(format!("header {name:?}: {why}")));
+            }
+            None => headers.push((name, text.to_owned())),
         }
     }
     headers

@@ -1,7 +1,8 @@
-//! What vhosts of one listen socket must not do to each other.
+//! What vhosts must not do to each other: those of one listen socket, and those of two that exclude each other.
 
 use std::collections::HashMap;
 
+use super::claims::Claims;
 use super::diagnostic::{Diagnostic, Place, Problem, Report};
 use super::vhost::VhostConf;
 use crate::options::Options;
@@ -13,10 +14,16 @@ struct Socket<'v> {
     by_name: HashMap<String, &'v VhostConf>,
 }
 
-/// Vhosts that cannot share what they share: two of one name, TLS and none; and switches that only the first one decides.
+/// Sockets that cannot both be there. Vhosts that cannot share what they share: two of one name, TLS and none; and switches that only the first one decides.
 pub(super) fn check(vhosts: &[VhostConf], report: &mut Report) {
+    let mut claims = Claims::default();
     let mut sockets: HashMap<&Listen, Socket<'_>> = HashMap::new();
     for vhost in vhosts.iter().filter(|vhost| vhost.listen != Listen::None) {
+        if !sockets.contains_key(&vhost.listen)
+            && let Err(other) = claims.claim(vhost)
+        {
+            report.push(excluded(other, vhost));
+        }
         let socket = sockets.entry(&vhost.listen).or_insert_with(|| Socket { first: vhost, by_name: HashMap::new() });
         let name = vhost.name.strip_suffix('.').unwrap_or(&vhost.name).to_ascii_lowercase();
         if let Some(same) = socket.by_name.get(&name) {
@@ -31,6 +38,18 @@ pub(super) fn check(vhosts: &[VhostConf], report: &mut Report) {
             decided_by_another(socket.first, vhost, report);
         }
     }
+}
+
+/// Two sockets of which the system lets only one be.
+fn excluded(first: &VhostConf, vhost: &VhostConf) -> Diagnostic {
+    let place = first.place();
+    let both = match &vhost.listen {
+        Listen::Unix { .. } => "the same path; to share it, all its keys about the socket have to be the same",
+        _ => "an address of it; to share it, interface has to be the same",
+    };
+    let key = if matches!(vhost.listen, Listen::Unix { .. }) { "interface" } else { "port" };
+    let note = format!("vhost {} ({place}) listens on {}, {both}", first.name, first.listen);
+    at(vhost, key, Problem::Contradiction, true).note(note)
 }
 
 /// Its certificate may be missing by mistake.

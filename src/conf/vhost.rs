@@ -135,6 +135,9 @@ fn name<'c>(fields: &Fields<'c>, report: &mut Report) -> Option<&'c str> {
         report.push(node.wrong(format!("{domain:?}, which serves all of {name} too")));
     } else if name.contains(char::is_whitespace) || name.contains('/') {
         report.push(node.wrong("a host name"));
+    } else if name.contains(':') && !name.starts_with('[') {
+        let warning = Diagnostic::warning(Problem::NoEffect, node.place(), node.path()).found(node.shown());
+        report.push(warning.expected("a host name without a port; nobody is led here by this one"));
     } else if !name.is_ascii() {
         let warning = Diagnostic::warning(Problem::Value, node.place(), node.path()).found(node.shown());
         report.push(warning.expected("the name as clients send it, in ASCII (xn--..)"));

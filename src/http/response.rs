@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::headers::{is_field_value, is_token};
+use crate::headers;
 
 /// The head of a response: status, type, length, headers. [`Wsi::respond`](crate::Wsi::respond) begins it.
 ///
@@ -51,20 +51,6 @@ pub enum RespondError {
     },
 }
 
-/// Those that say where a message ends or what the connection is, and those that http writes by itself.
-const OF_HTTP: [&str; 10] = [
-    "Connection",
-    "Content-Length",
-    "Date",
-    "Keep-Alive",
-    "Proxy-Connection",
-    "Server",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-];
-
 impl Response {
     /// With a final status, 200 to 599 (`lws_add_http_header_status`).
     pub fn new(status: u16) -> Response {
@@ -100,24 +86,24 @@ impl Response {
             return Err(RespondError::Status(self.status));
         }
         if let Some(content_type) = &self.content_type {
-            check_header("Content-Type", content_type)?;
+            check_own("Content-Type", content_type)?;
         }
-        self.headers.iter().try_for_each(|(name, value)| check_header(name, value))
+        self.headers.iter().try_for_each(|(name, value)| check_own(name, value))
     }
 }
 
-/// Whether a protocol may add that header.
-pub(crate) fn check_header(name: &str, value: &str) -> Result<(), RespondError> {
-    let why = if !is_token(name) {
-        "its name is none: letters, digits and any of !#$%&'*+-.^_`|~"
-    } else if OF_HTTP.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        "http writes that one itself"
-    } else if !is_field_value(value) {
-        "its value has a control byte"
-    } else {
-        return Ok(());
-    };
-    Err(RespondError::Header { name: name.to_owned(), why })
+/// Whether a protocol may add that header to a response, whoever makes it.
+pub(crate) fn check_added(name: &str, value: &str) -> Result<(), RespondError> {
+    refused(name, headers::what_is_wrong(name, value))
+}
+
+/// Whether it may be in a response that the protocol makes.
+fn check_own(name: &str, value: &str) -> Result<(), RespondError> {
+    refused(name, headers::what_is_wrong_in_own(name, value))
+}
+
+fn refused(name: &str, why: Option<&'static str>) -> Result<(), RespondError> {
+    why.map_or(Ok(()), |why| Err(RespondError::Header { name: name.to_owned(), why }))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::exchange::{Exchange, Said, Whole};
 use super::request::HttpRequest;
-use super::response::{RespondError, Response, check_header};
+use super::response::{RespondError, Response, check_added};
 use crate::wsi::{WriteError, Wsi};
 
 /// Answering requests, in role `http`: from the callback of `Reason::Http` or any later one of the same transaction.
@@ -74,14 +74,15 @@ impl Wsi {
     /// [`Interests::ADD_HEADERS`](crate::Interests::ADD_HEADERS).
     ///
     /// # Errors
-    /// [`RespondError::Header`] for one that cannot be sent; [`RespondError::NoRequest`] outside a transaction.
+    /// [`RespondError::Header`] for one that cannot be sent, or that whoever makes the response says himself, like `Content-Type`, `ETag` and
+    /// `Location`: those are for [`Response::header`]. [`RespondError::NoRequest`] outside a transaction.
     pub fn add_http_header(
         &mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Result<(), RespondError> {
         let (name, value, role) = (name.into(), value.into(), self.role_name);
-        check_header(&name, &value)?;
+        check_added(&name, &value)?;
         let exchange = self.http.as_deref_mut().ok_or(RespondError::NoRequest { role })?;
         exchange.added.push((name, value));
         Ok(())

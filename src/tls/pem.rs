@@ -1,19 +1,20 @@
 //! Certificates and keys in PEM form, in any order.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
-use std::{fmt, fs};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsError;
+use crate::{limits, regular_file};
 
 /// PEM text, or the file it is in.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pem {
-    /// A file, read when the vhost or client is made.
+    /// A regular file of at most [`limits::PEM`] bytes, read when the vhost or client is made.
     File(PathBuf),
     /// The text itself.
     Text(Vec<u8>),
@@ -37,11 +38,22 @@ impl Pem {
         Pem::Text(text.into())
     }
 
+    /// The same, with what is in its file now: for a process that may not read it later.
+    ///
+    /// # Errors
+    /// [`TlsError::Read`]: it cannot be read, is no regular file, or is too long.
+    pub fn read(&self) -> Result<Pem, TlsError> {
+        match self {
+            Pem::File(path) => Ok(Pem::Read { path: path.clone(), text: self.text_now()?.into_owned() }),
+            known => Ok(known.clone()),
+        }
+    }
+
     fn text_now(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
             Pem::Text(text) | Pem::Read { text, .. } => Ok(text.into()),
-            Pem::File(path) => fs::read(path)
-                .map(Cow::Owned)
+            Pem::File(path) => regular_file::read(path, limits::PEM)
+                .map(|(_, text)| Cow::Owned(text))
                 .map_err(|source| TlsError::Read { path: path.display().to_string(), source }),
         }
     }

@@ -99,6 +99,13 @@ impl Transport {
         }
     }
 
+    /// Has a read be tried before the poll has said anything: who has just connected may have spoken already.
+    pub(crate) fn expect_input(&mut self) {
+        if let Transport::Tcp(sock) = self {
+            sock.readable = true;
+        }
+    }
+
     /// Has the poll forget it, for a descriptor of which the user may hold a copy: that would keep the system telling.
     pub(crate) fn deregister(&mut self, registry: &Registry) {
         let gone = on_stream!(

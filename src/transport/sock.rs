@@ -35,6 +35,8 @@ pub(crate) struct Sock<S> {
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
     armed_for_write: bool,
+    /// The poll has been told of it.
+    registered: bool,
     /// What is sent needs not leave before the end does.
     end_follows: bool,
 }
@@ -53,6 +55,7 @@ impl<S: Source> Sock<S> {
             write_failed: None,
             unpolled: false,
             armed_for_write: false,
+            registered: false,
             end_follows: false,
         }
     }
@@ -84,8 +87,11 @@ impl<S: Source> Sock<S> {
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.armed_for_write = interest.is_writable();
-        registry.register(&mut self.io, token, interest)
+        self.armed_for_write |= interest.is_writable();
+        let interest = if self.armed_for_write { interest | Interest::WRITABLE } else { interest };
+        registry.register(&mut self.io, token, interest)?;
+        self.registered = true;
+        Ok(())
     }
 
     /// The same for what may never have to be waited for, as regular files and /dev/null, and of which epoll(7) says so with EPERM.
@@ -114,6 +120,9 @@ impl<S: Source> Sock<S> {
             return Ok(());
         }
         self.armed_for_write = true;
+        if !self.registered {
+            return Ok(());
+        }
         registry.reregister(&mut self.io, token, READING | Interest::WRITABLE)
     }
 }

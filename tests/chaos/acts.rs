@@ -13,14 +13,14 @@ use crate::util;
 use crate::world::{Other, World, drains};
 use crate::{Chaos, MS, NAMES};
 
-/// Up to three things at random.
-pub fn act(world: &mut World, cx: &mut Cx, mut wsi: Option<&mut Wsi>, vhost: VhostId) {
+/// Up to three things at random. `own`: the connection in hand, of which what is asked by id waits for its turn to end.
+pub fn act(world: &mut World, cx: &mut Cx, own: Option<WsiId>, mut wsi: Option<&mut Wsi>, vhost: VhostId) {
     for _ in 0..3 {
         if world.budget == 0 || !world.one_in(2) {
             return;
         }
         world.budget -= 1;
-        let (own, other) = (wsi.as_ref().map(|wsi| wsi.id()), world.anybody());
+        let other = world.anybody();
         match (world.below(13), wsi.as_deref_mut(), other) {
             (0 | 1, _, _) => begin(world, cx, own, vhost),
             (2, Some(wsi), _) => on_itself(world, cx, wsi),

@@ -52,7 +52,9 @@ fn head_of(head: &[u8]) -> Result<Answer, String> {
     let mut headers = Vec::new();
     for line in lines {
         let (name, value) = line.split_once(": ").ok_or_else(odd)?;
-        if line.contains(['\r', '\n']) || headers.iter().any(|(own, _): &(String, String)| own == name) {
+        if line.contains(['\r', '\n'])
+            || headers.iter().any(|(own, _): &(String, String)| own.eq_ignore_ascii_case(name))
+        {
             return Err(odd());
         }
         headers.push((name.to_owned(), value.to_owned()));

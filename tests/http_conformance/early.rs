@@ -1,6 +1,6 @@
 //! Answers that do not wait for the body: they arrive, whatever the client still sends (RFC 9112 section 9.6: a server lingers).
 
-use super::house::BIG;
+use super::house::{BIG, LARGE};
 use super::row::{Row, row};
 
 fn post(page: &str, lines: &str, body: &str) -> Row {
@@ -31,6 +31,14 @@ pub fn rows() -> Vec<Row> {
             .gets(200)
             .body(&big)
             .closed(),
+        // Begun before the body's end, when it could not be told that all of the body would come: what the head says of the connection holds.
+        post("/large/through", &format!("Content-Length: {LARGE}\r\n"), &large[..LARGE])
+            .gets(200)
+            .body(&large[..LARGE])
+            .closed(),
+        post("/cb/through", "Expect: 100-continue\r\nContent-Length: 5\r\n", "hello").gets(200).body("hello").closed(),
+        post("/cb/through", "Content-Length: 5\r\n", "hello").gets(200).body("hello"),
+        row("GET /cb/none-yet HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").gets(204).closed(),
         // Found out to be long, or malformed, with the answer on its way or gone.
         post("/", CHUNKED, &chunk).gets(405).cut_off(),
         post("/", CHUNKED, "5\r\nhelloX").gets(405).cut_off(),

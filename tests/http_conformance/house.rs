@@ -20,6 +20,9 @@ pub const DIGITS: &[u8] = b"0123456789";
 /// Bytes that a body below `/small` may have.
 pub const SMALL: u64 = 10;
 
+/// Bytes that a body below `/large` may have: too many to be passed over.
+pub const LARGE: usize = 1_200_000;
+
 /// Bytes of `/big.txt`.
 pub const BIG: usize = 700_000;
 
@@ -47,9 +50,12 @@ impl House {
                 mounts: vec![
                     Mount::files("/", a.root()),
                     Mount::files("/secret", a.root()).basic_auth(a.root().join("users")),
+                    Mount::files("/locked", a.root()).basic_auth(a.root().join("users")).no_ws_upgrades(),
+                    Mount::callback("/still", "pages").no_ws_upgrades(),
                     Mount::redirect("/away", "https://away.example/x").append_path(),
                     Mount::callback("/cb", "pages"),
                     Mount::callback("/small", "pages").max_body(SMALL),
+                    Mount::callback("/large", "pages").max_body(LARGE as u64),
                     Mount::files("/asked", a.root()).protocol("pages"),
                 ],
                 ..Default::default()
@@ -89,6 +95,7 @@ impl Protocol for Pages {
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         let Call { wsi, cx, pss, .. } = call;
         match reason {
+            Reason::HttpConfirmUpgrade(_) => return Verdict::Close,
             Reason::Http(request) => {
                 pss.page = request.path().rsplit('/').next().unwrap_or_default().to_owned();
                 match &pss.page[..] {
@@ -97,6 +104,10 @@ impl Protocol for Pages {
                     "args" => {
                         let args: String = request.args().map(|(name, value)| format!("{name}={value};")).collect();
                         wsi.respond_with(Response::new(200), args).expect("a response");
+                    }
+                    "none-yet" => {
+                        wsi.respond(Response::new(204)).expect("a response");
+                        wsi.callback_on_writable();
                     }
                     "stream" => {
                         wsi.respond(Response::new(200)).expect("a response");

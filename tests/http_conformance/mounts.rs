@@ -8,6 +8,8 @@ fn get(target: &str, lines: &str) -> Row {
     row(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n"))
 }
 
+const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: x\r\n";
+
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         // Redirects, with what is below the mount and the query; nothing in the path becomes a part of the host.
@@ -30,6 +32,13 @@ pub fn rows() -> Vec<Row> {
         get("/folder/../secret/digits.txt", "").gets(401),
         get("/secretly", "").gets(404),
         row("POST /secret/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").gets(401),
+        // Nothing that a client asks for leads past a mount: one that takes no upgrades does not hear of them.
+        get("/locked/digits.txt", UPGRADE).gets(401),
+        get("/locked/digits.txt", &format!("{UPGRADE}Authorization: Basic am9lOnNlY3JldA==\r\n"))
+            .gets(200)
+            .body(DIGITS),
+        get("/still/echo", UPGRADE).gets(200).body("GET /still/echo\n"),
+        get("/cb/echo", UPGRADE).gets(403).closed(),
         // Protocols: those that say nothing, and those that have a word in what a file mount serves.
         get("/cb/unknown", "").gets(404),
         get("/cb", "").gets(404),

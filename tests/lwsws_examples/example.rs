@@ -162,13 +162,11 @@ impl Served {
     pub fn place(&self, port: u16) -> (String, u16) {
         let index = self.example.ports.iter().position(|known| *known == port).expect("a port of the example");
         let address = format!("127.0.0.{}", index + 1);
+        let here = format!("listening on {address}:");
+        self.program.wait_for_log(&here);
         let log = self.program.log();
-        let here = log
-            .split("listening on ")
-            .filter_map(|rest| rest.split_once(' ')?.0.rsplit_once(':'))
-            .find(|(listening, _)| *listening == address);
-        let (_, here) = here.unwrap_or_else(|| panic!("nothing listens for {port}:\n{log}"));
-        (address, here.parse().expect("a port"))
+        let port = log.split_once(&here).and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        (address, port.unwrap_or_else(|| panic!("no port: {log}")))
     }
 
     /// curl with arguments that end with a URL as a user would write it: what it got. Certificates have to be good.

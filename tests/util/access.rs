@@ -84,7 +84,7 @@ impl Request {
     #[track_caller]
     pub fn parse(line: &str) -> Request {
         let mut rest = line;
-        let peer = start(&mut rest);
+        let peer = start(&mut rest, "-");
         let request = quoted(&mut rest);
         let (status, bytes) = (word(&mut rest), word(&mut rest));
         assert_eq!(status.len(), 3, "{line}");
@@ -105,7 +105,7 @@ impl Connection {
     #[track_caller]
     pub fn parse(line: &str) -> Connection {
         let mut rest = line;
-        let peer = start(&mut rest);
+        let peer = start(&mut rest, "raw");
         let raw = quoted(&mut rest);
         let [kind, listener, verdict] = raw.split(' ').collect::<Vec<_>>().try_into().expect(line);
         assert_eq!(kind, "RAW", "{line}");
@@ -134,11 +134,16 @@ impl Connection {
     }
 }
 
-/// `PEER - - [23/Nov/2026:10:00:00 +0000] `; the peer.
+/// Whether a line is that of a connection that was not http.
+pub fn is_raw(line: &str) -> bool {
+    line.split(' ').nth(1) == Some("raw")
+}
+
+/// `PEER - - [23/Nov/2026:10:00:00 +0000] `, with that identity; the peer.
 #[track_caller]
-fn start(rest: &mut &str) -> String {
+fn start(rest: &mut &str, identity: &str) -> String {
     let peer = word(rest);
-    assert_eq!((word(rest), word(rest)), ("-".to_owned(), "-".to_owned()));
+    assert_eq!((word(rest), word(rest)), (identity.to_owned(), "-".to_owned()));
     let (stamp, behind) = rest.split_once(' ').and_then(|(_, _)| rest.split_once("] ")).expect(rest);
     let shape: String = stamp.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
     let month = &stamp[4..7];

@@ -1,12 +1,12 @@
 //! Headers of the PROXY protocol as balancers send them, and real balancers: haproxy, which goes before, and nginx, which goes behind.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Identity, Program, eventually, require};
+use super::{Identity, Program, eventually, free_port, require};
 
 /// The client of [`V1`] and [`v2`], and the address it connected to.
 pub const CLIENT: &str = "203.0.113.7:4660";
@@ -117,7 +117,7 @@ impl Nginx {
 fn spawn(count: usize, command: impl Fn(PathBuf, &[u16]) -> Command) -> (TempDir, Program, Vec<u16>) {
     for _ in 0..20 {
         let folder = tempfile::tempdir().expect("a folder");
-        let ports = free_ports(count);
+        let ports = (0..count).map(|_| free_port()).collect::<Vec<u16>>();
         let mut program = Program::spawn(&mut command(folder.path().join("conf"), &ports));
         let mut ended = false;
         eventually("it listens or gives up", || {
@@ -131,10 +131,4 @@ fn spawn(count: usize, command: impl Fn(PathBuf, &[u16]) -> Command) -> (TempDir
         assert!(log.contains("in use") || log.contains("cannot bind"), "{log}");
     }
     panic!("no free port was found");
-}
-
-fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
-    let listeners: Vec<TcpListener> = (0..count).map(bind).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Program, certs, eventually};
 
@@ -32,6 +32,39 @@ impl Folder {
         certs::localhost().write(folder.folder.path(), "its");
         folder.configure(global, vhost);
         folder
+    }
+
+    /// With so many vhosts that a worker takes a while to make them.
+    pub fn slow(global: &str) -> Folder {
+        let folder = Folder::on_port(super::free_port(), "", "");
+        folder.make_slow(global);
+        folder
+    }
+
+    /// The same, for a folder whose configuration was another.
+    pub fn make_slow(&self, global: &str) {
+        let vhost = |number| {
+            let name = if number == 0 { "localhost".to_owned() } else { format!("vhost{number}") };
+            format!(
+                r#"{{ "name": "{name}", "port": "{}", "interface": "127.0.0.1", {TLS}, "allow-http-on-https": "1",
+                    "mounts": [{{ "mountpoint": "/", "origin": "file://DIR/site", "default": "index.html" }}] }}"#,
+                self.port
+            )
+        };
+        let vhosts: Vec<String> = (0..300).map(vhost).collect();
+        self.write_conf(&format!(r#"{{ "global": {{ {global} }}, "vhosts": [{}] }}"#, vhosts.join(",")));
+    }
+
+    /// The first worker of a generation of a slow configuration, stopped before it is ready.
+    #[track_caller]
+    pub fn held_worker(&self, program: &Program, generation: u32) -> i32 {
+        let text = format!("worker 0 of generation {generation} is process ");
+        program.wait_for_log(&text);
+        let log = program.log();
+        let pid = log.split(&text).nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        let pid: i32 = pid.unwrap_or_else(|| panic!("no process id: {log}"));
+        kill_process(Pid::from_raw(pid).expect("a process"), Signal::STOP).expect("stop");
+        pid
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -62,6 +95,7 @@ impl Folder {
     pub fn start(&self) -> Program {
         let program = Program::spawn(&mut self.command());
         program.wait_for_log(" workers serve ");
+        program.wait_for_log("listening on ");
         program
     }
 

@@ -92,6 +92,8 @@ pub fn require(program: &str) -> PathBuf {
         "ssh" | "scp" | "sftp" | "ssh-keygen" => "openssh-client",
         "sshd" => "openssh-server",
         "ip" => "iproute2",
+        "nsenter" | "setpriv" | "unshare" => "util-linux",
+        "systemd-analyze" | "systemd-socket-activate" => "systemd",
         other => other,
     };
     found

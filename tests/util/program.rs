@@ -93,6 +93,7 @@ impl Program {
     /// The port of its first `listening on ADDRESS:PORT (vhost NAME)`.
     #[track_caller]
     pub fn port(&self) -> u16 {
+        self.wait_for_log("listening on ");
         let log = self.log();
         let port = log
             .split_once("listening on ")

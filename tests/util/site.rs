@@ -43,7 +43,13 @@ impl Site {
         self.folder.path().join("site")
     }
 
+    /// Writes a file. Of one that was there a server may have kept the content; it has no more right to when this returns.
     pub fn write(&self, path: impl AsRef<Path>, bytes: &[u8]) {
-        std::fs::write(self.root().join(path), bytes).expect("write");
+        let path = self.root().join(path);
+        let was_there = path.exists();
+        std::fs::write(&path, bytes).expect("write");
+        if was_there {
+            std::thread::sleep(rlws::limits::FILE_CACHE_FRESH);
+        }
     }
 }

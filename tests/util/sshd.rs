@@ -1,12 +1,11 @@
 //! A real ssh server with its own host key, and clients that log in with a key of their own. Nobody's `~/.ssh` is read or written.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Program, require, succeed};
+use super::{Program, free_port, require, succeed};
 
 /// Dropping it ends the server and removes its folder.
 pub struct Sshd {
@@ -161,11 +160,6 @@ fn client_config(folder: &Path) -> String {
         ControlPath none
         LogLevel ERROR\n"
     )
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
-    listener.local_addr().expect("an address").port()
 }
 
 /// Without PAM, sshd lets nobody in whose password is locked, not even with a key.

@@ -1,147 +1,110 @@
-//! What the parent and its workers say to each other, over a unix socket that is a worker's stdin.
+//! What the parent and a worker say to each other while both live: words of one line each, over a stream of their own.
 //!
 //! ```text
-//!   parent ── file LENGTH NAME, text, .. , pem LENGTH PATH, text, .. ,
-//!             sockets N KEY (with N descriptors), .. , serve ──────────▶ worker
-//!   parent ◀─────────────────────── ready ────────────────────── worker
-//!   parent ── drain | stop SECONDS | reopen ───────────────────▶ worker
+//!   parent ◀── ready ──────────────────────────────────── worker     once; it listens to nothing before serve
+//!   parent ── serve | drain | stop SECONDS ─────────────▶ worker
+//!   parent ── reopen COUNT | logfile ───────────────────▶ worker     their descriptors are sent before (hand_over)
 //! ```
 //!
-//! Lines of text. A worker that loses its parent drains and ends; a parent that loses a worker learns why from its exit status.
+//! A worker that loses its parent drains and ends. Whatever a worker says besides, or twice, is a reason to kill it: the parent has
+//! privileges, and the worker may be in the hands of somebody else.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::fmt;
 
-use rlws::ListenSockets;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
-
-use crate::setup::{Loaded, Pems};
-
-pub(crate) const SERVE: &str = "serve";
+/// What a worker says when it could serve.
 pub(crate) const READY: &str = "ready";
-pub(crate) const DRAIN: &str = "drain";
-pub(crate) const REOPEN: &str = "reopen";
-/// Followed by seconds.
-pub(crate) const STOP: &str = "stop";
 
-/// Descriptors in one message; Linux takes 253.
-const AT_ONCE: usize = 64;
+/// Bytes of a word, its end included. No word is longer.
+const LONGEST: usize = 64;
 
-/// Hands over what a worker needs: the configuration and the keys as they were checked, and its listen sockets.
-pub(crate) fn hand_over(to: &UnixStream, loaded: &Loaded, sockets: &[ListenSockets]) -> io::Result<()> {
-    let files = loaded.conf.texts().map(|(name, text)| ("file", name.into(), text.as_bytes()));
-    let pems = loaded.pems.iter().map(|(path, text)| ("pem", path.to_string_lossy(), &**text));
-    for (word, name, text) in files.chain(pems) {
-        io::Write::write_all(&mut &*to, format!("{word} {} {name}\n", text.len()).as_bytes())?;
-        io::Write::write_all(&mut &*to, text)?;
-    }
-    for sockets in sockets {
-        let fds: Vec<BorrowedFd<'_>> = sockets.fds().collect();
-        for fds in fds.chunks(AT_ONCE) {
-            send_with(to, &format!("sockets {} {}\n", fds.len(), sockets.listen()), fds)?;
-        }
-    }
-    send_with(to, &format!("{SERVE}\n"), &[])
+/// What a worker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// All of its generation are ready: it accepts from now on.
+    Serve,
+    /// It accepts nothing more, and ends after its last connection.
+    Drain,
+    /// The same, and it ends after so many seconds in any case.
+    Stop(u64),
+    /// It goes on in other access logs, of so many descriptors.
+    Reopen(usize),
+    /// Its own log goes to another file.
+    LogFile,
 }
 
-fn send_with(to: &UnixStream, line: &str, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::Error::other("too many descriptors for one message"));
-    }
-    let sent = sendmsg(to, &[IoSlice::new(line.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
-    // The descriptors have gone with the first byte; the rest is text.
-    io::Write::write_all(&mut &*to, &line.as_bytes()[sent..])
-}
-
-/// What a worker was handed.
-#[derive(Default)]
-pub(crate) struct Handed {
-    /// Names and texts of the configuration's files.
-    pub(crate) files: Vec<(String, String)>,
-    /// The certificates and keys that it names.
-    pub(crate) pems: Pems,
-    /// Sockets, under the text of what they listen on.
-    pub(crate) sockets: Vec<(String, Vec<OwnedFd>)>,
-}
-
-/// Takes what the parent hands over, until it says that this was all.
-pub(crate) fn take_over(from: &UnixStream) -> io::Result<Handed> {
-    let (mut text, mut fds, mut handed) = (Vec::new(), Vec::new(), Handed::default());
-    loop {
-        let Some(end) = text.iter().position(|byte| *byte == b'\n') else {
-            receive(from, &mut text, &mut fds)?;
-            continue;
-        };
-        let line: Vec<u8> = text.drain(..=end).collect();
-        let line = String::from_utf8_lossy(&line[..end]).into_owned();
-        let odd = || io::Error::new(ErrorKind::InvalidData, format!("{line:?} is no word of the parent's"));
-        if line == SERVE {
-            return Ok(handed);
-        }
-        let (word, count, name) = words(&line).ok_or_else(odd)?;
-        if word == "sockets" {
-            if count > fds.len() {
-                return Err(odd());
-            }
-            handed.sockets.push((name.to_owned(), fds.drain(..count).collect()));
-            continue;
-        }
-        while text.len() < count {
-            receive(from, &mut text, &mut fds)?;
-        }
-        let whole: Vec<u8> = text.drain(..count).collect();
-        match word {
-            "file" => handed.files.push((name.to_owned(), String::from_utf8(whole).map_err(|_| odd())?)),
-            "pem" => drop(handed.pems.insert(name.into(), whole)),
-            _ => return Err(odd()),
+impl Word {
+    pub(crate) fn parse(line: &str) -> Option<Word> {
+        match line.split_once(' ') {
+            None if line == "serve" => Some(Word::Serve),
+            None if line == "drain" => Some(Word::Drain),
+            None if line == "logfile" => Some(Word::LogFile),
+            Some(("stop", seconds)) => Some(Word::Stop(seconds.parse().ok()?)),
+            Some(("reopen", count)) => Some(Word::Reopen(count.parse().ok()?)),
+            _ => None,
         }
     }
 }
 
-/// `WORD COUNT NAME`
-fn words(line: &str) -> Option<(&str, usize, &str)> {
-    let (word, rest) = line.split_once(' ')?;
-    let (count, name) = rest.split_once(' ')?;
-    Some((word, count.parse().ok()?, name))
-}
-
-fn receive(from: &UnixStream, text: &mut Vec<u8>, fds: &mut Vec<OwnedFd>) -> io::Result<()> {
-    let mut bytes = [0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(AT_ONCE))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(from, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(handed) = message {
-            fds.extend(handed);
-        }
-    }
-    match received.bytes {
-        0 => Err(ErrorKind::UnexpectedEof.into()),
-        n => {
-            text.extend_from_slice(&bytes[..n]);
-            Ok(())
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Word::Serve => f.write_str("serve"),
+            Word::Drain => f.write_str("drain"),
+            Word::Stop(seconds) => write!(f, "stop {seconds}"),
+            Word::Reopen(count) => write!(f, "reopen {count}"),
+            Word::LogFile => f.write_str("logfile"),
         }
     }
 }
 
 /// Bytes that come in pieces, as the lines they are.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Lines {
     begun: Vec<u8>,
 }
 
+/// A line that is longer than any word.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
 impl Lines {
-    pub(crate) fn add(&mut self, bytes: &[u8]) -> Vec<String> {
-        self.begun.extend_from_slice(bytes);
-        let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
-        let whole: Vec<u8> = self.begun.drain(..=end).collect();
-        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
+        let mut whole = Vec::new();
+        for byte in bytes {
+            match byte {
+                b'\n' => whole.push(String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned()),
+                _ if self.begun.len() + 1 >= LONGEST => return Err(TooLong),
+                byte => self.begun.push(*byte),
+            }
+        }
+        Ok(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_were_written_however_they_are_cut() {
+        let words = [Word::Serve, Word::Drain, Word::Stop(10), Word::Reopen(usize::MAX), Word::LogFile];
+        let text: String = words.iter().map(|word| format!("{word}\n")).collect();
+        for size in 1..text.len() {
+            let mut lines = Lines::default();
+            let read: Vec<String> =
+                text.as_bytes().chunks(size).flat_map(|piece| lines.add(piece).expect("short")).collect();
+            assert_eq!(read.iter().filter_map(|line| Word::parse(line)).collect::<Vec<_>>(), words);
+        }
+        for odd in ["", "serve ", "stop", "stop x", "stop -1", "reopen 1 2", "ready"] {
+            assert_eq!(Word::parse(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_bounded() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.add(&[b'x'; LONGEST - 1]), Ok(vec![]));
+        assert_eq!(lines.add(b"x"), Err(TooLong));
+        assert_eq!(Lines::default().add(&[b'x'; 1 << 20]), Err(TooLong));
     }
 }

@@ -2,20 +2,25 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::path::{Path, absolute};
+use std::process::Stdio;
 use std::{env, io};
 
 use crate::args::Args;
 use crate::control::READY;
+use crate::process;
 
 /// Starts the same program in the background, and returns when it serves.
 pub(crate) fn start(args: &Args) -> Result<(), String> {
     let failed = |error: io::Error| format!("starting in the background: {error}");
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = program(args)?;
-    command.arg("--daemon");
-    if let Some(pidfile) = &args.pidfile {
-        command.arg("--pidfile").arg(pidfile);
+    // It goes to another folder.
+    let mut command = process::program(args, &absolute(&args.dir).map_err(failed)?);
+    command.arg("--daemon").arg("--start-limit").arg(args.start_limit.as_secs().to_string());
+    for (option, path) in [("--pidfile", &args.pidfile), ("--logfile", &args.logfile)] {
+        if let Some(path) = path {
+            command.arg(option).arg(absolute(path).map_err(failed)?);
+        }
     }
     let spawned = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn();
     // With it goes the other end of the socket.
@@ -23,7 +28,14 @@ pub(crate) fn start(args: &Args) -> Result<(), String> {
     spawned.map_err(failed)?;
     let mut said = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(ours), &mut said).map_err(failed)?;
-    if said.trim() == READY { Ok(()) } else { Err("it did not start; its log says why".to_owned()) }
+    let log = args.logfile.as_deref().unwrap_or(Path::new("its log")).display();
+    if said.trim() == READY { Ok(()) } else { Err(format!("it did not start; {log} says why")) }
+}
+
+/// Leaves the terminal and the folder of whoever started us.
+pub(crate) fn leave() -> Result<(), String> {
+    nix::unistd::setsid().map_err(|error| format!("leaving the terminal: {error}"))?;
+    env::set_current_dir("/").map_err(|error| format!("going to /: {error}"))
 }
 
 /// Tells the process that started us, at the other end of stdin, that we serve.
@@ -35,11 +47,4 @@ pub(crate) fn tell_starter() {
     if let Err(error) = told {
         log::warn!("telling who started us: {error}");
     }
-}
-
-/// This program with the same configuration and log level.
-pub(crate) fn program(args: &Args) -> Result<Command, String> {
-    let mut command = Command::new(env::current_exe().map_err(|error| format!("finding this program: {error}"))?);
-    command.arg("-c").arg(&args.dir).arg("-d").arg(args.level.to_string());
-    Ok(command)
 }

@@ -1,102 +1,102 @@
 //! Prints a configuration as it was understood: JSON again, with the defaults filled in and the secrets left out.
+//!
+//! Every key of the table of keys is asked for: what the program understood by it, or, where that has no form of its own, what the file
+//! says.
 
 use std::fmt::Display;
 use std::path::Path;
 
-use rlws::conf::{Global, MountConf, OriginConf, VhostConf};
-use rlws::{Listen, Options, Pem, Pvo, RejectKeyword, Roots, TlsClientInfo};
+use rlws::conf::{Conf, Global, MountConf, Node, OriginConf, Section, VhostConf, keys};
+use rlws::{Listen, Options, Pem, RejectKeyword, Roots, TlsClientInfo};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
+use crate::secrets;
 use crate::setup::Loaded;
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let conf = Loaded::from(&args.dir)?.conf;
-    let vhosts: Vec<Value> = conf.vhosts.iter().map(vhost).collect();
-    let all = json!({ "global": global(&conf.global), "vhosts": vhosts });
+    let all = dumped(&Loaded::from(&args.dir)?.conf);
     println!("{}", serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?);
     Ok(())
 }
 
-fn global(global: &Global) -> Value {
-    let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
-    let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
-    object([
-        ("username", global.username.as_ref().map(text)),
-        ("groupname", global.groupname.as_ref().map(text)),
-        ("uid", global.uid.map(text)),
-        ("gid", global.gid.map(text)),
-        ("count-threads", Some(text(global.count_threads))),
-        ("server-string", Some(text(&global.server_string))),
-        ("max-http-header-data", Some(text(global.max_http_header_data))),
-        ("max-http-uri", Some(text(global.max_http_uri))),
-        ("max-http-headers", Some(text(global.max_http_headers))),
-        ("timeout-secs", Some(text(global.timeout.as_secs()))),
-        ("rlimit-nofile", global.rlimit_nofile.map(text)),
-        ("ip-limit-ah", global.ip_limit_ah.map(text)),
-        ("ip-limit-wsi", global.ip_limit_wsi.map(text)),
-        ("reject-service-keywords", (!rejected.is_empty()).then(|| rejected.into())),
-        ("default-alpn", global.default_alpn.as_ref().map(|names| text(names.join(",")))),
-    ])
+fn dumped(conf: &Conf) -> Value {
+    let written = |key: &str| conf.sections("global").filter_map(|global| global.find(key)).last();
+    let global = section(Section::Global, |key| understood_global(&conf.global, key), written);
+    let vhosts: Vec<Value> = conf.vhosts.iter().map(vhost).collect();
+    json!({ "global": global, "vhosts": vhosts })
 }
 
 fn vhost(vhost: &VhostConf) -> Value {
-    let (port, interface) = match &vhost.listen {
-        Listen::Tcp { port, interface } => (text(port), interface.as_ref().map(text)),
-        Listen::Unix { path, .. } => (text("0"), Some(file(path))),
-        _ => (text("-1"), None),
-    };
-    let (is_unix, perms) = match &vhost.listen {
-        Listen::Unix { owner: Some(owner), .. } => (true, Some(text(owner))),
-        Listen::Unix { mode, .. } => (true, mode.map(|mode| text(format!("{mode:04o}")))),
-        _ => (false, None),
-    };
-    let protocols: Vec<Value> = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): pvo(&it.pvo) })).collect();
-    let mounts: Vec<Value> = vhost.mounts.iter().map(mount).collect();
-    let (tls, client) = (vhost.tls.as_ref(), vhost.client_tls.as_ref());
-    let mut all = object([
-        ("name", Some(text(&vhost.name))),
-        ("port", Some(port)),
-        ("interface", interface),
-        ("unix-socket", is_unix.then(|| text(1))),
-        ("unix-socket-perms", perms),
-        ("fo-listen-queue", Some(text(vhost.fast_open_queue))),
-        ("host-ssl-cert", tls.map(|tls| file(&tls.cert))),
-        ("host-ssl-key", tls.map(|tls| file(&tls.key))),
-        ("host-ssl-ca", tls.and_then(|tls| tls.ca.as_deref()).map(file)),
-        ("client-cert-required", tls.map(|tls| text(u8::from(tls.client_cert_required)))),
-        ("enable-client-ssl", client.map(|_| text(1))),
-        ("client-ssl-cert", client.and_then(|tls| tls.identity.as_ref()).map(|(cert, _)| text(cert))),
-        ("client-ssl-key", client.and_then(|tls| tls.identity.as_ref()).map(|(_, key)| text(key))),
-        ("client-ssl-ca", client.and_then(ca_of).map(text)),
-        ("alpn", vhost.alpn.as_ref().map(|names| text(names.join(",")))),
-        ("ws-protocols", Some(protocols.into())),
-        ("mounts", Some(mounts.into())),
-        ("listen-accept-role", Some(text(vhost.listen_accept_role.as_deref().unwrap_or("raw-skt")))),
-        ("listen-accept-protocol", vhost.listen_accept_protocol.as_ref().map(text)),
-        ("fallback-silence-ms", vhost.fallback_silence.map(|after| text(after.as_millis()))),
-        (
-            "proxy-protocol-from",
-            Some(&vhost.proxy_protocol_from).filter(|from| !from.is_empty()).map(|from| list(from)),
-        ),
-        ("keepalive_timeout", Some(text(vhost.keepalive_timeout.as_secs()))),
-        ("max-body", Some(bytes(vhost.max_body))),
-        ("error-document-404", vhost.error_document_404.as_ref().map(text)),
-        ("headers", Some(pairs(&vhost.headers))),
-        ("sts", Some(text(u8::from(vhost.sts)))),
-        ("access-log", vhost.access_log.as_deref().map(file)),
-    ]);
-    for (key, option) in SWITCHES {
-        let implied = *option == Options::ALLOW_NON_SSL_ON_SSL_PORT && vhost.options.implies_allow_non_tls();
-        all[*key] = text(u8::from(implied || vhost.options.contains(*option)));
-    }
-    all
+    section(Section::Vhost, |key| understood_vhost(vhost, key), |key| vhost.node().find(key))
 }
 
-fn ca_of(tls: &TlsClientInfo) -> Option<&Pem> {
-    match &tls.roots {
-        Roots::Only(ca) => Some(ca),
-        _ => None,
+fn mount(mount: &MountConf) -> Value {
+    section(Section::Mount, |key| understood_mount(mount, key), |key| mount.node().find(key))
+}
+
+/// What is to be said of a key.
+enum Understood {
+    Value(Value),
+    /// Nothing, and no key.
+    Nothing,
+    /// What the file says, if it says anything.
+    AsWritten,
+}
+
+impl<T: Into<Value>> From<Option<T>> for Understood {
+    fn from(value: Option<T>) -> Understood {
+        value.map_or(Understood::Nothing, |value| Understood::Value(value.into()))
+    }
+}
+
+impl From<Value> for Understood {
+    fn from(value: Value) -> Understood {
+        Understood::Value(value)
+    }
+}
+
+fn section<'c>(
+    section: Section,
+    understood: impl Fn(&str) -> Understood,
+    written: impl Fn(&str) -> Option<Node<'c>>,
+) -> Value {
+    let of_section = keys().filter(|key| key.section == section);
+    let members = of_section.filter_map(|key| {
+        let value = match understood(key.name) {
+            Understood::Value(value) => value,
+            Understood::Nothing => return None,
+            Understood::AsWritten => json_of(written(key.name)?),
+        };
+        Some((key.name.to_owned(), value))
+    });
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+fn understood_global(global: &Global, key: &str) -> Understood {
+    match key {
+        "username" => global.username.as_ref().map(text).into(),
+        "groupname" => global.groupname.as_ref().map(text).into(),
+        "uid" => global.uid.map(text).into(),
+        "gid" => global.gid.map(text).into(),
+        "count-threads" => text(global.count_threads).into(),
+        "count-async-threads" => text(global.count_async_threads).into(),
+        "server-string" => text(&global.server_string).into(),
+        "plugin-dir" => global.plugin_dirs.last().map(|dir| file(dir)).into(),
+        "max-http-header-data" => text(global.max_http_header_data).into(),
+        "max-http-uri" => text(global.max_http_uri).into(),
+        "max-http-headers" => text(global.max_http_headers).into(),
+        "timeout-secs" => text(global.timeout.as_secs()).into(),
+        "rlimit-nofile" => global.rlimit_nofile.map(text).into(),
+        "ip-limit-ah" => global.ip_limit_ah.map(text).into(),
+        "ip-limit-wsi" => global.ip_limit_wsi.map(text).into(),
+        "reject-service-keywords" => {
+            let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
+            let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
+            (!rejected.is_empty()).then_some(rejected).into()
+        }
+        "default-alpn" => global.default_alpn.as_ref().map(|names| text(names.join(","))).into(),
+        _ => Understood::AsWritten,
     }
 }
 
@@ -110,29 +110,114 @@ const SWITCHES: &[(&str, Options)] = &[
     ("ipv6only", Options::IPV6_V6ONLY),
 ];
 
-fn mount(mount: &MountConf) -> Value {
-    let origin = match &mount.origin {
-        OriginConf::File(path) => format!("file://{}", path.display()),
-        OriginConf::Callback(protocol) => format!("callback://{protocol}"),
-        OriginConf::Redirect { url, .. } => format!(">{url}"),
-        other => format!("{other:?}"),
-    };
-    object([
-        ("mountpoint", Some(text(&mount.mountpoint))),
-        ("origin", Some(text(origin))),
-        ("default", Some(text(&mount.default))),
-        ("headers", Some(pairs(&mount.headers))),
-        ("extra-mimetypes", Some(pairs(&mount.extra_mimetypes))),
-        ("protocol", mount.protocol.as_ref().map(text)),
-        ("pmo", Some(pairs(&mount.pmo))),
-        ("basic-auth", mount.guard.basic_auth.as_deref().map(file)),
-        ("exact-match", Some(flag(mount.exact_match))),
-        ("append-path", Some(flag(mount.append_path))),
-        ("no-ws-upgrades", Some(flag(mount.no_ws_upgrades))),
-        ("precompressed", Some(flag(mount.precompressed))),
-        ("keepalive-timeout", mount.keepalive_timeout.map(|timeout| text(timeout.as_secs()))),
-        ("max-body", mount.max_body.map(bytes)),
-    ])
+fn understood_vhost(vhost: &VhostConf, key: &str) -> Understood {
+    if let Some((_, option)) = SWITCHES.iter().find(|(name, _)| *name == key) {
+        let implied = *option == Options::ALLOW_NON_SSL_ON_SSL_PORT && vhost.options.implies_allow_non_tls();
+        return flag(implied || vhost.options.contains(*option)).into();
+    }
+    let (tls, client) = (vhost.tls.as_ref(), vhost.client_tls.as_ref());
+    let identity = client.and_then(|tls| tls.identity.as_ref());
+    match key {
+        "name" => text(&vhost.name).into(),
+        "port" | "interface" | "unix-socket" | "unix-socket-perms" => listening(&vhost.listen, key),
+        "fo-listen-queue" => text(vhost.fast_open_queue).into(),
+        "host-ssl-cert" => tls.map(|tls| file(&tls.cert)).into(),
+        "host-ssl-key" => tls.map(|tls| file(&tls.key)).into(),
+        "host-ssl-ca" => tls.and_then(|tls| tls.ca.as_deref()).map(file).into(),
+        "client-cert-required" => tls.map(|tls| flag(tls.client_cert_required)).into(),
+        "ignore-missing-cert" => flag(vhost.ignore_missing_cert).into(),
+        "enable-client-ssl" => client.map(|_| flag(true)).into(),
+        "client-ssl-cert" => identity.map(|(cert, _)| text(cert)).into(),
+        "client-ssl-key" => identity.map(|(_, key)| text(key)).into(),
+        "client-ssl-ca" => client.and_then(ca_of).map(text).into(),
+        "alpn" => vhost.alpn.as_ref().map(|names| text(names.join(","))).into(),
+        "ws-protocols" => {
+            let all = vhost.protocols.iter().map(|it| json!({ it.name.as_str(): secrets::options(&it.pvo) }));
+            Value::Array(all.collect()).into()
+        }
+        "mounts" => Value::Array(vhost.mounts.iter().map(mount).collect()).into(),
+        // Without one the role is that of the protocol; to name the default would be to ask for it.
+        "listen-accept-role" => vhost.listen_accept_role.as_ref().map(text).into(),
+        "listen-accept-protocol" => vhost.listen_accept_protocol.as_ref().map(text).into(),
+        // The same switch as `apply-listen-accept`.
+        "onlyraw" => Understood::Nothing,
+        "fallback-silence-ms" => vhost.fallback_silence.map(|after| text(after.as_millis())).into(),
+        "proxy-protocol-from" => {
+            let from = &vhost.proxy_protocol_from;
+            (!from.is_empty()).then(|| list(from)).into()
+        }
+        "keepalive_timeout" => text(vhost.keepalive_timeout.as_secs()).into(),
+        "max-body" => bytes(vhost.max_body).into(),
+        "error-document-404" => vhost.error_document_404.as_ref().map(text).into(),
+        "headers" => secrets::headers(&vhost.headers).into(),
+        "sts" => flag(vhost.sts).into(),
+        "access-log" => vhost.access_log.as_deref().map(file).into(),
+        "strict-host-check" => flag(vhost.strict_host_check).into(),
+        _ => Understood::AsWritten,
+    }
+}
+
+fn listening(listen: &Listen, key: &str) -> Understood {
+    match (listen, key) {
+        (Listen::Tcp { port, .. }, "port") => text(port).into(),
+        (Listen::Tcp { interface, .. }, "interface") => interface.as_ref().map(text).into(),
+        (Listen::Unix { path, .. }, "interface") => file(path).into(),
+        (Listen::Unix { .. }, "unix-socket") => flag(true).into(),
+        (Listen::Unix { owner: Some(owner), .. }, "unix-socket-perms") => text(owner).into(),
+        (Listen::Unix { mode, .. }, "unix-socket-perms") => mode.map(|mode| text(format!("{mode:04o}"))).into(),
+        (Listen::None, "port") => text("-1").into(),
+        _ => Understood::Nothing,
+    }
+}
+
+fn ca_of(tls: &TlsClientInfo) -> Option<&Pem> {
+    match &tls.roots {
+        Roots::Only(ca) => Some(ca),
+        _ => None,
+    }
+}
+
+fn understood_mount(mount: &MountConf, key: &str) -> Understood {
+    match key {
+        "mountpoint" => text(&mount.mountpoint).into(),
+        "origin" => text(match &mount.origin {
+            OriginConf::File(path) => format!("file://{}", path.display()),
+            OriginConf::Callback(protocol) => format!("callback://{protocol}"),
+            OriginConf::Redirect { url, .. } => format!(">{}", secrets::url(url)),
+            OriginConf::Proxy(url) => secrets::url(url),
+            OriginConf::Cgi(path) => format!("cgi://{}", path.display()),
+            OriginConf::Gzip(path) => format!("gzip://{}", path.display()),
+            _ => return Understood::AsWritten,
+        })
+        .into(),
+        "default" => text(&mount.default).into(),
+        "headers" => secrets::headers(&mount.headers).into(),
+        "extra-mimetypes" => pairs(&mount.extra_mimetypes).into(),
+        "interpret" => (!mount.interpret.is_empty()).then(|| pairs(&mount.interpret)).into(),
+        "protocol" => mount.protocol.as_ref().map(text).into(),
+        "pmo" => secrets::pairs(&mount.pmo).into(),
+        "cgi-env" => (!mount.cgi.env.is_empty()).then(|| secrets::all(&mount.cgi.env)).into(),
+        "basic-auth" => mount.guard.basic_auth.as_deref().map(file).into(),
+        "exact-match" => flag(mount.exact_match).into(),
+        "append-path" => flag(mount.append_path).into(),
+        "no-ws-upgrades" => flag(mount.no_ws_upgrades).into(),
+        "precompressed" => flag(mount.precompressed).into(),
+        "keepalive-timeout" => mount.keepalive_timeout.map(|timeout| text(timeout.as_secs())).into(),
+        "max-body" => mount.max_body.map(bytes).into(),
+        _ => Understood::AsWritten,
+    }
+}
+
+fn json_of(node: Node<'_>) -> Value {
+    if let Ok(members) = node.entries() {
+        return Value::Object(
+            members.map(|(name, node)| (name.to_owned(), secrets::shown(name, || json_of(node)))).collect(),
+        );
+    }
+    match node.items() {
+        Ok(items) => items.map(json_of).collect(),
+        Err(_) => node.str().map_or(Value::Null, text),
+    }
 }
 
 /// 0 is no limit.
@@ -144,29 +229,8 @@ fn flag(is_on: bool) -> Value {
     text(u8::from(is_on))
 }
 
-/// A protocol's options. What is named like a secret is one.
-fn pvo(pvo: &Pvo) -> Value {
-    let is_secret = |name: &str| ["secret", "password", "token"].iter().any(|word| name.contains(word));
-    let child = |child: &Pvo| {
-        let value = if !child.children().is_empty() {
-            self::pvo(child)
-        } else if is_secret(child.name()) {
-            text("(left out)")
-        } else {
-            text(child.value())
-        };
-        (child.name().to_owned(), value)
-    };
-    Value::Object(pvo.children().iter().map(child).collect())
-}
-
 fn pairs(pairs: &[(String, String)]) -> Value {
     pairs.iter().map(|(name, value)| json!({ name.as_str(): value })).collect()
-}
-
-fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let given = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(given.collect::<Map<_, _>>())
 }
 
 /// lws's values are strings.
@@ -180,4 +244,52 @@ fn list(values: &[impl Display]) -> Value {
 
 fn file(path: &Path) -> Value {
     text(path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use rlws::conf::load_str;
+
+    use super::*;
+
+    /// A key that is new in the table is in a dump, without a line for it here.
+    #[test]
+    fn every_key_that_is_there_is_dumped() {
+        for key in keys().filter(|key| !key.name.ends_with('*') && key.name != "onlyraw") {
+            let member = format!("{:?}: {}", key.name, key.example);
+            // What others stand beside. Of a key that is there twice the last one counts.
+            let tls = r#""host-ssl-cert": "a", "host-ssl-key": "b", "host-ssl-ca": "c", "#;
+            let client = r#""enable-client-ssl": "1", "client-ssl-cert": "a", "client-ssl-key": "b", "#;
+            let unix = match key.name {
+                "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#,
+                _ => "",
+            };
+            let (text, section) = match key.section {
+                Section::Global => (format!(r#"{{"global": {{{member}}}}}"#), "/global"),
+                Section::Vhost => {
+                    (format!(r#"{{"vhosts": [{{"port": "1", {tls}{client}{unix}{member}}}]}}"#), "/vhosts/0")
+                }
+                Section::Mount => {
+                    let mount = format!(r#"{{"mountpoint": "/", "origin": "file:///x", {member}}}"#);
+                    (format!(r#"{{"vhosts": [{{"port": "1", "mounts": [{mount}]}}]}}"#), "/vhosts/0/mounts/0")
+                }
+                _ => continue,
+            };
+            // Switches that are off in the example say nothing.
+            let text = text.replace(r#""unix-socket": "0""#, r#""unix-socket": "1", "interface": "/x""#);
+            let conf = load_str("f", &text).unwrap_or_else(|error| panic!("{}: {error}", key.name));
+            let dumped = dumped(&conf);
+            let at = dumped.pointer(section).expect("its section");
+            assert!(at.get(key.name).is_some(), "{} of {} in {at}", key.name, key.section);
+            let again = dumped.to_string();
+            let conf = load_str("g", &again).unwrap_or_else(|error| panic!("{}: {error}\n{again}", key.name));
+            assert_eq!(super::dumped(&conf).to_string(), again, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn a_default_role_is_not_asked_for() {
+        let conf = load_str("f", r#"{"vhosts": [{"port": "1"}]}"#).expect("good");
+        assert_eq!(dumped(&conf).pointer("/vhosts/0/listen-accept-role"), None);
+    }
 }

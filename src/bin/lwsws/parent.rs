@@ -1,119 +1,123 @@
-//! The parent: binds, starts workers, watches them, and starts others in their place.
+//! The parent: what happens comes in here, and what is to be done goes out.
 //!
 //! ```text
-//!   start, HUP, a certificate has changed ──▶ check ──▶ bind what is new ──▶ a new generation of workers
-//!                                               │ bad                            │ all are ready
-//!                                               ▼                                ▼
-//!                                   the old one goes on serving       the old one finishes what it has
+//!   HUP, a certificate has changed ──▶ check, by a process of its own ── good ──▶ bind, open logs ──▶ generations: Begin
+//!                                        │ bad                                      │ bad              │ bad
+//!                                        ▼                                          ▼                  ▼
+//!                                      the old configuration goes on serving, and all is as it was
 //! ```
 //!
-//! A new worker that does not come up makes the configuration a bad one, too: the others finish what they have, and all is as it was.
+//! [`generations`](crate::generations) decides about workers; this carries it out. Nothing here waits for a worker, for a check, or for
+//! the service manager.
 //!
 //! It is itself a program of this library: signals and workers are connections, times are scheduled calls.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
-use std::{fs, io};
 
 use rlws::{
-    AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, Retry, SulId, Verdict,
+    AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, SulId, Verdict,
     VhostCall, VhostId, VhostInfo, VhostReason, WsiId, logger,
 };
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1};
 
 use crate::args::Args;
-use crate::control::{self, DRAIN, Lines, READY, REOPEN, STOP};
-use crate::notify::Manager;
-use crate::privileges::Identity;
+use crate::control::{Lines, READY, Word};
+use crate::generations::{Action, Event, Generation, Generations, Limits, Timer, WorkerId};
+use crate::hand_over::HandOver;
+use crate::logs::Logs;
+use crate::notify::ServiceManager;
+use crate::pidfile::PidFile;
+use crate::privileges::{self, Identity};
+use crate::process::{Process, how_it_ended};
 use crate::setup::Loaded;
-use crate::sockets::Sockets;
+use crate::signals::Signals;
+use crate::sockets::{self, Sockets};
 use crate::watch::Watched;
-use crate::worker_process::{self, State, Worker, how_it_ended};
-use crate::{daemon, logs};
+use crate::worker_process::Worker;
+use crate::{daemon, log_file};
 
 /// How long connections may take to finish at the end.
-const DRAIN_SECS: u64 = 10;
-
-/// How much longer before a worker is killed.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// How long a worker may take to read what it is handed.
-const HANDOVER: Duration = Duration::from_secs(10);
-
-/// A worker that has lived for so long does not die of what the one before it died of.
-const STEADY: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// How often certificates are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often an interface is looked for that is not there yet.
+const INTERFACE_RETRY: Duration = Duration::from_secs(2);
+
+/// So many workers of former configurations are worth a warning.
+const MANY_FORMER: usize = 8;
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    if args.daemon {
-        nix::unistd::setsid().map_err(|error| format!("leaving the terminal: {error}"))?;
+    // Whatever comes from now on is heard, when there is somebody to hear it.
+    let signals = Signals::register()?;
+    if let Some(path) = &args.logfile {
+        log_file::open(path)?;
     }
-    let parent = Parent::new(args)?;
+    if args.daemon {
+        daemon::leave()?;
+    }
+    let _removed_at_the_end = args.pidfile.as_deref().map(PidFile::create).transpose()?;
+    // Of each listen socket it has as many as there are workers.
+    privileges::raise_nofile(None)?;
     let mut context = Context::new(ContextInfo::default()).map_err(|error| error.to_string())?;
-    context.cx().set_user(Rc::new(RefCell::new(Some(parent))));
+    context.cx().set_user(Rc::new(RefCell::new(Some(Parent::new(args, signals)))));
     let home =
         VhostInfo { name: "lwsws".into(), protocols: vec![ProtocolTable::of::<Supervisor>()], ..Default::default() };
     context.create_vhost(home).map_err(|error| error.to_string())?;
-    if let Some(pidfile) = &args.pidfile {
-        fs::write(pidfile, format!("{}\n", std::process::id()))
-            .map_err(|error| format!("{}: {error}", pidfile.display()))?;
-    }
-    let result = context.run().map_err(|error| error.to_string());
-    if let Some(pidfile) = &args.pidfile {
-        let _somebody_else_did = fs::remove_file(pidfile);
-    }
-    result
+    context.run().map_err(|error| error.to_string())
 }
 
 struct Parent {
     args: Args,
     home: Option<VhostId>,
-    loaded: Loaded,
+    signals: Signals,
     sockets: Sockets,
-    workers: Vec<Worker>,
-    /// How many generations there ever were, and which one serves; 0: none yet.
-    newest: u32,
-    serving: u32,
-    starting: Option<Starting>,
-    /// The configuration changed again while a generation was starting.
-    reload_again: bool,
-    stopping: bool,
-    manager: Manager,
-    watched: Watched,
-    back_off: Retry,
-    tries: u32,
+    generations: Generations,
+    /// Of generations that start, serve or finish.
+    configurations: BTreeMap<Generation, Configuration>,
+    newest: Generation,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// The process that checks the configuration.
+    check: Option<Process>,
+    /// The configuration changed again while it was checked.
+    check_again: bool,
+    /// The operator has been told what keeps a late interface from being bound.
+    late_told: bool,
+    manager: ServiceManager,
     /// What is to be done at which time.
     due: Vec<(SulId, Due)>,
 }
 
-/// A generation that does not serve yet.
-struct Starting {
-    generation: u32,
-    /// What goes on serving if it comes to nothing; of the first one nothing does.
-    former: Option<Loaded>,
+struct Configuration {
+    /// Not kept of a generation that finishes: it has keys.
+    loaded: Option<Rc<Loaded>>,
+    logs: Logs,
+    watched: Watched,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     /// Looking at the certificates.
-    Look,
+    Watch,
     /// A sign of life for the service manager.
     Watchdog,
-    /// Another worker in the place of one that died.
-    Restart { generation: u32, number: usize },
-    /// The end of patience.
-    Kill,
+    /// The check, of this process id, has to have ended.
+    Check(u32),
+    /// Looking for the interfaces that were not there.
+    Interfaces(Generation),
+    Generations(Timer),
 }
 
-/// Whom a connection is to, hung on it.
-enum Whom {
+/// What a connection of the parent is to, hung on it.
+enum Source {
     Signal(i32),
-    /// The worker with this process id.
-    Worker(u32),
+    Worker(WorkerId),
 }
 
 struct Supervisor;
@@ -132,14 +136,14 @@ impl Protocol for Supervisor {
 
     fn callback(Call { wsi, cx, pss, vhd }: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         match (wsi.opaque_user_data(), reason) {
-            (Some(Whom::Signal(signal)), Reason::RawRx(_)) => vhd.signalled(cx, *signal),
-            (Some(Whom::Worker(pid)), Reason::RawRx(data)) => {
-                pss.add(data).iter().filter(|line| *line == READY).for_each(|_| vhd.is_ready(cx, *pid));
+            (Some(Source::Signal(signal)), Reason::RawRx(_)) => vhd.signalled(cx, *signal),
+            (Some(Source::Worker(id)), Reason::RawRx(data)) => {
+                for line in pss.add(data).unwrap_or_else(|_too_long| vec![String::new()]) {
+                    let event = if line == READY { Event::Ready(*id) } else { Event::Misbehaves(*id) };
+                    vhd.happens(cx, event);
+                }
             }
-            (Some(Whom::Worker(pid)), Reason::RawWriteable) => {
-                let said = wsi.write(&vhd.words_for(*pid));
-                return if said.is_ok() { Verdict::Continue } else { Verdict::Close };
-            }
+            (Some(Source::Worker(id)), Reason::RawClose) => vhd.happens(cx, Event::Lost(*id)),
             _ => {}
         }
         Verdict::Continue
@@ -154,161 +158,52 @@ impl Protocol for Supervisor {
 }
 
 impl Parent {
-    fn new(args: &Args) -> Result<Parent, String> {
-        let loaded = Loaded::from(&args.dir)?;
-        loaded.warn();
-        loaded.check()?;
-        let mut parent = Parent {
+    fn new(args: &Args, signals: Signals) -> Parent {
+        Parent {
             args: args.clone(),
             home: None,
-            watched: Watched::of(&loaded.conf),
-            loaded,
+            signals,
             sockets: Sockets::from_env(),
-            workers: Vec::new(),
+            generations: Generations::new(Limits { start: args.start_limit, drain: DRAIN }),
+            configurations: BTreeMap::new(),
             newest: 0,
-            serving: 0,
-            starting: None,
-            reload_again: false,
-            stopping: false,
-            manager: Manager::from_env(),
-            back_off: Retry {
-                delays: [0, 1, 2, 5, 10, 30].map(Duration::from_secs).to_vec(),
-                conceal: Retry::ALWAYS,
-                ..Retry::default()
-            },
-            tries: 0,
+            workers: BTreeMap::new(),
+            check: None,
+            check_again: false,
+            late_told: false,
+            manager: ServiceManager::from_env(),
             due: Vec::new(),
-        };
-        parent.bind()?;
-        Ok(parent)
+        }
     }
 
-    /// With the context at hand: listens to signals, and starts the first workers.
+    /// With the context at hand: listens to signals, and takes the first configuration.
     fn start(&mut self, cx: &mut Cx) -> Result<(), InitError> {
-        for signal in [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGCHLD] {
-            let (rings, heard) = UnixStream::pair()?;
-            signal_hook::low_level::pipe::register(signal, rings)?;
-            self.adopt(cx, heard, Whom::Signal(signal))?;
+        for (signal, heard) in std::mem::take(&mut self.signals.0) {
+            self.adopt(cx, heard, Source::Signal(signal))?;
         }
         if let Some(every) = self.manager.watchdog {
-            self.schedule(cx, every / 2, Due::Watchdog)?;
+            self.schedule(cx, every / 2, Due::Watchdog);
         }
-        self.schedule(cx, LOOK, Due::Look)?;
-        self.begin_generation(None);
-        Ok(self.start_workers(cx)?)
+        self.schedule(cx, WATCH_INTERVAL, Due::Watch);
+        self.reload(cx);
+        Ok(())
     }
 
-    fn adopt(&self, cx: &mut Cx, stream: UnixStream, whom: Whom) -> Result<WsiId, String> {
+    fn adopt(&self, cx: &mut Cx, stream: UnixStream, source: Source) -> Result<WsiId, String> {
         let home = self.home.ok_or("there is no home")?;
         let id = cx.adopt_unix(stream, AdoptInfo::new(home, Supervisor::NAME)).map_err(|error| error.to_string())?;
-        cx.set_opaque_user_data(id, Rc::new(whom));
+        cx.set_opaque_user_data(id, Rc::new(source));
         Ok(id)
     }
 
-    fn schedule(&mut self, cx: &mut Cx, after: Duration, due: Due) -> Result<(), String> {
-        let home = self.home.ok_or("there is no home")?;
-        let sul = cx.schedule(home, Supervisor::NAME, after).map_err(|error| error.to_string())?;
-        self.due.push((sul, due));
-        Ok(())
-    }
-
-    fn worker_count(&self) -> usize {
-        self.loaded.conf.global.count_threads.max(1) as usize
-    }
-
-    /// Does what workers depend on, and finds out what would keep them from serving.
-    fn bind(&mut self) -> Result<(), String> {
-        let workers = self.worker_count();
-        Identity::of(&self.loaded.conf.global)?.is_within_reach()?;
-        self.make_logs()?;
-        for (conf, info) in self.loaded.conf.vhosts.iter().zip(&self.loaded.vhosts.infos) {
-            self.sockets.bind(info, workers).map_err(|error| conf.explain(&error).to_string())?;
+    fn schedule(&mut self, cx: &mut Cx, after: Duration, due: Due) {
+        let home = self.home.ok_or_else(|| "there is no home".to_owned());
+        let scheduled =
+            home.and_then(|home| cx.schedule(home, Supervisor::NAME, after).map_err(|error| error.to_string()));
+        match scheduled {
+            Ok(sul) => self.due.push((sul, due)),
+            Err(error) => log::error!("setting a timer: {error}"),
         }
-        self.sockets.warn_of_unused();
-        Ok(())
-    }
-
-    // -- workers
-
-    fn begin_generation(&mut self, former: Option<Loaded>) {
-        self.newest += 1;
-        self.starting = Some(Starting { generation: self.newest, former });
-    }
-
-    fn start_workers(&mut self, cx: &mut Cx) -> Result<(), String> {
-        (0..self.worker_count()).try_for_each(|number| self.start_worker(cx, self.newest, number))
-    }
-
-    fn start_worker(&mut self, cx: &mut Cx, generation: u32, number: usize) -> Result<(), String> {
-        let failed = |error: io::Error| format!("starting a worker: {error}");
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let mut process = worker_process::spawn(&self.args, theirs)?;
-        let sockets = self.sockets.of_worker(number, self.worker_count()).map_err(failed)?;
-        ours.set_write_timeout(Some(HANDOVER)).map_err(failed)?;
-        if let Err(error) = control::hand_over(&ours, &self.loaded, &sockets) {
-            let _it_may_have_ended = process.kill().and_then(|()| process.wait().map(drop));
-            return Err(failed(error));
-        }
-        let pid = process.id();
-        let wsi = self.adopt(cx, ours, Whom::Worker(pid))?;
-        log::info!("worker {number} of generation {generation} is process {pid}");
-        let (started, state) = (cx.now(), State::Starting);
-        self.workers.push(Worker {
-            process,
-            started,
-            wsi,
-            generation,
-            number,
-            state,
-            listens: false,
-            words: Vec::new(),
-        });
-        Ok(())
-    }
-
-    fn is_ready(&mut self, cx: &mut Cx, pid: u32) {
-        for worker in self.workers.iter_mut().filter(|worker| worker.process.id() == pid) {
-            worker.listens = true;
-            if worker.state == State::Starting {
-                worker.state = State::Serving;
-            }
-            if !worker.words.is_empty() {
-                cx.callback_on_writable(worker.wsi);
-            }
-        }
-        let Some(newest) = self.starting.as_ref().map(|starting| starting.generation) else { return };
-        if !self.workers.iter().all(|worker| worker.generation != newest || worker.state == State::Serving) {
-            return;
-        }
-        self.starting = None;
-        self.serving = newest;
-        self.sockets.settle(&self.loaded.vhosts.infos);
-        self.tell(cx, DRAIN, |worker| worker.generation != newest);
-        log::info!(target: logger::NOTICE, "{} workers serve {}", self.worker_count(), self.args.dir.display());
-        self.manager.say("READY=1");
-        if self.args.daemon && newest == 1 {
-            daemon::tell_starter();
-        }
-        if std::mem::take(&mut self.reload_again) {
-            self.reload(cx);
-        }
-    }
-
-    /// Tells some of the workers something; those who were told to end before hear only of the end.
-    fn tell(&mut self, cx: &mut Cx, word: &str, whom: impl Fn(&Worker) -> bool) {
-        for worker in self.workers.iter_mut().filter(|worker| whom(worker)) {
-            worker.words.extend_from_slice(format!("{word}\n").as_bytes());
-            if word != REOPEN {
-                worker.state = State::Finishing;
-            }
-            cx.callback_on_writable(worker.wsi);
-        }
-    }
-
-    fn words_for(&mut self, pid: u32) -> Vec<u8> {
-        let worker = self.workers.iter_mut().find(|worker| worker.process.id() == pid);
-        let worker = worker.filter(|worker| worker.listens);
-        worker.map(|worker| std::mem::take(&mut worker.words)).unwrap_or_default()
     }
 
     // -- what happens
@@ -316,165 +211,368 @@ impl Parent {
     fn signalled(&mut self, cx: &mut Cx, signal: i32) {
         match signal {
             SIGHUP => self.reload(cx),
-            SIGUSR1 => {
-                if let Err(error) = self.make_logs() {
-                    log::error!("{error}");
-                }
-                self.tell(cx, REOPEN, |_| true);
-            }
+            SIGUSR1 => self.reopen_logs(cx),
             SIGCHLD => self.reap(cx),
             _ => self.stop(cx),
         }
     }
 
-    /// Log files that are not there (any more) are made here, for the workers may not make any.
-    fn make_logs(&self) -> Result<(), String> {
-        let owner = Identity::of(&self.loaded.conf.global)?;
-        let paths = self.loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref());
-        let wrong: Vec<String> = paths.filter_map(|path| logs::make(path, &owner).err()).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
-    }
-
     fn is_due(&mut self, cx: &mut Cx, sul: SulId) {
         let Some(index) = self.due.iter().position(|(due, _)| *due == sul) else { return };
-        let due = self.due.swap_remove(index).1;
-        let again = match due {
-            Due::Look => {
-                if self.watched.have_changed() {
-                    log::info!(target: logger::NOTICE, "a certificate has changed");
-                    self.reload(cx);
-                }
-                self.schedule(cx, LOOK, Due::Look)
+        match self.due.swap_remove(index).1 {
+            Due::Watch => {
+                self.schedule(cx, WATCH_INTERVAL, Due::Watch);
+                self.watch(cx);
             }
             Due::Watchdog => {
-                self.manager.say("WATCHDOG=1");
-                self.schedule(cx, self.manager.watchdog.unwrap_or(LOOK) / 2, Due::Watchdog)
+                self.manager.notify("WATCHDOG=1");
+                self.schedule(cx, self.manager.watchdog.unwrap_or(WATCH_INTERVAL) / 2, Due::Watchdog);
             }
-            // What it would be handed is another generation's; if that one serves, nobody misses this one.
-            Due::Restart { .. } if self.starting.is_some() => self.schedule(cx, LOOK, due),
-            Due::Restart { generation, number } if generation == self.serving && !self.stopping => {
-                let restarted = self.start_worker(cx, generation, number);
-                if restarted.is_err() {
-                    self.restart_later(cx, generation, number);
+            Due::Check(pid) => {
+                if self.check.take_if(|check| check.id() == pid).is_some() {
+                    let limit = self.args.start_limit.as_secs();
+                    self.not_taken(
+                        cx,
+                        &format!("checking the configuration takes longer than {limit} s (--start-limit)"),
+                    );
                 }
-                restarted
             }
-            Due::Restart { .. } => Ok(()),
-            Due::Kill => {
-                self.workers.iter_mut().for_each(Worker::kill);
-                Ok(())
+            Due::Interfaces(generation) => self.look_for_interfaces(cx, generation),
+            Due::Generations(timer) => self.happens(cx, Event::Due(timer)),
+        }
+    }
+
+    /// Sees which processes have ended.
+    fn reap(&mut self, cx: &mut Cx) {
+        let ended: Vec<_> = self
+            .workers
+            .iter_mut()
+            .filter_map(|(id, worker)| Some((*id, how_it_ended(worker.process.ended()?))))
+            .collect();
+        for (id, how) in ended {
+            let Some(Worker { process, generation, number, .. }) = self.workers.remove(&id) else { continue };
+            let died = self.generations.serving() == Some(generation) && !self.generations.is_stopping();
+            match (died, process.id()) {
+                (true, pid) => log::error!("worker {number} (process {pid}) died: {how}"),
+                (false, pid) => log::info!("worker {number} (process {pid}) of generation {generation} is done: {how}"),
             }
+            self.happens(cx, Event::Ended { worker: id, how });
+        }
+        if let Some(status) = self.check.as_mut().and_then(Process::ended) {
+            self.check = None;
+            match status.success() {
+                true => self.take(cx),
+                false => self.not_taken(cx, &format!("the configuration is not good ({})", how_it_ended(status))),
+            }
+        }
+    }
+
+    /// Tells the generations, and does what they say.
+    fn happens(&mut self, cx: &mut Cx, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.generations.on(cx.now(), event) {
+                events.extend(self.act(cx, action));
+            }
+        }
+        let Parent { configurations, generations, .. } = self;
+        configurations.retain(|generation, _| generations.lives(*generation));
+    }
+
+    // -- what is done about it
+
+    /// What comes of it at once.
+    fn act(&mut self, cx: &mut Cx, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { worker, generation, number } => {
+                let how = self.spawn(cx, worker, generation, number).err()?;
+                log::error!("starting worker {number}: {how}");
+                return Some(Event::Ended { worker, how });
+            }
+            Action::Tell { worker, word } => {
+                let told = self.workers.get(&worker).map(|worker| worker.tell(word));
+                if let Some(Err(error)) = told {
+                    log::warn!("telling worker {worker} {word:?}: {error}; it is killed");
+                    return Some(Event::Misbehaves(worker));
+                }
+            }
+            Action::Kill(worker) => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    log::warn!("worker {} (process {}) is killed", worker.number, worker.process.id());
+                    worker.process.kill();
+                }
+            }
+            Action::Schedule { after, timer } => {
+                match timer {
+                    Timer::Restart { .. } if after.is_zero() => {
+                        log::warn!("starting another one in its place at once");
+                    }
+                    Timer::Restart { .. } => log::warn!("starting another one in its place in {after:.1?}"),
+                    _ => {}
+                }
+                self.schedule(cx, after, Due::Generations(timer));
+            }
+            Action::Listen(generation) => {
+                let listening = self.loaded(generation).and_then(|loaded| self.sockets.listen(&loaded.vhosts.infos));
+                return Some(match listening {
+                    Ok(()) => Event::Listening(generation),
+                    Err(why) => Event::CannotListen { generation, why },
+                });
+            }
+            Action::Settle(generation) => self.settle(cx, generation),
+            Action::Refuse { generation, why } => {
+                self.undo(generation);
+                self.not_taken(cx, &why);
+            }
+            Action::Exit(Ok(())) => cx.stop(),
+            Action::Exit(Err(why)) => drop(cx.stop_with(why)),
+        }
+        None
+    }
+
+    fn spawn(&mut self, cx: &mut Cx, id: WorkerId, generation: Generation, number: usize) -> Result<(), String> {
+        let configuration = self.configurations.get(&generation).ok_or("its configuration is gone")?;
+        let loaded = configuration.loaded.as_ref().ok_or("its configuration is gone")?;
+        let new = self.generations.serving() != Some(generation);
+        let of_vhosts = self.sockets.of_worker(&loaded.vhosts.infos, number, loaded.workers(), new);
+        let hand_over = HandOver {
+            files: loaded.conf.texts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
+            pems: loaded.pems.iter().map(|(path, text)| (path.clone(), text.clone())).collect(),
+            sockets: sockets::counted(&of_vhosts),
+            logs: configuration.logs.paths(),
         };
-        if let Err(error) = again {
-            log::error!("{error}");
+        let fds: Vec<BorrowedFd<'_>> =
+            sockets::flattened(&of_vhosts).into_iter().chain(configuration.logs.fds()).collect();
+        let started = Worker::start(&self.args, generation, number, &hand_over, &fds);
+        let (worker, heard) = started.map_err(|error| error.to_string())?;
+        self.adopt(cx, heard, Source::Worker(id))?;
+        log::info!("worker {number} of generation {generation} is process {}", worker.process.id());
+        self.workers.insert(id, worker);
+        Ok(())
+    }
+
+    /// A generation serves from now on.
+    fn settle(&mut self, cx: &mut Cx, generation: Generation) {
+        for (other, configuration) in &mut self.configurations {
+            if *other != generation {
+                configuration.loaded = None;
+            }
+        }
+        let Ok(loaded) = self.loaded(generation) else { return };
+        self.sockets.settle(&loaded.vhosts.infos);
+        let workers = loaded.workers();
+        log::info!(target: logger::NOTICE, "{workers} workers serve {}", self.args.dir.display());
+        let former = self.generations.finishing();
+        if former >= MANY_FORMER {
+            let oldest = self.workers.values().map(|worker| worker.generation).min().unwrap_or(generation);
+            log::warn!(
+                "{former} workers of former configurations still have connections; the oldest are of generation {oldest}, \
+                 this is {generation}"
+            );
+        }
+        self.manager.notify("READY=1");
+        if std::mem::take(&mut self.args.daemon) {
+            self.detach();
+        }
+        if self.sockets.missing(&loaded.vhosts.infos) > 0 {
+            self.schedule(cx, INTERFACE_RETRY, Due::Interfaces(generation));
         }
     }
 
-    /// A new configuration, if it is good.
-    fn reload(&mut self, cx: &mut Cx) {
-        if self.stopping {
-            return;
-        }
-        if self.starting.is_some() {
-            self.reload_again = true;
-            return;
-        }
-        self.manager.say_reloading();
-        let taken = Loaded::from(&self.args.dir).and_then(|loaded| {
-            loaded.check()?;
-            loaded.warn();
-            Ok(loaded)
-        });
-        let started = taken.and_then(|loaded| {
-            self.watched = Watched::of(&loaded.conf);
-            let former = std::mem::replace(&mut self.loaded, loaded);
-            self.begin_generation(Some(former));
-            self.bind()?;
-            self.start_workers(cx)
-        });
-        if let Err(error) = started {
-            self.refuse(cx, &error);
+    /// Whoever started us need not wait any more.
+    fn detach(&mut self) {
+        daemon::tell_starter();
+        match log_file::detach() {
+            Ok(true) => self.hand_log_file_on(),
+            Ok(false) => {}
+            Err(error) => log::error!("{error}"),
         }
     }
 
-    /// The new configuration comes to nothing, and all is as it was.
-    fn refuse(&mut self, cx: &mut Cx, why: &str) {
-        why.lines().for_each(|line| log::error!("{line}"));
-        log::error!("the new configuration is not taken; the old one goes on serving");
-        if let Some(former) = self.starting.take().and_then(|starting| starting.former) {
-            self.loaded = former;
-            self.watched = Watched::of(&self.loaded.conf);
+    // -- configurations
+
+    fn loaded(&self, generation: Generation) -> Result<Rc<Loaded>, String> {
+        let configuration = self.configurations.get(&generation);
+        configuration.and_then(|configuration| configuration.loaded.clone()).ok_or("it is gone".to_owned())
+    }
+
+    fn serving(&mut self) -> Option<&mut Configuration> {
+        self.configurations.get_mut(&self.generations.serving()?)
+    }
+
+    fn watch(&mut self, cx: &mut Cx) {
+        // What changes meanwhile is noticed when this is decided.
+        if self.check.is_some() || self.generations.starting().is_some() {
+            return;
         }
-        self.watched.look_again();
-        self.sockets.undo();
-        // Those that came up may have accepted connections.
-        let serving = self.serving;
-        self.tell(cx, DRAIN, |worker| worker.generation != serving && worker.state != State::Finishing);
-        self.manager.say("READY=1");
-        if std::mem::take(&mut self.reload_again) {
+        if self.serving().is_some_and(|serving| serving.watched.have_changed()) {
+            log::info!(target: logger::NOTICE, "a certificate has changed");
             self.reload(cx);
         }
     }
 
-    /// Sees which workers have ended, and what that means.
-    fn reap(&mut self, cx: &mut Cx) {
-        let mut ended = Vec::new();
-        for mut worker in std::mem::take(&mut self.workers) {
-            match worker.process.try_wait() {
-                Ok(Some(status)) => ended.push((worker, how_it_ended(status))),
-                _ => self.workers.push(worker),
-            }
+    /// A new configuration, if it is good; or the first one.
+    fn reload(&mut self, cx: &mut Cx) {
+        if self.generations.is_stopping() {
+            return;
         }
-        for (worker, how) in ended {
-            let Worker { generation, number, .. } = worker;
-            let pid = worker.process.id();
-            let starting = self.starting.as_ref().is_some_and(|starting| starting.generation == generation);
-            if self.stopping || worker.state == State::Finishing {
-                log::info!("worker {number} (process {pid}) is done: {how}");
-            } else if starting && self.serving == 0 {
-                let _ends = cx.stop_with(format!("a worker could not start: {how}"));
-            } else if starting {
-                self.refuse(cx, &format!("a worker could not start: {how}"));
-            } else if generation == self.serving {
-                log::error!("worker {number} (process {pid}) died: {how}");
-                if cx.now().duration_since(worker.started) > STEADY {
-                    self.tries = 0;
-                }
-                self.restart_later(cx, generation, number);
-            } else {
-                log::info!("worker {number} (process {pid}) of a generation that came to nothing: {how}");
-            }
+        if self.check.is_some() {
+            self.check_again = true;
+            return;
         }
-        if self.stopping && self.workers.is_empty() {
-            cx.stop();
+        if let Some(serving) = self.serving() {
+            serving.watched.take();
+            self.manager.notify_reloading();
+        }
+        match Process::check(&self.args) {
+            Ok(check) => {
+                self.schedule(cx, self.args.start_limit, Due::Check(check.id()));
+                self.check = Some(check);
+            }
+            Err(error) => self.not_taken(cx, &format!("starting a check: {error}")),
         }
     }
 
-    fn restart_later(&mut self, cx: &mut Cx, generation: u32, number: usize) {
-        let wait = self.back_off.delay(&mut self.tries).unwrap_or_default();
-        match wait.is_zero() {
-            true => log::warn!("starting another one in its place at once"),
-            false => log::warn!("starting another one in its place in {wait:.1?}"),
+    /// The configuration was found to be good.
+    fn take(&mut self, cx: &mut Cx) {
+        if std::mem::take(&mut self.check_again) {
+            self.reload(cx);
+            return;
         }
-        if let Err(error) = self.schedule(cx, wait, Due::Restart { generation, number }) {
-            log::error!("{error}");
+        match Loaded::from(&self.args.dir) {
+            Ok(loaded) => self.begin(cx, Rc::new(loaded)),
+            Err(error) => self.not_taken(cx, &error),
+        }
+    }
+
+    /// Binds and opens what a configuration needs, and starts its workers. What was starting before is given up.
+    fn begin(&mut self, cx: &mut Cx, loaded: Rc<Loaded>) {
+        if let Some(starting) = self.generations.starting() {
+            self.happens(cx, Event::Abandon);
+            self.undo(starting);
+        }
+        self.newest += 1;
+        let generation = self.newest;
+        match self.bind(&loaded) {
+            Ok(logs) => {
+                let (workers, watched) = (loaded.workers(), Watched::since(loaded.stamps.clone()));
+                self.configurations.insert(generation, Configuration { loaded: Some(loaded), logs, watched });
+                self.happens(cx, Event::Begin { generation, workers });
+            }
+            Err(error) => {
+                self.undo(generation);
+                self.not_taken(cx, &error);
+            }
+        }
+    }
+
+    fn bind(&mut self, loaded: &Loaded) -> Result<Logs, String> {
+        Identity::of(&loaded.conf.global)?.is_within_reach()?;
+        let workers = loaded.workers();
+        for (conf, info) in loaded.conf.vhosts.iter().zip(&loaded.vhosts.infos) {
+            self.sockets.bind(info, workers).map_err(|error| conf.explain(&error).to_string())?;
+            if self.sockets.missing(std::slice::from_ref(info)) > 0 {
+                let listen = &info.listen;
+                log::warn!(
+                    "vhost {}: {listen}: there is no such interface or address yet; trying until there is",
+                    info.name
+                );
+            }
+        }
+        self.sockets.warn_of_unused();
+        Logs::open(loaded.conf.vhosts.iter().filter_map(|vhost| vhost.access_log.as_deref()))
+    }
+
+    /// What was done for a generation that came to nothing.
+    fn undo(&mut self, generation: Generation) {
+        let serving = self.generations.serving().and_then(|serving| self.loaded(serving).ok());
+        self.sockets.undo(serving.as_ref().map_or(&[], |loaded| &loaded.vhosts.infos));
+        if let Some(configuration) = self.configurations.remove(&generation) {
+            configuration.logs.undo();
+        }
+    }
+
+    /// All is as it was; or, at the beginning, this is the end.
+    fn not_taken(&mut self, cx: &mut Cx, why: &str) {
+        if self.generations.serving().is_none() && self.generations.starting().is_none() {
+            let _closes_nothing = cx.stop_with(why.to_owned());
+            return;
+        }
+        why.lines().for_each(|line| log::error!("{line}"));
+        log::error!("the new configuration is not taken; the old one goes on serving");
+        self.manager.notify("READY=1");
+        if std::mem::take(&mut self.check_again) {
+            self.reload(cx);
+        }
+    }
+
+    /// Serves what was configured before its interface was there.
+    fn look_for_interfaces(&mut self, cx: &mut Cx, generation: Generation) {
+        if self.generations.serving() != Some(generation) {
+            return;
+        }
+        let Ok(loaded) = self.loaded(generation) else { return };
+        let busy = self.check.is_some() || self.generations.starting().is_some();
+        if !busy && !self.generations.is_stopping() {
+            match self.sockets.bind_missing(&loaded.vhosts.infos, loaded.workers()) {
+                Ok(false) => {}
+                Ok(true) => {
+                    log::info!(target: logger::NOTICE, "an interface or address has appeared");
+                    self.late_told = false;
+                    self.begin(cx, loaded);
+                }
+                Err(error) if !std::mem::replace(&mut self.late_told, true) => log::warn!("{error}; trying again"),
+                Err(_) => {}
+            }
+        }
+        self.schedule(cx, INTERFACE_RETRY, Due::Interfaces(generation));
+    }
+
+    // -- logs, and the end
+
+    fn reopen_logs(&mut self, cx: &mut Cx) {
+        if let Some(path) = &self.args.logfile {
+            match log_file::open(path) {
+                Ok(()) => self.hand_log_file_on(),
+                Err(error) => log::error!("{error}; logging goes on in the old file"),
+            }
+        }
+        let mut opened = BTreeMap::new();
+        self.configurations.values_mut().for_each(|configuration| configuration.logs.reopen(&mut opened));
+        let mut deaf = Vec::new();
+        for (id, worker) in &self.workers {
+            let Some(configuration) = self.configurations.get(&worker.generation) else { continue };
+            let fds = configuration.logs.fds();
+            let told = worker.hand(&fds, Word::Reopen(fds.len()));
+            if let Err(error) = told {
+                log::warn!("handing logs to worker {} (process {}): {error}", worker.number, worker.process.id());
+                deaf.push(*id);
+            }
+        }
+        // Their lines would go to files that are about to be removed.
+        deaf.into_iter().for_each(|id| self.happens(cx, Event::Misbehaves(id)));
+    }
+
+    /// Gives the workers the log that is ours now.
+    fn hand_log_file_on(&self) {
+        let Ok(stderr) = log_file::current() else { return };
+        for worker in self.workers.values() {
+            let told = worker.hand(&[stderr.as_fd()], Word::LogFile);
+            if let Err(error) = told {
+                log::warn!("handing the log to worker {} (process {}): {error}", worker.number, worker.process.id());
+            }
         }
     }
 
     fn stop(&mut self, cx: &mut Cx) {
-        if std::mem::replace(&mut self.stopping, true) {
+        if self.generations.is_stopping() {
             return;
         }
-        log::info!(target: logger::NOTICE, "stopping: connections have {DRAIN_SECS} s to finish");
-        self.manager.say("STOPPING=1");
+        log::info!(target: logger::NOTICE, "stopping: connections have {} s to finish", DRAIN.as_secs());
+        self.manager.notify("STOPPING=1");
+        self.check = None;
         // The workers close the last copies when nobody waits there any more: who comes later is refused, and does not wait for nothing.
         self.sockets = Sockets::default();
-        self.tell(cx, &format!("{STOP} {DRAIN_SECS}"), |_| true);
-        if let Err(error) = self.schedule(cx, Duration::from_secs(DRAIN_SECS) + GRACE, Due::Kill) {
-            log::error!("{error}");
-        }
-        if self.workers.is_empty() {
-            cx.stop();
-        }
+        self.happens(cx, Event::Stop);
     }
 }

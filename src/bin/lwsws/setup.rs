@@ -1,15 +1,16 @@
 //! From the configuration to a context, as the check and the workers make it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Pem, ProtocolTable};
+use rlws::{Context, Listen, Pem, ProtocolTable, VhostId};
 
 use crate::logs;
+use crate::mistakes;
 use crate::privileges::Identity;
+use crate::watch::{self, Stamps};
 
 /// What vhosts can enable in `ws-protocols`.
 pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
@@ -20,6 +21,8 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<PostDemo>(),
 ];
 
+const AN_IDENTITY: &str = r#""username": "www-data""#;
+
 /// The certificates, keys and CAs of vhosts, by the files that they were read from.
 pub(crate) type Pems = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -28,15 +31,19 @@ pub(crate) struct Loaded {
     pub(crate) conf: Conf,
     pub(crate) vhosts: VhostInfos,
     pub(crate) pems: Pems,
+    /// What their files were before they were read.
+    pub(crate) stamps: Stamps,
 }
 
 impl Loaded {
     /// Reads a folder, and the certificates and keys that it names. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        let mut loaded = Loaded::of(conf::load_dir(dir).map_err(|error| error.to_string())?)?;
+        let conf = conf::Loader::new().load_dir_with(dir, mistakes::beyond);
+        let mut loaded = Loaded::of(conf.map_err(|error| error.to_string())?)?;
         for path in loaded.pem_files() {
+            loaded.stamps.insert(path.clone(), watch::stamp(&path));
             // What cannot be read is an error of the vhost that is made of it.
-            if let Ok(text) = fs::read(&path) {
+            if let Ok(Pem::Read { path, text }) = Pem::file(path).read() {
                 loaded.pems.insert(path, text);
             }
         }
@@ -54,8 +61,16 @@ impl Loaded {
     }
 
     fn of(conf: Conf) -> Result<Loaded, String> {
-        let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|error| error.to_string())?;
-        Ok(Loaded { conf, vhosts, pems: Pems::new() })
+        let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|mut error| {
+            error.diagnostics.extend(mistakes::of_making(&conf, &error.diagnostics));
+            error.to_string()
+        })?;
+        Ok(Loaded { conf, vhosts, pems: Pems::new(), stamps: Stamps::new() })
+    }
+
+    /// How many workers it wants.
+    pub(crate) fn workers(&self) -> usize {
+        self.conf.global.count_threads.max(1) as usize
     }
 
     fn tls_pems(&mut self) -> impl Iterator<Item = &mut Pem> {
@@ -90,6 +105,21 @@ impl Loaded {
         for warning in self.conf.warnings().iter().chain(&self.vhosts.warnings) {
             log::warn!("{warning}");
         }
+        if Identity::of(&self.conf.global).is_ok_and(|identity| identity.is_root()) {
+            let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).take(1).collect();
+            log::warn!("{}: its workers run as root; say who else in global: {AN_IDENTITY}", files.join(""));
+        }
+    }
+
+    /// Makes all vhosts in a context of their own, without a socket, each or what is wrong with it.
+    pub(crate) fn try_out(&self) -> Result<(Context, Vec<Result<VhostId, String>>), String> {
+        let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
+        context.bind_nothing();
+        let vhosts = self.conf.vhosts.iter().zip(&self.vhosts.infos);
+        let made = vhosts
+            .map(|(conf, info)| context.create_vhost(info.clone()).map_err(|error| conf.explain(&error).to_string()));
+        let made = made.collect();
+        Ok((context, made))
     }
 
     /// Makes all vhosts in a context of their own, without a socket: loads certificates, opens folders, resolves roles, initialises
@@ -102,20 +132,30 @@ impl Loaded {
             let files = files.join(", ");
             return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
         }
-        let mut context = Context::new(self.conf.context_info()).map_err(|error| error.to_string())?;
+        let (_, made) = self.try_out()?;
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
-        for (conf, info) in self.conf.vhosts.iter().zip(&self.vhosts.infos) {
-            let mut info = info.clone();
-            info.listen = rlws::Listen::None;
-            if let Err(error) = context.create_vhost(info) {
-                wrong.push(conf.explain(&error).to_string());
-            }
+        for (conf, made) in self.conf.vhosts.iter().zip(made) {
+            wrong.extend(made.err());
             if let Some(node) = conf.node().find("access-log")
                 && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
             {
                 wrong.push(node.error("a file in a folder that is there").to_string());
             }
         }
+        for conf in &self.conf.vhosts {
+            if let (Listen::Unix { path, .. }, Some(node)) = (&conf.listen, conf.node().find("interface"))
+                && !path.as_os_str().as_encoded_bytes().starts_with(b"@")
+                && !is_in_a_folder(path)
+            {
+                wrong.push(node.error("a path in a folder that is there").to_string());
+            }
+        }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
+}
+
+/// Whether the folder is there that a file of that path is in.
+fn is_in_a_folder(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).is_dir()
 }

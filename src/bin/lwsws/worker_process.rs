@@ -1,68 +1,65 @@
-//! A worker as its parent sees it: a process, and how far it has come.
+//! A worker as its parent sees it: a process, and the ways to it.
 
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ExitStatus};
-use std::time::Instant;
 
-use rlws::WsiId;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use crate::args::Args;
-use crate::{activation, daemon, notify};
+use crate::control::Word;
+use crate::generations::Generation;
+use crate::hand_over::{Channel, HandOver};
+use crate::process::Process;
 
 pub(crate) struct Worker {
-    pub(crate) process: Child,
-    pub(crate) started: Instant,
-    /// The connection to it.
-    pub(crate) wsi: WsiId,
-    pub(crate) generation: u32,
-    /// Its number in its generation.
+    pub(crate) process: Process,
+    pub(crate) generation: Generation,
+    /// Its place in its generation.
     pub(crate) number: usize,
-    pub(crate) state: State,
-    /// It has said that it is ready: before that it reads what it is handed, and no words.
-    pub(crate) listens: bool,
-    /// What it is still to be told.
-    pub(crate) words: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Starting,
-    Serving,
-    /// It was told to end.
-    Finishing,
-}
-
-/// Starts a process that serves; the socket to its parent is its stdin.
-pub(crate) fn spawn(args: &Args, parent: UnixStream) -> Result<Child, String> {
-    let mut command = daemon::program(args)?;
-    // Signals from the terminal are for the parent, which tells its workers what they mean.
-    command.arg("--worker").stdin(OwnedFd::from(parent)).process_group(0);
-    for name in activation::VARIABLES.iter().chain(&notify::VARIABLES) {
-        command.env_remove(name);
-    }
-    command.spawn().map_err(|error| format!("starting a worker: {error}"))
+    channel: Channel,
+    words: UnixStream,
 }
 
 impl Worker {
-    /// One that had not ended by itself in time.
-    pub(crate) fn kill(&mut self) {
-        log::warn!("worker {} (process {}) does not end; it is killed", self.number, self.process.id());
-        if let Err(error) = self.process.kill() {
-            log::error!("killing it: {error}");
+    /// Starts one. With it comes the stream that its words come over.
+    pub(crate) fn start(
+        args: &Args,
+        generation: Generation,
+        number: usize,
+        hand_over: &HandOver,
+        fds: &[BorrowedFd<'_>],
+    ) -> io::Result<(Worker, UnixStream)> {
+        let (words, theirs) = UnixStream::pair()?;
+        let (channel, stdin) = Channel::pair()?;
+        // All is on its way before there is a process.
+        channel.begin(hand_over, theirs.as_fd(), fds)?;
+        drop(theirs);
+        let heard = words.try_clone()?;
+        let process = Process::worker(args, stdin)?;
+        Ok((Worker { process, generation, number, channel, words }, heard))
+    }
+
+    /// Hands descriptors over, and says what they are.
+    pub(crate) fn hand(&self, fds: &[BorrowedFd<'_>], word: Word) -> io::Result<()> {
+        match self.channel.send(fds) {
+            Ok(()) => self.tell(word),
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
+            Err(error) => Err(error),
         }
     }
-}
 
-pub(crate) fn how_it_ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => "in order".to_owned(),
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => {
-            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            format!("killed by {name} ({signal})")
+    /// Never waits: a worker that does not take so little does not read.
+    pub(crate) fn tell(&self, word: Word) -> io::Result<()> {
+        let line = format!("{word}\n");
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match rustix::net::send(&self.words, line.as_bytes(), flags) {
+            Ok(sent) if sent == line.len() => Ok(()),
+            Ok(_) => Err(ErrorKind::WriteZero.into()),
+            // It is about to end, and finishes what it has to.
+            Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        (None, None) => status.to_string(),
     }
 }

@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     key(m("cache-intermediaries"), Bool, Done, ("off", r#""1""#), "proxies may keep it too"),
     key(m("exact-match"), Bool, Done, ("off", r#""1""#), "serve the mountpoint itself, and nothing below it"),
     key(m("append-path"), Bool, Done, ("off", r#""1""#), "redirects keep the rest of the path, and the query"),
-    key(m("no-ws-upgrades"), Bool, Done, ("off", r#""1""#), "leave requests with an `Upgrade` header to the next best mount"),
+    key(m("no-ws-upgrades"), Bool, Done, ("off", r#""1""#), "serve requests that ask for an upgrade as if they had not asked"),
     key(m("extra-mimetypes"), Pairs, Done, ("none", r#"{".zip": "application/zip"}"#), "types of files by suffix"),
     key(m("interpret"), Pairs, NotYet, ("none", r#"{".html": "my-protocol"}"#), "protocols that answer for files by suffix"),
     key(m("headers"), Pairs, Done, ("none", r#"[{"x-frame-options": "DENY"}]"#), "headers to send with every answer"),

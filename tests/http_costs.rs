@@ -1,0 +1,154 @@
+//! What a request costs, counted: system calls by strace, allocations by the allocator. Counts are the same on a busy machine.
+
+mod util;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use rlws::{Context, ContextInfo, Listen, Mount, VhostInfo, limits};
+use util::http::{ask, request};
+use util::program::example;
+use util::*;
+
+const REQUESTS: usize = 200;
+
+/// A page that is old enough to be kept.
+fn settled_site() -> Site {
+    let site = Site::new();
+    let written = SystemTime::now();
+    eventually("the site is settled", || written + limits::FILE_CACHE_SETTLED < SystemTime::now());
+    site
+}
+
+/// A program under strace, and the calls that it has made.
+struct Traced {
+    program: Program,
+    folder: tempfile::TempDir,
+}
+
+impl Traced {
+    #[track_caller]
+    fn http_server(root: &Path) -> Traced {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(require("strace"));
+        // With -D the child is the program itself, and strace a process beside it.
+        command.args(["-D", "-f", "-qq", "-o"]).arg(folder.path().join("calls")).arg(example("minimal-http-server"));
+        command.args(["--interface", "127.0.0.1", "--port", "0", "--origin"]).arg(root);
+        let program = Program::spawn(&mut command);
+        program.wait_for_log("listening on ");
+        Traced { program, folder }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join("calls")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The calls between two that are to be found there: of each name how many.
+    #[track_caller]
+    fn between(&self, first: &str, last: &str) -> BTreeMap<String, usize> {
+        let at = |lines: &[String], what: &str| lines.iter().position(|line| line.contains(what));
+        eventually(&format!("strace has written of {last}"), || at(&self.lines(), last).is_some());
+        let lines = self.lines();
+        let (first, last) = (at(&lines, first).expect("it came before"), at(&lines, last).expect("just seen"));
+        let mut calls = BTreeMap::new();
+        // The standard library looks at a descriptor before it closes it, in builds for debugging.
+        for line in lines[first..last].iter().filter(|line| !line.contains("F_GETFD")) {
+            let name = line.split_whitespace().nth(1).and_then(|call| call.split_once('(')).map(|(name, _)| name);
+            *calls.entry(name.unwrap_or("?").to_owned()).or_default() += 1;
+        }
+        calls
+    }
+}
+
+/// What looking at the disk now and then consists of; how often that is depends on how long a test takes.
+const LOOKS: [&str; 4] = ["openat2", "fstat", "close", "newfstatat"];
+
+#[test]
+fn a_kept_alive_request_for_a_small_file_costs_three_system_calls() {
+    let site = settled_site();
+    let server = Traced::http_server(&site.root());
+    let mut stream = connect(server.program.port());
+    let mut get = |path: &str| assert_eq!(ask(&mut stream, "localhost", path).status, 200);
+    get("/style.css");
+    get("/script.js");
+    for _ in 0..REQUESTS {
+        get("/style.css");
+    }
+    get("/data.json");
+    let mut calls = server.between("GET /script.js", "GET /data.json");
+    let mut count = |name: &str| calls.remove(name).unwrap_or(0);
+    // Two are for the file that marks the beginning, and the one that is answered last.
+    assert_eq!(count("recvfrom"), REQUESTS + 1);
+    assert_eq!(count("sendto"), REQUESTS + 1);
+    assert!(count("epoll_wait") <= REQUESTS + 2);
+    assert!(count("pread64") <= 1, "the content is kept");
+    calls.retain(|name, _| !LOOKS.contains(&name.as_str()));
+    assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
+}
+
+#[test]
+fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
+    let site = settled_site();
+    let server = Traced::http_server(&site.root());
+    let once = |path: &str| {
+        let mut stream = connect(server.program.port());
+        let close = request("GET", "localhost", path).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        send(&mut stream, close.as_bytes());
+        assert!(read_to_end(&mut stream).starts_with(b"HTTP/1.1 200"));
+    };
+    once("/style.css");
+    once("/script.js");
+    for _ in 0..REQUESTS {
+        once("/style.css");
+    }
+    once("/data.json");
+    let mut calls = server.between("GET /script.js", "GET /data.json");
+    let mut count = |name: &str| calls.remove(name).unwrap_or(0);
+    assert_eq!(count("sendmsg"), REQUESTS + 1, "head and content leave together, with the end behind them");
+    assert!(count("recvfrom") <= 2 * REQUESTS + 3, "once to find that nothing has come yet");
+    assert!(count("accept4") <= 2 * REQUESTS + 3, "once to find that nobody else waits");
+    assert!(count("epoll_wait") <= 2 * REQUESTS + 3);
+    assert!(count("epoll_ctl") <= REQUESTS + 1);
+    assert!(count("pread64") <= 1);
+    calls.retain(|name, _| !LOOKS.contains(&name.as_str()));
+    assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
+}
+
+#[test]
+fn a_kept_alive_request_for_a_small_file_allocates_nothing() {
+    let site = settled_site();
+    let mut context = Context::new(ContextInfo::default()).expect("a context");
+    let info = VhostInfo {
+        name: "localhost".into(),
+        listen: Listen::on("127.0.0.1", 0),
+        mounts: vec![Mount::files("/", site.root())],
+        ..Default::default()
+    };
+    let port = util::server::make_vhost(&mut context, info);
+    let mut stream = connect(port);
+    stream.set_nonblocking(true).expect("fcntl");
+    let request = request("GET", "localhost", "/style.css");
+    let mut buf = [0; 4096];
+    let mut turns = |times: usize| {
+        for _ in 0..times {
+            stream.write_all(request.as_bytes()).expect("room for a request");
+            let end = SystemTime::now() + DEADLINE;
+            loop {
+                context.service(Some(Duration::from_millis(10))).expect("a turn");
+                match stream.read(&mut buf) {
+                    Ok(n) => break assert!(buf[..n].starts_with(b"HTTP/1.1 200") && buf[..n].ends_with(b"body {}\n")),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => assert!(SystemTime::now() < end),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    };
+    turns(20);
+    let counted = allocation_counter::measure(|| turns(REQUESTS));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}

@@ -1,0 +1,79 @@
+//! `lwsws --check`: all that is wrong, at once and with its place; and `--dump`, which is a good configuration again.
+
+mod util;
+
+use std::fs;
+
+use util::lwsws::{ECHO, Folder, TLS};
+
+#[track_caller]
+fn check(folder: &Folder) -> (Option<i32>, String) {
+    let output = folder.run(&["--check"], b"");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn mistakes_of_all_kinds_are_told_in_one_go() {
+    let folder = Folder::new("", "");
+    folder.write_conf("{}");
+    fs::create_dir(folder.path("conf.d")).expect("mkdir");
+    for (file, vhost) in [
+        ("a", r#""name": "a", "port": "x""#),
+        ("b", r#""name": "b", "port": 1, "ws-protocols": [{"raw-proxy": {"onward": "zz"}}]"#),
+        ("c", r#""name": "c", "port": 2, "host-ssl-cert": "/nope", "host-ssl-key": "/nope""#),
+        ("d", r#""name": "d", "port": 3, "mounts": [{"mountpoint": "/", "origin": "callback://nope"}]"#),
+    ] {
+        fs::write(folder.path("conf.d").join(file), format!("{{\"vhosts\": [{{{vhost}}}]}}")).expect("write");
+    }
+    // With and without a mistake that the files alone show.
+    for kinds in [4, 3] {
+        let (code, said) = check(&folder);
+        assert_eq!((code, said.matches(" E: ").count()), (Some(1), kinds), "{said}");
+        for part in ["conf.d/b:1:", "conf.d/c:1:", "conf.d/d:1:"] {
+            assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
+        }
+        fs::remove_file(folder.path("conf.d/a")).ok();
+    }
+}
+
+#[test]
+fn a_unix_socket_that_could_not_be_bound_is_told() {
+    let folder = Folder::new("", "");
+    for (path, part) in
+        [("/nope/socket".to_owned(), "a folder that is there"), (format!("/{}", "x".repeat(150)), "107 bytes")]
+    {
+        folder.write_conf(&format!(r#"{{"vhosts": [{{"unix-socket": "1", "interface": "{path}"}}]}}"#));
+        let (code, said) = check(&folder);
+        assert!(code == Some(1) && said.contains("vhosts[0].interface: ") && said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn headers_that_http_writes_itself_are_all_told() {
+    let folder = Folder::new("", r#""headers": [{"Content-Length": "1"}, {"Connection": "close"}, {"Date": "now"}]"#);
+    let (code, said) = check(&folder);
+    assert_eq!((code, said.matches("http writes that one itself").count()), (Some(1), 3), "{said}");
+    assert!(said.contains("conf:2:") && said.contains("vhosts[0].headers[1].Connection: "), "{said}");
+}
+
+#[test]
+fn a_dump_is_a_configuration_that_serves() {
+    for vhost in [r#""sts": "0""#, ECHO, &format!("{ECHO}, {TLS}, \"redirect-http\": \"1\"")] {
+        let folder = Folder::new("", vhost);
+        let first = folder.run(&["--dump"], b"").stdout;
+        folder.write_conf(std::str::from_utf8(&first).expect("text"));
+        let (code, said) = check(&folder);
+        assert_eq!(code, Some(0), "{said}\n{}", String::from_utf8_lossy(&first));
+        assert_eq!(folder.run(&["--dump"], b"").stdout, first);
+    }
+}
+
+#[test]
+fn two_sockets_of_which_one_can_be_are_told_before_they_are_bound() {
+    let folder = Folder::new("", "");
+    folder.write_conf(
+        r#"{"vhosts": [{"name": "a", "port": 7917}, {"name": "b", "port": 7917, "interface": "127.0.0.1"}]}"#,
+    );
+    let (code, said) = check(&folder);
+    assert!(code == Some(1) && said.contains("vhosts[1].port: ") && said.contains("vhost a"), "{said}");
+}
