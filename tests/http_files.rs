@@ -547,3 +547,38 @@ fn a_folder_that_was_taken_away_is_not_served_on_and_may_come_back() {
     fs::write(www.join("a.txt"), "another").expect("write");
     assert_eq!(ask(10), 200);
 }
+
+/// Has a mount's file written before it is looked for; `Close` where there is nothing to write to.
+struct JustInTime;
+
+impl Protocol for JustInTime {
+    const NAME: &'static str = "just-in-time";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(_: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        let Reason::FilterHttpConnection(request) = reason else { return Verdict::Continue };
+        let folder = request.mount_options().get("folder").expect("an option");
+        fs::write(format!("{folder}/{}", request.below()), "made").map_or(Verdict::Close, |()| Verdict::Continue)
+    }
+}
+
+#[test]
+fn a_mounts_protocol_is_asked_before_its_file_is_looked_for() {
+    let site = Site::new();
+    let root = site.root();
+    let server = Server::with_vhost(move || VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<JustInTime>()],
+        mounts: vec![Mount::files("/", &root).protocol("just-in-time").option("folder", root.display().to_string())],
+        ..Default::default()
+    });
+    let mut stream = connect(server.made);
+    assert_eq!(ask(&mut stream, "GET", "/new.txt", &[]).text(), "made");
+    assert_eq!(ask(&mut stream, "GET", "/nowhere/new.txt", &[]).status, 403);
+}

@@ -31,6 +31,12 @@ pub(super) fn find<'v, 'p>(vhost: &'v Vhost, path: &'p UrlPath<'_>) -> Option<Hi
     })
 }
 
+/// The mount at this place in the vhost's list, if it covers the path.
+pub(super) fn at<'v, 'p>(vhost: &'v Vhost, index: usize, path: &'p UrlPath<'_>) -> Option<Hit<'v, 'p>> {
+    let open = vhost.mounts.get(index)?;
+    Some(Hit { index, open, below: below(&open.mount, path)? })
+}
+
 /// What remains of a path below a mount. An exact one is asked for itself alone, and has its default file served for that: its slash
 /// at the end, which a folder is sent to otherwise, may be another's.
 fn below<'p>(mount: &Mount, path: &'p UrlPath<'_>) -> Option<Below<'p>> {

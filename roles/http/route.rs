@@ -34,8 +34,8 @@ pub(super) struct Bound {
     /// Bytes that the request's body may have.
     pub(super) limit: u64,
     pub(super) request: HttpRequest,
-    /// The file of a mount, which is sent if the protocol has nothing against it.
-    pub(super) file: Option<Answer>,
+    /// What the mount serves by itself is sent if the protocol has nothing against it, and is not looked for before.
+    pub(super) serves_mount: bool,
 }
 
 impl Route {
@@ -47,17 +47,16 @@ impl Route {
         let Ok(path) = UrlPath::parse(head.target) else {
             return Route::Answer(Answer::page(Status::BAD_REQUEST).last());
         };
-        let Cx { vhosts, passwords, files, date, now, .. } = cx;
-        let asked = Asked::of_head(head, date.seconds_at(*now));
+        let Cx { vhosts, passwords, now, .. } = cx;
         let Some(vhost) = vhosts.get_mut(&wsi.vhost) else { return Route::Answer(Answer::page(Status::NOT_FOUND)) };
         if head.upgrade.is_some() && !is_host_of(vhost, head) {
             return Route::Answer(Answer::page(Status::FORBIDDEN).last());
         }
         vhost.refresh_mounts(*now);
-        let Some(Hit { index, below, .. }) = mounts::find(vhost, &path) else {
+        let Some(Hit { index, .. }) = mounts::find(vhost, &path) else {
             let (protocol, limit) = (vhost.default_protocol, vhost.max_body);
             let request = request_of(head, bytes, &path, None, None);
-            return by_protocol(Bound { protocol, mount: None, limit, request, file: None });
+            return by_protocol(Bound { protocol, mount: None, limit, request, serves_mount: false });
         };
         let mount = Some(index);
         let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
@@ -65,38 +64,47 @@ impl Route {
             Admission::No(answer) => return Route::Answer(answer.of_mount(mount)),
             Admission::Later => return Route::Wait,
         };
-        let hit = Hit { index, open: &vhost.mounts[index], below };
-        let answer = match &hit.open.from {
-            Served::Protocol(protocol) => {
-                let request = request_of(head, bytes, &path, Some(hit.open), user);
-                return by_protocol(Bound {
-                    protocol: *protocol,
-                    mount,
-                    limit: limit_of(vhost, hit.open),
-                    request,
-                    file: None,
-                });
-            }
-            Served::Folder(_) | Served::Gone => match head.method {
-                Method::Get | Method::Head => answer::from_folder(vhost, wsi.vhost, hit, &path, &asked, files, *now),
-                Method::Options => Answer::empty(Status::NO_CONTENT).with("Allow", OF_FILES),
-                _ => Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_FILES),
-            },
-            Served::Redirect => match mounts::elsewhere(&hit, &path) {
-                Some((status, location)) => Answer::page(status).with("Location", location),
-                None => Answer::page(Status::NOT_FOUND),
-            },
-        };
-        let answer = answer.of_mount(mount);
-        match hit.open.protocol {
+        let open = &vhost.mounts[index];
+        let called = if let Served::Protocol(protocol) = open.from { Some(protocol) } else { None };
+        match called.or(open.protocol) {
             Some(protocol) => {
-                let request = request_of(head, bytes, &path, Some(hit.open), user);
-                let limit = limit_of(vhost, hit.open);
-                by_protocol(Bound { protocol, mount, limit, request, file: Some(answer) })
+                let request = request_of(head, bytes, &path, Some(open), user);
+                let limit = limit_of(vhost, open);
+                by_protocol(Bound { protocol, mount, limit, request, serves_mount: called.is_none() })
             }
-            None => Route::Answer(answer.of_user(user)),
+            None => Route::Answer(by_mount(wsi, cx, head, &path, index).of_user(user)),
         }
     }
+}
+
+/// What a mount serves by itself, for a request whose protocol has nothing against it.
+pub(super) fn serve_mount(wsi: &Wsi, cx: &mut Cx, head: &Head<'_>, mount: Option<usize>) -> Answer {
+    match (UrlPath::parse(head.target), mount) {
+        (Ok(path), Some(index)) => by_mount(wsi, cx, head, &path, index),
+        _ => Answer::page(Status::NOT_FOUND),
+    }
+}
+
+fn by_mount(wsi: &Wsi, cx: &mut Cx, head: &Head<'_>, path: &UrlPath<'_>, index: usize) -> Answer {
+    let Cx { vhosts, files, date, now, .. } = cx;
+    let Some((vhost, hit)) = vhosts.get(&wsi.vhost).and_then(|vhost| Some((vhost, mounts::at(vhost, index, path)?)))
+    else {
+        return Answer::page(Status::NOT_FOUND);
+    };
+    let asked = Asked::of_head(head, date.seconds_at(*now));
+    let answer = match hit.open.from {
+        Served::Folder(_) | Served::Gone => match head.method {
+            Method::Get | Method::Head => answer::from_folder(vhost, wsi.vhost, hit, path, &asked, files, *now),
+            Method::Options => Answer::empty(Status::NO_CONTENT).with("Allow", OF_FILES),
+            _ => Answer::page(Status::METHOD_NOT_ALLOWED).with("Allow", OF_FILES),
+        },
+        Served::Redirect => match mounts::elsewhere(&hit, path) {
+            Some((status, location)) => Answer::page(status).with("Location", location),
+            None => Answer::page(Status::NOT_FOUND),
+        },
+        Served::Protocol(_) => Answer::page(Status::NOT_FOUND),
+    };
+    answer.of_mount(Some(index))
 }
 
 /// What files can be asked for.

@@ -33,7 +33,7 @@ use super::framing::{Framer, Framing};
 use super::h1::{Expect, Head};
 use super::outgoing::{Outgoing, Then};
 use super::response::Terms;
-use super::route::Bound;
+use super::route::{self, Bound};
 use super::status::Status;
 
 pub(super) struct Transaction {
@@ -44,8 +44,6 @@ pub(super) struct Transaction {
     completion_due: bool,
     /// The client waits for a `100 Continue`.
     expects_continue: bool,
-    /// What is sent if the protocol has nothing against it.
-    file: Option<Answer>,
     /// How the response's body is framed, once its head is sent.
     framing: Option<Framing>,
     /// The head of the response says that the connection ends behind it, which holds whatever comes after (RFC 9112 section 9.6).
@@ -91,9 +89,8 @@ impl Transaction {
         let mut transaction = Transaction {
             terms,
             body: Decoder::new(head.body, bound.limit).filter(|body| !body.is_over()),
-            completion_due: request.has_body() && bound.file.is_none(),
+            completion_due: request.has_body() && !bound.serves_mount,
             expects_continue: head.expect == Expect::Continue,
-            file: bound.file,
             framing: None,
             says_close: false,
             asked: false,
@@ -107,7 +104,7 @@ impl Transaction {
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
         let upgrade = head.upgrade.filter(|_| takes_upgrades(wsi, cx, bound.mount)).map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
-        let question = transaction.file.is_none().then_some(Reason::Http(&request));
+        let question = (!bound.serves_mount).then_some(Reason::Http(&request));
         let mut verdict = Verdict::Continue;
         for reason in asks_first.into_iter().chain([question]).flatten() {
             verdict = protocol::call(wsi, cx, reason);
@@ -118,9 +115,11 @@ impl Transaction {
         if verdict == Verdict::Close && said(wsi) == Said::Nothing {
             wsi.return_http_status(Status::FORBIDDEN.code(), None);
         }
-        let step = match transaction.file.take().filter(|_| said(wsi) == Said::Nothing) {
-            Some(file) => transaction.send_answer(wsi, cx, file, false),
-            None => transaction.heed(wsi, cx, verdict),
+        let step = if bound.serves_mount && said(wsi) == Said::Nothing {
+            let answer = route::serve_mount(wsi, cx, head, bound.mount);
+            transaction.send_answer(wsi, cx, answer, false)
+        } else {
+            transaction.heed(wsi, cx, verdict)
         };
         transaction.asked = true;
         (transaction, step)
