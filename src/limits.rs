@@ -113,6 +113,10 @@ pub const BASIC_AUTH_WAIT: Duration = Duration::from_secs(30);
 /// Bytes of the chunk extensions and trailers of one request body, which are ignored. Above: 400.
 pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
 
+/// Bytes a second that a client has to keep up, on the whole, with a body that is waited for or with a response that it reads: whoever is slower
+/// loses of [`HTTP_BODY_STALL`] or [`HTTP_SEND_STALL`] what is missing, and is cut off when that is used up.
+pub const HTTP_LEAST_RATE: u64 = 500;
+
 /// How long a client may send nothing of a body that is waited for.
 pub const HTTP_BODY_STALL: Duration = Duration::from_secs(30);
 

@@ -32,6 +32,7 @@ use super::file_body::FileBody;
 use super::framing::{Framer, Framing};
 use super::h1::{Expect, Head};
 use super::outgoing::{Outgoing, Then};
+use super::pace::Pace;
 use super::response::Terms;
 use super::route::Bound;
 use super::status::Status;
@@ -56,8 +57,11 @@ pub(super) struct Transaction {
     serves_file: bool,
     /// Nothing of the protocol's is sent any more: the role has answered in its place, or cut its response off.
     is_decided: bool,
-    /// What the client has to do next, and since when: bytes sent and received at that time.
-    waits: Option<(Waits, u64, u64)>,
+    /// What the client has to do next.
+    waits: Option<Waits>,
+    /// How fast it reads, and sends its body.
+    reading: Pace,
+    sending: Pace,
     received: u64,
     sent_before: u64,
     entry: Option<Box<Entry>>,
@@ -101,6 +105,8 @@ impl Transaction {
             serves_file: false,
             is_decided: false,
             waits: None,
+            reading: Pace::new(limits::HTTP_SEND_STALL),
+            sending: Pace::new(limits::HTTP_BODY_STALL),
             received: 0,
             sent_before: wsi.handed_over(),
             entry,
@@ -159,8 +165,8 @@ impl Transaction {
     /// The client took too long.
     pub(super) fn timed_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> CloseReason {
         match self.waits {
-            Some((Waits::Sends, ..)) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
-            Some((Waits::Sends, ..)) => CloseReason::Timeout("its request's body stopped"),
+            Some(Waits::Sends) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
+            Some(Waits::Sends) => CloseReason::Timeout("its request's body stopped, or is too slow"),
             _ => CloseReason::Timeout("it does not read its response"),
         }
     }
@@ -461,18 +467,24 @@ impl Transaction {
 
     /// A client has so long for its next step, and a protocol as long as it likes.
     fn set_deadline(&mut self, wsi: &mut Wsi, cx: &Cx) {
-        let waits = if !wsi.is_flushed() {
-            Some((Waits::Reads, limits::HTTP_SEND_STALL))
+        self.waits = if !wsi.is_flushed() {
+            Some(Waits::Reads)
         } else if self.body.is_some() && !wsi.flags.rx_paused {
-            Some((Waits::Sends, limits::HTTP_BODY_STALL))
+            Some(Waits::Sends)
         } else {
             None
         };
-        let now = waits.map(|(waits, _)| (waits, wsi.sent, self.received));
-        if now != self.waits || now.is_none() {
-            self.waits = now;
-            wsi.deadline = waits.and_then(|(_, time)| cx.after(time));
+        if self.waits != Some(Waits::Reads) {
+            self.reading.renew();
         }
+        if self.waits != Some(Waits::Sends) {
+            self.sending.pause();
+        }
+        wsi.deadline = match self.waits {
+            Some(Waits::Reads) => cx.after(self.reading.left(cx.now, wsi.sent)),
+            Some(Waits::Sends) => cx.after(self.sending.left(cx.now, self.received)),
+            None => None,
+        };
     }
 }
 
