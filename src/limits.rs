@@ -161,7 +161,8 @@ pub const HTTP_UNSENT: u32 = 128 * 1024;
 /// How long a client may read nothing of its response.
 pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
 
-/// How long a relayed pair with one direction ended may stay silent in the other.
+/// How long a relayed pair with one direction ended may stay silent in the other, and a response to a client that has ended its side behind its
+/// request.
 pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
 
 /// How long a closing connection may take to accept what is queued for it and to hang up.

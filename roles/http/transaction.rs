@@ -9,11 +9,13 @@
 //!
 //! After each callback what it said is framed and sent (`heed`). The body comes as it is received, and nothing of it is read while output
 //! waits for the client. While a response is pending and nothing else is to be read, the client's further requests are, up to
-//! [`limits::HTTP_HEAD`], so that its end is noticed.
+//! [`limits::HTTP_HEAD`], so that its end is noticed. Behind it the client may still wait for the answer (RFC 9112 section 9.6), and has
+//! [`limits::HALF_CLOSE_LINGER`] of silence before it counts as gone; a reset ends the transaction at once.
 
 use std::io;
 use std::mem;
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::cx::Cx;
 use crate::http::{Exchange, Said, Whole};
@@ -62,6 +64,8 @@ pub(super) struct Transaction {
     /// How fast it reads, and sends its body.
     reading: Pace,
     sending: Pace,
+    /// When it was found to have ended its side, or to have been sent something since, and the bytes sent by then.
+    ended: Option<(Instant, u64)>,
     received: u64,
     sent_before: u64,
     entry: Option<Box<Entry>>,
@@ -107,6 +111,7 @@ impl Transaction {
             waits: None,
             reading: Pace::new(limits::HTTP_SEND_STALL),
             sending: Pace::new(limits::HTTP_BODY_STALL),
+            ended: None,
             received: 0,
             sent_before: wsi.handed_over(),
             entry,
@@ -167,7 +172,8 @@ impl Transaction {
         match self.waits {
             Some(Waits::Sends) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
             Some(Waits::Sends) => CloseReason::Timeout("its request's body stopped, or is too slow"),
-            _ => CloseReason::Timeout("it does not read its response"),
+            Some(Waits::Reads) => CloseReason::Timeout("it does not read its response"),
+            None => CloseReason::PeerClosed,
         }
     }
 
@@ -461,8 +467,7 @@ impl Transaction {
         {
             wsi.rx.push(&buf[..n]);
         }
-        let idles = wsi.is_flushed() && !wsi.flags.want_writeable;
-        if wsi.io.eof() && idles && !wsi.flags.half_close { Err(CloseReason::PeerClosed) } else { Ok(()) }
+        Ok(())
     }
 
     /// A client has so long for its next step, and a protocol as long as it likes.
@@ -483,8 +488,18 @@ impl Transaction {
         wsi.deadline = match self.waits {
             Some(Waits::Reads) => cx.after(self.reading.left(cx.now, wsi.sent)),
             Some(Waits::Sends) => cx.after(self.sending.left(cx.now, self.received)),
+            None if wsi.io.ended() && !wsi.flags.half_close => Some(self.patience_ends(wsi, cx)),
             None => None,
         };
+    }
+
+    /// A client that has ended its side may still wait for its answer, or be gone: only what is sent to it would tell.
+    fn patience_ends(&mut self, wsi: &Wsi, cx: &Cx) -> Instant {
+        let (since, _) = *self.ended.insert(match self.ended {
+            Some((since, sent)) if sent == wsi.sent => (since, sent),
+            _ => (cx.now, wsi.sent),
+        });
+        since + limits::HALF_CLOSE_LINGER
     }
 }
 
