@@ -119,6 +119,10 @@ pub const BASIC_AUTH_WAIT: Duration = Duration::from_secs(30);
 /// Bytes of the chunk extensions and trailers of one request body, which are ignored. Above: 400.
 pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
 
+/// Bytes a second that a client has to keep up, on the whole, with a body that is waited for or with a response that it reads: whoever is slower
+/// loses of [`HTTP_BODY_STALL`] or [`HTTP_SEND_STALL`] what is missing, and is cut off when that is used up.
+pub const HTTP_LEAST_RATE: u64 = 500;
+
 /// How long a client may send nothing of a body that is waited for.
 pub const HTTP_BODY_STALL: Duration = Duration::from_secs(30);
 
@@ -163,7 +167,8 @@ pub const HTTP_UNSENT: u32 = 128 * 1024;
 /// How long a client may read nothing of its response.
 pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
 
-/// How long a relayed pair with one direction ended may stay silent in the other.
+/// How long a relayed pair with one direction ended may stay silent in the other, and a response to a client that has ended its side behind its
+/// request.
 pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
 
 /// How long a closing connection may take to accept what is queued for it and to hang up.

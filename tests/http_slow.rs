@@ -103,22 +103,26 @@ fn empty_lines_are_no_request_and_few() {
 }
 
 #[test]
-fn a_body_may_be_slow_and_may_not_stop() {
+fn a_body_may_pause_and_keep_a_rate_and_may_not_stop() {
     let stall = limits::HTTP_BODY_STALL.as_secs();
-    for (framing, pieces) in [
-        ("Content-Length: 4", ["a", "b", "c", "d"]),
-        ("Transfer-Encoding: chunked", ["1\r\na\r\n3", "\r\nb", "cd\r\n0\r", "\n\r\n"]),
+    let piece = "x".repeat(limits::HTTP_LEAST_RATE as usize * 10);
+    for (framing, piece, end) in [
+        (format!("Content-Length: {}", piece.len() * 10), piece.clone(), ""),
+        ("Transfer-Encoding: chunked".to_owned(), format!("{:x}\r\n{piece}\r\n", piece.len()), "0\r\n\r\n"),
     ] {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
         let mut turned = Turned::new(info());
         turned.send(head.as_bytes());
         turned.turns(0);
-        for (number, piece) in (1..).zip(pieces) {
-            turned.turns(number * (stall - 1));
+        for number in 0..10 {
+            let second = stall - 2 + number * 10;
+            turned.turns(second);
             assert!(turned.is_there());
             turned.send(piece.as_bytes());
+            turned.turns(second);
         }
-        assert_eq!(read_response(&mut turned).text(), "4", "{framing}");
+        turned.send(end.as_bytes());
+        assert_eq!(read_response(&mut turned).text(), (limits::HTTP_LEAST_RATE * 100).to_string(), "{framing}");
         let mut stopped = Turned::new(info());
         stopped.send(format!("{head}1").as_bytes());
         stopped.turns(0);
@@ -129,6 +133,16 @@ fn a_body_may_be_slow_and_may_not_stop() {
         assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
         assert_eq!(read_to_end(&mut stopped), b"");
     }
+}
+
+#[test]
+fn a_body_that_trickles_has_no_more_time_than_one_that_stops() {
+    let stall = limits::HTTP_BODY_STALL.as_secs();
+    let mut turned = Turned::new(info());
+    turned.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    let ended = drips(&mut turned, 1, &[b'x'; 200]);
+    assert!((stall..=stall + 2).contains(&ended), "{ended}");
+    assert_eq!(read_response(&mut turned).status, 408);
 }
 
 #[test]

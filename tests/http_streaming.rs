@@ -222,6 +222,7 @@ fn a_long_poll_is_answered_by_whatever_happens() {
 #[test]
 fn a_client_that_leaves_is_noticed_while_nothing_is_sent() {
     let server = serve();
+    let mut lingers = 0;
     for (count, end) in [drop as fn(_), reset].into_iter().enumerate() {
         for path in ["/events", "/poll"] {
             let closed = CLOSED.load(Ordering::SeqCst);
@@ -229,20 +230,52 @@ fn a_client_that_leaves_is_noticed_while_nothing_is_sent() {
             send(&mut stream, (request("GET", "a", path) + &request("GET", "a", "/")).as_bytes());
             server.turn();
             end(stream);
-            eventually(path, || CLOSED.load(Ordering::SeqCst) == closed + 1);
+            // An end alone could be that of a client that still reads.
+            eventually(path, || {
+                lingers += 1;
+                let later = std::time::Instant::now() + lingers * (limits::HALF_CLOSE_LINGER + Duration::from_secs(1));
+                server.ask(move |context| context.service_at(later).expect("service_at"));
+                CLOSED.load(Ordering::SeqCst) == closed + 1
+            });
         }
         assert_eq!(DROPPED.load(Ordering::SeqCst), 2 * (count + 1));
     }
 }
 
 #[test]
-fn a_client_that_has_ended_its_side_is_waited_for_if_its_protocol_likes() {
+fn a_half_closed_client_still_gets_the_reply() {
     let server = serve();
+    // Requests behind it, more than are read ahead, change nothing.
+    for more in [0, 1, 1000] {
+        let mut stream = connect(server.made.0);
+        send(&mut stream, (request("GET", "a", "/poll") + &request("GET", "a", "/").repeat(more)).as_bytes());
+        half_close(&stream);
+        server.turn();
+        server.turn();
+        tell(&server, 9);
+        assert_eq!(util::http::read_response(&mut stream).text(), "9");
+        for _ in 0..more {
+            assert_eq!(util::http::read_response(&mut stream).text(), "here");
+        }
+        assert_eq!(read_to_end(&mut stream), b"");
+    }
+    let mut stream = connect(server.made.0);
+    send(&mut stream, b"GET /ticks HTTP/1.0\r\n\r\n");
+    half_close(&stream);
+    assert!(String::from_utf8_lossy(&read_to_end(&mut stream)).ends_with("data: 4\n\ndata: 5\n\n"));
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_is_waited_for_as_long_as_its_protocol_likes() {
+    let server = serve();
+    let later = |n| {
+        let later = std::time::Instant::now() + n * (limits::HALF_CLOSE_LINGER + Duration::from_secs(1));
+        server.ask(move |context| context.service_at(later).expect("service_at"));
+    };
     let mut stream = connect(server.made.0);
     send(&mut stream, request("GET", "a", "/patient").as_bytes());
     half_close(&stream);
-    server.turn();
-    server.turn();
+    (1..10).for_each(later);
     tell(&server, 9);
     assert_eq!(util::http::read_response(&mut stream).text(), "9");
     assert_eq!(read_to_end(&mut stream), b"");
@@ -275,7 +308,7 @@ fn each_answer_is_logged_with_the_bytes_of_its_body_and_not_of_its_framing() {
     (0..3).for_each(|_| assert_eq!(util::http::read_response(&mut stream).text(), "here"));
     send(&mut stream, request("GET", "a", "/poll").as_bytes());
     server.turn();
-    drop(stream);
+    reset(stream);
     let logged = log.requests(6);
     let told: Vec<(&str, u16, u64)> =
         logged.iter().map(|request| (request.line.as_str(), request.status, request.bytes)).collect();

@@ -36,6 +36,7 @@ mod method;
 mod mime;
 mod mounts;
 mod outgoing;
+mod pace;
 mod path;
 mod ranges;
 mod reject;

@@ -1,7 +1,6 @@
 //! A response that is complete as far as its maker is concerned, on its way to the client.
 
 use std::io;
-use std::mem;
 use std::time::Duration;
 
 use crate::cx::Cx;
@@ -11,6 +10,7 @@ use crate::wsi::Wsi;
 
 use super::entry::Entry;
 use super::file_body::FileBody;
+use super::pace::Pace;
 
 pub(super) struct Outgoing {
     /// What of a file is still to be sent.
@@ -20,8 +20,8 @@ pub(super) struct Outgoing {
     fault: Option<CloseReason>,
     /// How long the connection may be idle behind it.
     idle: Duration,
-    /// `wsi.sent` when it was last looked at.
-    sent: u64,
+    /// How fast the client reads it.
+    pace: Pace,
     /// Its line in the access log.
     entry: Option<Box<Entry>>,
 }
@@ -48,8 +48,9 @@ impl Outgoing {
         if body.is_some() {
             wsi.io.report_progress(limits::HTTP_UNSENT);
         }
-        wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
-        Outgoing { body, then, fault: None, idle, sent: wsi.sent, entry }
+        let mut pace = Pace::new(limits::HTTP_SEND_STALL);
+        wsi.deadline = cx.after(pace.left(cx.now, wsi.sent));
+        Outgoing { body, then, fault: None, idle, pace, entry }
     }
 
     /// Goes on, as far as the client takes it. `true`: it is out.
@@ -62,9 +63,7 @@ impl Outgoing {
         if self.body.is_some() && wsi.io.goes_nowhere() {
             return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into()));
         }
-        if mem::replace(&mut self.sent, wsi.sent) != wsi.sent {
-            wsi.deadline = cx.after(limits::HTTP_SEND_STALL);
-        }
+        wsi.deadline = cx.after(self.pace.left(cx.now, wsi.sent));
         Ok(self.body.is_none() && (wsi.is_flushed() || wsi.flags.corked))
     }
 

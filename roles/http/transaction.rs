@@ -9,11 +9,13 @@
 //!
 //! After each callback what it said is framed and sent (`heed`). The body comes as it is received, and nothing of it is read while output
 //! waits for the client. While a response is pending and nothing else is to be read, the client's further requests are, up to
-//! [`limits::HTTP_HEAD`], so that its end is noticed.
+//! [`limits::HTTP_HEAD`], so that its end is noticed. Behind it the client may still wait for the answer (RFC 9112 section 9.6), and has
+//! [`limits::HALF_CLOSE_LINGER`] of silence before it counts as gone; a reset ends the transaction at once.
 
 use std::io;
 use std::mem;
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::cx::Cx;
 use crate::http::{Exchange, Said, Whole};
@@ -32,6 +34,7 @@ use super::file_body::FileBody;
 use super::framing::{Framer, Framing};
 use super::h1::{Expect, Head};
 use super::outgoing::{Outgoing, Then};
+use super::pace::Pace;
 use super::response::Terms;
 use super::route::{self, Bound};
 use super::status::Status;
@@ -54,8 +57,13 @@ pub(super) struct Transaction {
     serves_file: bool,
     /// Nothing of the protocol's is sent any more: the role has answered in its place, or cut its response off.
     is_decided: bool,
-    /// What the client has to do next, and since when: bytes sent and received at that time.
-    waits: Option<(Waits, u64, u64)>,
+    /// What the client has to do next.
+    waits: Option<Waits>,
+    /// How fast it reads, and sends its body.
+    reading: Pace,
+    sending: Pace,
+    /// When it was found to have ended its side, or to have been sent something since, and the bytes sent by then.
+    ended: Option<(Instant, u64)>,
     received: u64,
     entry: Option<Box<Entry>>,
 }
@@ -97,6 +105,9 @@ impl Transaction {
             serves_file: false,
             is_decided: false,
             waits: None,
+            reading: Pace::new(limits::HTTP_SEND_STALL),
+            sending: Pace::new(limits::HTTP_BODY_STALL),
+            ended: None,
             received: 0,
             entry,
         };
@@ -156,9 +167,10 @@ impl Transaction {
     /// The client took too long.
     pub(super) fn timed_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> CloseReason {
         match self.waits {
-            Some((Waits::Sends, ..)) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
-            Some((Waits::Sends, ..)) => CloseReason::Timeout("its request's body stopped"),
-            _ => CloseReason::Timeout("it does not read its response"),
+            Some(Waits::Sends) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
+            Some(Waits::Sends) => CloseReason::Timeout("its request's body stopped, or is too slow"),
+            Some(Waits::Reads) => CloseReason::Timeout("it does not read its response"),
+            None => CloseReason::PeerClosed,
         }
     }
 
@@ -452,24 +464,39 @@ impl Transaction {
         {
             wsi.rx.push(&buf[..n]);
         }
-        let idles = wsi.is_flushed() && !wsi.flags.want_writeable;
-        if wsi.io.eof() && idles && !wsi.flags.half_close { Err(CloseReason::PeerClosed) } else { Ok(()) }
+        Ok(())
     }
 
     /// A client has so long for its next step, and a protocol as long as it likes.
     fn set_deadline(&mut self, wsi: &mut Wsi, cx: &Cx) {
-        let waits = if !wsi.is_flushed() {
-            Some((Waits::Reads, limits::HTTP_SEND_STALL))
+        self.waits = if !wsi.is_flushed() {
+            Some(Waits::Reads)
         } else if self.body.is_some() && !wsi.flags.rx_paused {
-            Some((Waits::Sends, limits::HTTP_BODY_STALL))
+            Some(Waits::Sends)
         } else {
             None
         };
-        let now = waits.map(|(waits, _)| (waits, wsi.sent, self.received));
-        if now != self.waits || now.is_none() {
-            self.waits = now;
-            wsi.deadline = waits.and_then(|(_, time)| cx.after(time));
+        if self.waits != Some(Waits::Reads) {
+            self.reading.renew();
         }
+        if self.waits != Some(Waits::Sends) {
+            self.sending.pause();
+        }
+        wsi.deadline = match self.waits {
+            Some(Waits::Reads) => cx.after(self.reading.left(cx.now, wsi.sent)),
+            Some(Waits::Sends) => cx.after(self.sending.left(cx.now, self.received)),
+            None if wsi.io.ended() && !wsi.flags.half_close => Some(self.patience_ends(wsi, cx)),
+            None => None,
+        };
+    }
+
+    /// A client that has ended its side may still wait for its answer, or be gone: only what is sent to it would tell.
+    fn patience_ends(&mut self, wsi: &Wsi, cx: &Cx) -> Instant {
+        let (since, _) = *self.ended.insert(match self.ended {
+            Some((since, sent)) if sent == wsi.sent => (since, sent),
+            _ => (cx.now, wsi.sent),
+        });
+        since + limits::HALF_CLOSE_LINGER
     }
 }
 

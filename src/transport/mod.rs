@@ -177,6 +177,11 @@ impl Transport {
         on_stream!(self, sock => sock.eof, tls tls => tls.eof() || tls.under.eof(), else false)
     }
 
+    /// Whether the peer is known to have ended its side, though not all that it sent before may have been read.
+    pub(crate) fn ended(&self) -> bool {
+        on_stream!(self, sock => sock.eof || sock.ended, tls tls => tls.eof() || tls.under.ended(), else false)
+    }
+
     /// Whether writing has failed: what is written goes nowhere.
     pub(crate) fn goes_nowhere(&self) -> bool {
         on_stream!(self, sock => sock.goes_nowhere(), tls tls => tls.under.goes_nowhere(), else false)

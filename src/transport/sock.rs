@@ -30,6 +30,8 @@ pub(crate) struct Sock<S> {
     endless: bool,
     pub(super) dead: bool,
     pub(super) eof: bool,
+    /// The system has said that the peer has ended its side; what came before may be unread.
+    pub(super) ended: bool,
     /// The errno of a write that failed; further ones go nowhere.
     write_failed: Option<i32>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
@@ -52,6 +54,7 @@ impl<S: Source> Sock<S> {
             endless: false,
             dead: false,
             eof: false,
+            ended: false,
             write_failed: None,
             unpolled: false,
             armed_for_write: false,
@@ -83,6 +86,7 @@ impl<S: Source> Sock<S> {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();
         self.read_on |= event.is_read_closed() || event.is_priority();
+        self.ended |= event.is_read_closed();
         self.dead |= event.is_error() && !self.endless;
     }
 

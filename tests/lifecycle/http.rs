@@ -284,11 +284,14 @@ pub const TRANSACTIONS: &[Scenario] = &[
         read_until_closed(&mut peer);
         play.end(peer).each()
     }),
-    ("the peer leaves before it is answered", || {
+    ("the peer leaves before it is answered, and the time for half-closed ones is over", || {
         let play = Stage::of(plain()).silent().on("Http", awaits()).start();
         let peer = get(&play);
         play.hears("Http");
-        play.end(peer).each()
+        drop(peer);
+        play.later(LONG);
+        play.later(LONG * 2);
+        play.end(()).each()
     }),
     ("the peer resets before it is answered", || {
         let play = Stage::of(plain()).silent().on("Http", awaits()).start();
