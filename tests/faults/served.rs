@@ -1,9 +1,9 @@
 //! The tested context in a process of its own, where its memory and its descriptors are its own as well.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -13,6 +13,8 @@ use crate::world::World;
 
 pub struct Served {
     process: Child,
+    /// It says more at its end.
+    _stdout: BufReader<ChildStdout>,
     pub ports: BTreeMap<Door, u16>,
 }
 
@@ -25,11 +27,12 @@ impl Served {
             .stdout(Stdio::piped())
             .spawn()
             .expect("spawn");
-        let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let ports = lines.find_map(|line| line.strip_prefix("ports ").map(str::to_owned)).expect("it tells its ports");
+        let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
+        let lines = stdout.by_ref().lines().map_while(Result::ok);
+        let ports = lines.filter_map(|line| line.strip_prefix("ports ").map(str::to_owned)).next();
+        let ports = ports.expect("it tells its ports");
         let ports = ports.split(' ').map(|port| port.parse().expect("a port"));
-        Served { process, ports: DOORS.into_iter().zip(ports).collect() }
+        Served { process, ports: DOORS.into_iter().zip(ports).collect(), _stdout: stdout }
     }
 
     fn proc(&self) -> PathBuf {
