@@ -86,6 +86,21 @@ fn a_body_and_a_half_close_that_come_late_do_not_cut_the_file_short() {
 }
 
 #[test]
+fn the_last_answer_arrives_though_more_is_sent_than_is_asked_for() {
+    let site = Site::new();
+    site.write("a.txt", b"the file");
+    let root = site.root().to_owned();
+    let server = Server::with_vhost(move || files(root));
+    for _ in 0..20 {
+        let mut client = connect(server.made);
+        let head = "GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        // More than the server reads at once: the rest is unread when it closes.
+        send(&mut client, format!("{head}{}", "x".repeat(40_000)).as_bytes());
+        assert_eq!(read_response(&mut client).text(), "the file");
+    }
+}
+
+#[test]
 fn a_malformed_body_does_not_cut_the_response_short_that_is_on_its_way() {
     let (site, bytes) = big_site();
     let mut turned = Turned::new(files(site.root()));

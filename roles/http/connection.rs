@@ -393,9 +393,6 @@ impl Connection {
         };
         let terms = Terms { keep_alive: then == Then::NextRequest, ..terms };
         let idle = idle(wsi, cx, answer.mount());
-        if then != Then::NextRequest {
-            wsi.io.end_follows();
-        }
         let body = send(answer, wsi, cx, terms, &mut entry)?;
         self.unread = rest.filter(|_| then == Then::NextRequest).map(|rest| Box::new(Unread::new(rest)));
         let mut outgoing = Outgoing::new(wsi, cx, body, then, idle, entry);

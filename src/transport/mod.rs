@@ -263,15 +263,6 @@ impl Transport {
         }
     }
 
-    /// Has what is sent from now on leave together with the end, which has to follow at once.
-    pub(crate) fn end_follows(&mut self) {
-        match self {
-            Transport::Tcp(sock) => sock.end_follows(),
-            Transport::Tls(tls) => tls.under.end_follows(),
-            _ => {}
-        }
-    }
-
     /// Has the system say that it takes more as soon as it has fewer than `unsent` bytes to send, and not only when a third of a
     /// buffer of megabytes is free.
     pub(crate) fn report_progress(&self, unsent: u32) {

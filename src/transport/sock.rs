@@ -5,8 +5,6 @@
 //! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
 //! stop at its mark), unix sockets (reads stop at a passed descriptor), datagrams (each read brings one).
 //!
-//! Who says that the end comes next ([`Sock::end_follows`]) has the last bytes leave together with it, in one packet.
-//!
 //! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -15,7 +13,6 @@ use std::os::fd::AsFd;
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use super::{READING, Received};
 
@@ -39,8 +36,6 @@ pub(crate) struct Sock<S> {
     armed_for_write: bool,
     /// The poll has been told of it.
     registered: bool,
-    /// What is sent needs not leave before the end does.
-    end_follows: bool,
 }
 
 impl<S: Source> Sock<S> {
@@ -59,7 +54,6 @@ impl<S: Source> Sock<S> {
             unpolled: false,
             armed_for_write: false,
             registered: false,
-            end_follows: false,
         }
     }
 
@@ -75,11 +69,6 @@ impl<S: Source> Sock<S> {
 
     pub(super) fn goes_nowhere(&self) -> bool {
         self.write_failed.is_some()
-    }
-
-    /// What is sent from now on is the last: the end follows at once, or it would wait for up to 200 ms. For sockets alone.
-    pub(super) fn end_follows(&mut self) {
-        self.end_follows = true;
     }
 
     pub(super) fn note(&mut self, event: &Event) {
@@ -167,9 +156,6 @@ where
         if self.write_failed.is_some() {
             return Ok(bytes.len());
         }
-        if self.end_follows {
-            return self.send_vectored(&[IoSlice::new(bytes)]);
-        }
         let result = retry(|| (&self.io).write(bytes));
         self.sent(result, bytes.len())
     }
@@ -179,10 +165,7 @@ where
         if self.write_failed.is_some() {
             return Ok(all);
         }
-        let result = match self.end_follows {
-            true => retry(|| send_more(&self.io, slices)),
-            false => retry(|| (&self.io).write_vectored(slices)),
-        };
+        let result = retry(|| (&self.io).write_vectored(slices));
         self.sent(result, all)
     }
 
@@ -204,12 +187,6 @@ where
             }
         }
     }
-}
-
-/// Sends what may wait for more.
-fn send_more(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-    Ok(sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
 /// Repeats a system call that a signal interrupted.
