@@ -109,7 +109,7 @@ fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
     once("/data.json");
     let mut calls = server.between("GET /script.js", "GET /data.json");
     let mut count = |name: &str| calls.remove(name).unwrap_or(0);
-    assert_eq!(count("sendmsg"), REQUESTS + 1, "head and content leave together, with the end behind them");
+    assert_eq!(count("sendto"), REQUESTS + 1, "head and content leave together");
     assert!(count("recvfrom") <= 2 * REQUESTS + 3, "once to find that nothing has come yet");
     assert!(count("accept4") <= 2 * REQUESTS + 3, "once to find that nobody else waits");
     assert!(count("epoll_wait") <= 2 * REQUESTS + 3);
