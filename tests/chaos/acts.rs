@@ -164,7 +164,8 @@ pub fn on_another(world: &mut World, cx: &mut Cx, id: WsiId) {
         2 => {
             let on = world.one_in(2);
             cx.rx_flow_control(id, on);
-            world.life(id).paused = !on;
+            // It may have a turn before it is told.
+            world.life(id).resumed |= on;
         }
         3 => cx.set_opaque_user_data(id, Rc::new(id)),
         4 => {

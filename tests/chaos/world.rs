@@ -55,6 +55,8 @@ pub struct Life {
     pub may_close: bool,
     pub wants_writeable: usize,
     pub paused: bool,
+    /// Somebody else had it go on, which may come behind its own wish to rest.
+    pub resumed: bool,
     pub timer: Option<Instant>,
 }
 
@@ -145,7 +147,7 @@ pub fn check(world: &mut World, wsi: &Wsi, now: Instant, protocol: usize, reason
             assert!(life.may_close || is_ours || ends, "{id} closes for no reason: {life:?}");
         }
         Reason::RawRx(data) | Reason::RawRxFile(data) => {
-            assert!(!life.paused, "{id} rests");
+            assert!(!life.paused || life.resumed, "{id} rests");
             if let Some(tag) = life.tag {
                 let own = data.iter().all(|byte| *byte == tag);
                 assert!(own, "{id} {} of {tag} is told what another one's peer said: {}", wsi.role_name(), data[0]);
