@@ -311,5 +311,6 @@ fn a_bridge_made_by_hand_passes_half_close_on_both_ways() {
     });
     assert_same_bytes(&heard, &answer);
     turned.until_it("both are gone", |turned| turned.wsi_count() == 1);
+    eventually("the server has read to the end", || onward.connection(0).eof());
     assert_same_bytes(&onward.connection(0).bytes(), &question);
 }
