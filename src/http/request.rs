@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-
+use crate::forms::urlencoded;
 use crate::pvo::Pvo;
 
 /// The head of a request, for as long as its transaction lasts: in `Reason::Http`, and from any callback by
@@ -140,8 +139,7 @@ impl HttpRequest {
 
     /// All arguments of the query, decoded, in order.
     pub fn args(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        let args = self.query().unwrap_or_default().split('&').filter(|arg| !arg.is_empty());
-        args.map(|arg| arg.split_once('=').unwrap_or((arg, ""))).map(|(name, value)| (decoded(name), decoded(value)))
+        urlencoded::parse(self.query().unwrap_or_default())
     }
 
     /// The value of a cookie, as it was sent (`lws_http_cookie_get`).
@@ -177,15 +175,6 @@ fn header_lines(head: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
         }
     }
     found
-}
-
-/// `a%20b+c` is `a b c` in a query.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return text.into();
-    }
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
 }
 
 #[cfg(test)]
