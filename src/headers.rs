@@ -148,8 +148,12 @@ fn of_http(name: &str) -> Option<Of> {
 
 /// A name in http (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(name: &str) -> bool {
-    let is_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_char)
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+/// A byte of such a name.
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// What can be the value of a header (RFC 9110 section 5.5).

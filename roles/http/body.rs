@@ -12,6 +12,7 @@
 //! against [`HTTP_BODY_OVERHEAD`] and dropped. Counterpart in lws: the chunk parser of `lws_http_client_socket_service()`; its server knows
 //! no chunked bodies.
 
+use crate::headers::is_token_byte;
 use crate::limits::HTTP_BODY_OVERHEAD;
 
 use super::h1::Body;
@@ -159,7 +160,7 @@ impl Decoder {
             (Place::TrailerStart, b'\r') => Place::LastLf,
             (Place::LastLf, b'\n') => Place::End,
             (Place::TrailerName, b':') => self.aside(Place::TrailerValue)?,
-            (Place::TrailerStart | Place::TrailerName, _) if is_token(byte) => self.aside(Place::TrailerName)?,
+            (Place::TrailerStart | Place::TrailerName, _) if is_token_byte(byte) => self.aside(Place::TrailerName)?,
             (Place::TrailerValue, b'\r') => Place::TrailerEnd,
             (Place::TrailerValue, _) if is_text(byte) => self.aside(Place::TrailerValue)?,
             (Place::TrailerEnd, b'\n') => Place::TrailerStart,
@@ -177,11 +178,6 @@ impl Decoder {
 /// A byte of a header's value (RFC 9110 section 5.5).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
-}
-
-/// A byte of a header's name (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

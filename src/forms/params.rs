@@ -3,6 +3,8 @@
 //! The grammar is that of RFC 9110 5.6.6, with one difference: in a quoted value, `\` is an escape before `"` and `\` alone. Some
 //! browsers sent a path there, `"C:\dir\a.txt"`.
 
+use crate::headers::is_token_byte;
+
 /// The word before the parameters, and the parameters.
 pub(super) fn split(value: &str) -> (&str, Params<'_>) {
     let (word, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
@@ -56,14 +58,8 @@ impl<'a> Params<'a> {
 /// What may stand around words and before parameters (OWS, RFC 9110 5.6.3).
 pub(super) const BLANKS: [char; 2] = [' ', '\t'];
 
-/// Whether it is a token (RFC 9110 5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && token(text).1.is_empty()
-}
-
 fn token(text: &str) -> (&str, &str) {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    text.split_at(text.find(|c| !is_part(c)).unwrap_or(text.len()))
+    text.split_at(text.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(text.len()))
 }
 
 /// The value behind a quote, and what is behind its other quote.

@@ -8,6 +8,7 @@ use std::mem::take;
 use super::FormError;
 use super::params::{self, BLANKS};
 use super::tally::Tally;
+use crate::headers::is_token;
 
 /// Headers that are being read.
 #[derive(Debug, Default)]
@@ -69,7 +70,7 @@ impl PartHead {
         if line.starts_with(BLANKS) {
             return Err(FormError::BadPart("a header that goes on in a second line"));
         }
-        let Some((name, value)) = line.split_once(':').filter(|(name, _)| params::is_token(name)) else {
+        let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_token(name)) else {
             return Err(FormError::BadPart("a header that is not NAME: VALUE"));
         };
         let value = value.trim_matches(BLANKS);
