@@ -197,13 +197,15 @@ fn rotation_under_load_loses_and_tears_no_line() {
             .map(|client| {
                 let (done, answered) = (&done, &answered);
                 scope.spawn(move || {
-                    let (mut asked, mut stream) = (Vec::new(), connect(port));
+                    let (mut asked, mut kept) = (Vec::new(), None);
                     while !done.load(Ordering::Relaxed) {
                         let path = format!("/?{client}-{}", asked.len());
+                        // Not before there is something to ask: a connection that says nothing has a line of its own.
+                        let mut stream = kept.take().unwrap_or_else(|| connect(port));
                         let answer = http::ask(&mut stream, "localhost", &path);
                         assert_eq!(answer.status, 200);
-                        if answer.header("connection") == Some("close") || asked.len() % 100 == 99 {
-                            stream = connect(port);
+                        if answer.header("connection") != Some("close") && asked.len() % 100 != 99 {
+                            kept = Some(stream);
                         }
                         asked.push(format!("GET {path} HTTP/1.1"));
                         answered.fetch_add(1, Ordering::Relaxed);
