@@ -5,11 +5,32 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rlws::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::doors::{self, Beyond};
 use crate::script::{DOORS, Door};
 use crate::util::count_fds;
 use crate::world::World;
+
+const BEYOND: &str = "FAULTS_BEYOND";
+const FOLDER: &str = "FAULTS_FOLDER";
+
+/// What the process that serves is told; `None` in the one that starts it.
+pub fn beyond() -> Option<Beyond> {
+    Beyond::from_text(&std::env::var(BEYOND).ok()?)
+}
+
+/// Serves until it is told to end: the same test again, with nothing in its process but the context.
+pub fn serve(beyond: Beyond) {
+    let folder = std::env::var(FOLDER).expect("who started it says it");
+    let mut context = Context::new(doors::context_info()).expect("a context");
+    let ports = doors::make(&mut context, beyond, folder.as_ref());
+    let text: Vec<_> = DOORS.iter().map(|door| ports[door].to_string()).collect();
+    println!("\nports {}", text.join(" "));
+    context.stop_on_signals().expect("signals");
+    context.run().expect("run");
+}
 
 pub struct Served {
     process: Child,
@@ -21,9 +42,9 @@ pub struct Served {
 impl Served {
     pub fn start(world: &World, folder: &Path) -> Served {
         let mut process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "served", "--ignored", "--nocapture"])
-            .env("FAULTS_BEYOND", world.beyond().to_string())
-            .env("FAULTS_FOLDER", folder)
+            .args(["--exact", "soak", "--nocapture"])
+            .env(BEYOND, world.beyond().to_string())
+            .env(FOLDER, folder)
             .stdout(Stdio::piped())
             .spawn()
             .expect("spawn");
