@@ -102,6 +102,7 @@ mod slots;
 mod timers;
 mod tls;
 mod transport;
+mod unix_file;
 mod unix_listening;
 mod unix_owner;
 mod vhost;
