@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
@@ -107,6 +107,8 @@ impl ServerTls {
         config.ignore_client_order = !info.settings.cipher_suites.is_empty();
         // Tickets are good for this vhost alone: each has keys of its own, and rotates them.
         config.ticketer = backend::Ticketer::new().map_err(TlsError::settings)?;
+        // Sessions that a server remembers (TLS 1.2) would have no such end, and hold memory.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(ServerTls {
             config: Arc::new(config),
             requires_client_cert: matches!(info.client_certs, ClientCerts::Required { .. }),
