@@ -66,6 +66,7 @@ impl Role for Undecided {
         let first = wsi.rx.take();
         let next = match received {
             Received::Eof => follow(wsi, cx, Moment::Eof(first.as_slice())),
+            _ if first.is_empty() && wsi.io.readable() => Next::Again,
             _ if first.is_empty() => Next::Stay,
             Received::Bytes(_) | Received::Blocked => follow(wsi, cx, Moment::Rx(first.as_slice())),
         };

@@ -219,7 +219,7 @@ impl Connection {
         if wsi.rx.len() == self.looked_at {
             fresh = match self.read(wsi, &mut buf[..bounds.head])? {
                 Received::Bytes(n) => n,
-                Received::Blocked => return Ok(Some(Next::Stay)),
+                Received::Blocked => return Ok(Some(if wsi.io.readable() { Next::Again } else { Next::Stay })),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
                 Received::Eof => {
                     let held = wsi.rx.take();
