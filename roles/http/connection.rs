@@ -223,7 +223,7 @@ impl Connection {
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
                 Received::Eof => {
                     let held = wsi.rx.take();
-                    return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+                    return Err(refuse(wsi, cx, h1::status_of_part(held.as_slice(), bounds), held.as_slice()));
                 }
             };
         }

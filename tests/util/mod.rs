@@ -96,6 +96,7 @@ pub fn require(program: &str) -> PathBuf {
         "ip" => "iproute2",
         "nsenter" | "setpriv" | "unshare" => "util-linux",
         "systemd-analyze" | "systemd-socket-activate" => "systemd",
+        "fail2ban-client" | "fail2ban-regex" => "fail2ban",
         other => other,
     };
     found
