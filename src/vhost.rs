@@ -358,7 +358,8 @@ fn check_fit(vhost: &str, role: &dyn RoleOps, table: &ProtocolTable) -> Result<(
     Err(misfit(vhost, role.name(), table))
 }
 
-fn fits(table: &ProtocolTable, role: &str) -> bool {
+/// Whether the protocol is made for that role.
+pub(crate) fn fits(table: &ProtocolTable, role: &str) -> bool {
     table.roles.is_empty() || table.roles.iter().any(|fits| same_name(fits, role))
 }
 

@@ -124,7 +124,8 @@ fn rlws(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::R
         Task::Http { root, tls } => http_vhost(root, *tls),
     };
     let conf = format!(
-        r#"{{ "vhosts": [{{ "name": "localhost", "port": "{port}", "interface": "127.0.0.1", "backlog": "4096", {vhost} }}] }}"#
+        r#"{{ "vhosts": [{{ "name": "localhost", "port": "{port}", "interface": "127.0.0.1", "backlog": "4096",
+        "keepalive_timeout": "3600", {vhost} }}] }}"#
     );
     fs::write(folder.join("conf"), conf)?;
     let mut command = Command::new(program);
@@ -190,7 +191,7 @@ fn nginx(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::
             };
             let server = format!("{listen} {ssl} backlog=4096; root {}; {certificate}", root.display());
             let http =
-                "access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; open_file_cache max=100;
+                "access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 1h; open_file_cache max=100;
                 types { text/html html; } default_type application/octet-stream;";
             (String::new(), format!("http {{ {http} server {{ {server} }} }}"))
         }

@@ -14,7 +14,8 @@ use crate::mount::{Cache, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
-use crate::role::same_name;
+use crate::role::{self, same_name};
+use crate::vhost::fits;
 use crate::vhost_info::{Listen, VhostInfo};
 
 /// The vhosts of a configuration, ready to be made.
@@ -233,7 +234,8 @@ impl Own<'_> {
                 let error = error().expected(format!("a protocol: {}", names.join(", ")));
                 report.push(error.nearest(nearest(name, names.iter().copied())));
             }
-            Some(table) if !table.roles.is_empty() && !table.roles.iter().any(|fits| same_name(fits, role)) => {
+            // A role that is not there was told already.
+            Some(table) if role::find(role).is_some() && !fits(&table, role) => {
                 let fits = table.roles.join(", ");
                 report.push(error().expected(format!("a protocol for role {role}; this one works in {fits}")));
             }
