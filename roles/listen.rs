@@ -159,13 +159,7 @@ fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Tr
     }
 }
 
-fn insert(
-    listener: &Wsi,
-    cx: &mut Cx,
-    (vhost, first): (VhostId, Binding),
-    io: Transport,
-    peer: Peer,
-) -> Option<WsiId> {
+fn insert(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) -> Option<WsiId> {
     match cx.insert(vhost, io, peer, Origin::Accepted, first) {
         Ok(id) => Some(id),
         Err(error) => {

@@ -124,12 +124,7 @@ pub(crate) enum Admission {
 impl PeerLimits {
     pub(crate) fn new(wsi: Option<u32>, requests: Option<u32>) -> PeerLimits {
         let limit = |number: Option<u32>| number.filter(|limit| *limit > 0);
-        PeerLimits {
-            wsi: limit(wsi),
-            requests: limit(requests),
-            peers: HashMap::new(),
-            place: 0,
-        }
+        PeerLimits { wsi: limit(wsi), requests: limit(requests), peers: HashMap::new(), place: 0 }
     }
 
     /// A connection from `peer` wants to begin.

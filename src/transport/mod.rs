@@ -19,8 +19,8 @@ use crate::tls::stream::Tls;
 
 pub(crate) use datagrams::Datagrams;
 pub(crate) use file::File;
-pub(crate) use sock::Sock;
 use sock::Shortage;
+pub(crate) use sock::Sock;
 
 /// What is asked of the poll for a stream that is read. Urgent data is asked for because reads stop at its mark.
 pub(crate) const READING: Interest = Interest::READABLE.add(Interest::PRIORITY);

@@ -95,7 +95,8 @@ impl<S: Source> Sock<S> {
 
     /// Whether that is why a call failed, and it is worth trying again.
     fn is_shortage(&mut self, error: &io::Error) -> bool {
-        let no_memory = [Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let no_memory =
+            [Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
         let is_passing = no_memory && !self.endless && self.tries < limits::MEMORY_TRIES;
         if is_passing && self.shortage == Shortage::No {
             log::debug!("{error}; trying again");
