@@ -149,7 +149,7 @@ fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Tr
     };
     match insert(listener, cx, (vhost, first), io, peer.clone()) {
         Some(id) => {
-            let undecided = cx.is_let_in(id, &peer, first);
+            let undecided = cx.let_in(id, &peer, first);
             if let Some(wsi) = cx.slots.get_mut(id) {
                 (wsi.flags.counted, wsi.flags.undecided) = (counted, undecided);
             }

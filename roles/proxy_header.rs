@@ -83,7 +83,7 @@ fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason>
     }
     let (vhost, first) = cx.first_binding(wsi.vhost).ok_or(CloseReason::Done)?;
     wsi.vhost = vhost;
-    wsi.flags.undecided = counts && cx.is_let_in(wsi.id, &wsi.peer, first);
+    wsi.flags.undecided = counts && cx.let_in(wsi.id, &wsi.peer, first);
     if first.protocol.is_some() {
         wsi.judged("listen-accept", Moment::Accept.name());
     }

@@ -54,8 +54,8 @@ impl Cx {
         Ok(counted)
     }
 
-    /// A client is let in, and begins as `first`.
-    pub(crate) fn is_let_in(&mut self, id: WsiId, client: &Peer, first: Binding) -> Undecided {
+    /// Lets a client in, which begins as `first`.
+    pub(crate) fn let_in(&mut self, id: WsiId, client: &Peer, first: Binding) -> Undecided {
         let Some(most) = self.most_undecided().filter(|_| first.role.is_undecided()) else { return false };
         if let Some(oldest) = self.peer_limits.begin_undecided(client, id, most) {
             self.deferred.push_back(Deferred::Undecided(oldest));
@@ -72,7 +72,7 @@ impl Cx {
 
     /// Hangs up on who has still not said what it wants: newer ones of its address wait.
     pub(crate) fn make_room_of(&mut self, id: WsiId) {
-        // What it has said meanwhile counts.
+        // What it has said meanwhile counts; it may not have had a turn yet.
         self.look_at(id);
         let Some(wsi) = self.slots.get_mut(id).filter(|wsi| wsi.flags.undecided) else { return };
         // A flood fills no log.
