@@ -110,10 +110,6 @@ mod vhost_info;
 mod vhosts;
 mod wsi;
 
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub use roles::http_intake;
-
 pub use access_log::AccessLog;
 pub use adopt::{AdoptInfo, ConnectInfo};
 pub use connect::{Onward, Target, TargetError};

@@ -418,3 +418,21 @@ fn a_folder_that_takes_the_place_of_another_is_served_soon() {
         assert_eq!(page(&mut turned), version);
     }
 }
+
+/// Found by fuzzing: a part of a line without its end was not looked at again, and its client's end was all that was answered.
+#[test]
+fn a_head_that_ends_early_is_answered_alike_however_it_was_cut() {
+    let site = Site::new();
+    for (head, status) in [(&b"T / HTTP/2.0\0"[..], 505), (b"T / HTTP/1.1\0", 501), (b"GET / HTTP/1.1\r\nA: b", 400)] {
+        for cut in 1..=head.len() {
+            let mut turned = Turned::new(files(site.root()));
+            turned.send(&head[..cut]);
+            turned.turns(0);
+            // Where its first part says enough, the server has answered by now.
+            let _ = turned.client.write_all(&head[cut..]);
+            turned.turns(0);
+            half_close(&turned.client);
+            assert_eq!(read_response(&mut turned).status, status, "{head:?} cut at {cut}");
+        }
+    }
+}

@@ -219,11 +219,11 @@ impl Connection {
         if wsi.rx.len() == self.looked_at {
             fresh = match self.read(wsi, &mut buf[..bounds.head])? {
                 Received::Bytes(n) => n,
-                Received::Blocked => return Ok(Some(Next::Stay)),
+                Received::Blocked => return Ok(Some(if wsi.io.readable() { Next::Again } else { Next::Stay })),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
                 Received::Eof => {
                     let held = wsi.rx.take();
-                    return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+                    return Err(refuse(wsi, cx, h1::status_of_part(held.as_slice(), bounds), held.as_slice()));
                 }
             };
         }

@@ -28,9 +28,6 @@ mod framing;
 mod guard;
 mod h1;
 mod host;
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzz targets reach it"))]
-pub mod intake;
 mod kept;
 mod method;
 mod mime;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::TlsError;
 use crate::{limits, regular_file};
@@ -65,6 +65,17 @@ impl Pem {
             .map_err(|error| TlsError::Bad { from: self.to_string(), why: why(&error) })?;
         if found.is_empty() {
             return Err(TlsError::Missing { from: self.to_string(), what: "certificate" });
+        }
+        Ok(found)
+    }
+
+    /// All certificate revocation lists in it; at least one.
+    pub(super) fn revocation_lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+        let found = CertificateRevocationListDer::pem_slice_iter(&self.text_now()?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| TlsError::Bad { from: self.to_string(), why: error.to_string() })?;
+        if found.is_empty() {
+            return Err(TlsError::Missing { from: self.to_string(), what: "certificate revocation list" });
         }
         Ok(found)
     }

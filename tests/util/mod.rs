@@ -16,6 +16,7 @@
 //! | `site` | a folder of pages to serve |
 //! | `certs` | CAs, certificates and keys of every kind |
 //! | `tls` | a TLS client |
+//! | `tls_by_hand` | TLS as no client speaks it: hellos and records of any content |
 //! | `tls_onward` | a TLS server that a proxy or a client connects to |
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
@@ -45,6 +46,7 @@ pub mod site;
 pub mod ssh_port;
 pub mod sshd;
 pub mod tls;
+pub mod tls_by_hand;
 pub mod tls_onward;
 pub mod turned;
 
@@ -94,6 +96,7 @@ pub fn require(program: &str) -> PathBuf {
         "ip" => "iproute2",
         "nsenter" | "setpriv" | "unshare" => "util-linux",
         "systemd-analyze" | "systemd-socket-activate" => "systemd",
+        "fail2ban-client" | "fail2ban-regex" => "fail2ban",
         other => other,
     };
     found

@@ -124,6 +124,7 @@ fn understood_vhost(vhost: &VhostConf, key: &str) -> Understood {
         "host-ssl-cert" => tls.map(|tls| file(&tls.cert)).into(),
         "host-ssl-key" => tls.map(|tls| file(&tls.key)).into(),
         "host-ssl-ca" => tls.and_then(|tls| tls.ca.as_deref()).map(file).into(),
+        "client-cert-crl" => tls.and_then(|tls| tls.revoked.as_deref()).map(file).into(),
         "client-cert-required" => tls.map(|tls| flag(tls.client_cert_required)).into(),
         "ignore-missing-cert" => flag(vhost.ignore_missing_cert).into(),
         "enable-client-ssl" => client.map(|_| flag(true)).into(),

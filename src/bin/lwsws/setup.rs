@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Pem, ProtocolTable, VhostId};
+use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
 
 use crate::mistakes;
 use crate::privileges::Identity;
@@ -19,6 +19,9 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawTest>(),
     ProtocolTable::of::<PostDemo>(),
 ];
+
+/// Options of protocol `raw-proxy` that name files in PEM form.
+const ONWARD_FILES: [&str; 3] = ["onward-tls-cert", "onward-tls-key", "onward-tls-ca"];
 
 const AN_IDENTITY: &str = r#""username": "www-data""#;
 
@@ -51,6 +54,9 @@ impl Loaded {
             }
         }
         loaded.use_pems();
+        for path in loaded.files_of_options() {
+            loaded.stamps.insert(path.clone(), watch::stamp(&path));
+        }
         Ok(loaded)
     }
 
@@ -89,6 +95,13 @@ impl Loaded {
             _ => None,
         });
         files.collect()
+    }
+
+    /// The files that workers read themselves, because an option of a protocol names them.
+    fn files_of_options(&self) -> Vec<PathBuf> {
+        let all = self.vhosts.infos.iter().filter_map(|info| info.pvo.child(RawProxy::NAME));
+        let files = all.flat_map(|pvo| ONWARD_FILES.iter().filter_map(|name| pvo.get(name)));
+        files.map(PathBuf::from).collect()
     }
 
     /// Has the vhosts made of what was read, whatever becomes of the files.
