@@ -90,6 +90,7 @@ fn understood_global(global: &Global, key: &str) -> Understood {
         "rlimit-nofile" => global.rlimit_nofile.map(text).into(),
         "ip-limit-ah" => global.ip_limit_ah.map(text).into(),
         "ip-limit-wsi" => global.ip_limit_wsi.map(text).into(),
+        "ip-limit-undecided" => global.ip_limit_undecided.map(text).into(),
         "reject-service-keywords" => {
             let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
             let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
