@@ -31,6 +31,10 @@ impl RoleOps for FirstPacket {
         "first-packet"
     }
 
+    fn is_undecided(&self) -> bool {
+        true
+    }
+
     /// http shares its port with everything that is not http, over TLS as well.
     fn alpn(&self) -> &'static [&'static str] {
         &["http/1.1", "http/1.0"]

@@ -2,13 +2,15 @@
 
 mod util;
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rlws::{Context, ContextInfo, Listen, Mount, VhostInfo, limits};
 use util::http::{ask, request};
-use util::traced::Calls;
+use util::traced::Traced;
 use util::*;
 
 const REQUESTS: usize = 200;
@@ -21,9 +23,9 @@ fn settled_site() -> Site {
     site
 }
 
+/// A server of a folder, and the calls that it makes.
 fn http_server(root: &Path) -> Traced {
-    let root = root.to_str().expect("a text");
-    Traced::start("minimal-http-server", &["--interface", "127.0.0.1", "--port", "0", "--origin", root])
+    Traced::start("minimal-http-server", &[OsStr::new("--origin"), root.as_os_str()])
 }
 
 /// What looking at the disk now and then consists of; how often that is depends on how long a test takes.
@@ -49,7 +51,7 @@ fn a_kept_alive_request_for_a_small_file_costs_three_system_calls() {
     assert!(count("epoll_wait") <= REQUESTS + 2);
     assert!(count("pread64") <= 1, "the content is kept");
     calls.retain(|name, _| !LOOKS.contains(&name.as_str()));
-    assert_eq!(calls, Calls::new(), "nothing else is asked of the system");
+    assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
     assert!(count("epoll_ctl") <= REQUESTS + 1);
     assert!(count("pread64") <= 1);
     calls.retain(|name, _| !LOOKS.contains(&name.as_str()));
-    assert_eq!(calls, Calls::new(), "nothing else is asked of the system");
+    assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
 }
 
 #[test]

@@ -245,6 +245,7 @@ impl Connection {
         let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
+                cx.decided(wsi);
                 wsi.flags.corked = may_wait(wsi) && (!wsi.tx.is_empty() || has_another(&bytes[len..]));
                 let served = self.serve(wsi, cx, &head, &bytes[..len]);
                 let taken = if matches!(served, Ok(Served::Waits(_))) { 0 } else { len };

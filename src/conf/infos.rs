@@ -36,6 +36,7 @@ impl Conf {
             server_string: self.global.server_string.clone(),
             reject_service_keywords: self.global.reject_service_keywords.clone(),
             ip_limit_wsi: self.global.ip_limit_wsi,
+            ip_limit_undecided: self.global.ip_limit_undecided,
             ip_limit_ah: self.global.ip_limit_ah,
             max_http_header_data: self.global.max_http_header_data,
             max_http_uri: self.global.max_http_uri,

@@ -9,6 +9,7 @@
 //! | `onward` | what a proxy connects to: echo, sink, source, black hole, .. |
 //! | `recorder` | a protocol that notes its callbacks |
 //! | `script` | a protocol whose callbacks are closures, and a loop that the test turns |
+//! | `traced` | an example under strace: the system calls that it makes, and some that fail |
 //! | `turned` | a loop that the test turns, with the time that the test says |
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
 //! | `http` | the least of an http client, for what curl can't do |

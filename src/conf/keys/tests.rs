@@ -21,7 +21,7 @@ const MOUNT: &str = "mountpoint origin protocol default auth-mask cgi-timeout cg
     headers keepalive-timeout interceptor-path pmo";
 
 /// Those that it does not.
-const OUR_GLOBAL: &str = "max-http-header-data max-http-headers max-http-uri";
+const OUR_GLOBAL: &str = "ip-limit-undecided max-http-header-data max-http-headers max-http-uri";
 const OUR_VHOST: &str = "client-cert-crl fallback-silence-ms max-body proxy-protocol-from";
 const OUR_MOUNT: &str = "max-body precompressed";
 
