@@ -3,13 +3,14 @@
 
 mod util;
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rlws::protocols::RawProxy;
 use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo, Wsi};
-use util::traced::Calls;
+use util::traced::Traced;
 use util::*;
 
 const MESSAGES: usize = 200;
@@ -34,7 +35,7 @@ const OF_A_CONNECTION: [(&str, usize); 12] = [
 
 /// The example that tells http from the rest, and relays the rest.
 fn relay(onward: &Onward) -> Traced {
-    Traced::start("minimal-raw-proxy-fallback", &["--interface", "127.0.0.1", "--port", "0", "-r", &onward.target()])
+    Traced::start("minimal-raw-proxy-fallback", &["-r", &onward.target()])
 }
 
 /// Sends a message, and waits until it is back.
@@ -45,7 +46,7 @@ fn echoed(stream: &mut TcpStream, message: &str) {
 }
 
 /// The calls of so many messages there and back, and of one more: that which marks the beginning.
-fn calls_of_messages(relay: &Traced) -> Calls {
+fn calls_of_messages(relay: &Traced) -> BTreeMap<String, usize> {
     let mut stream = connect(relay.program.port());
     echoed(&mut stream, "SSH-2.0-client\r\n");
     echoed(&mut stream, "the first of them");
@@ -56,12 +57,12 @@ fn calls_of_messages(relay: &Traced) -> Calls {
     relay.between("the first of them", "behind them")
 }
 
-fn assert_two_reads_and_writes_a_message(mut calls: Calls) {
+fn assert_two_reads_and_writes_a_message(mut calls: BTreeMap<String, usize>) {
     let mut count = |name: &str| calls.remove(name).unwrap_or(0);
     assert_eq!(count("recvfrom"), 2 * (MESSAGES + 1), "one in each direction");
     assert_eq!(count("sendto"), 2 * (MESSAGES + 1), "one in each direction");
     assert!(count("epoll_wait") <= 2 * (MESSAGES + 1));
-    assert_eq!(calls, Calls::new(), "nothing else is asked of the system");
+    assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
 }
 
 #[test]

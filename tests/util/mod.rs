@@ -22,7 +22,6 @@
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
 //! | `balancer` | PROXY headers, and real haproxy and nginx |
-//! | `traced` | the system calls that a program makes |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -63,7 +62,6 @@ pub use server::Server;
 pub use site::Site;
 pub use sshd::Sshd;
 pub use tls_onward::TlsOnward;
-pub use traced::Traced;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
