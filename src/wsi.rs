@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -442,6 +443,22 @@ impl Wsi {
             self.io.arm_for_write(registry, self.id.token())?;
         }
         Ok(taken)
+    }
+
+    /// The same for `len` bytes of a file, which the system takes by itself. `None`: it cannot.
+    pub(crate) fn send_file(
+        &mut self,
+        registry: &Registry,
+        file: &File,
+        from: u64,
+        len: usize,
+    ) -> io::Result<Option<usize>> {
+        let Some(taken) = self.io.send_file(file, from, len)? else { return Ok(None) };
+        self.count_sent(taken);
+        if taken < len {
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(Some(taken))
     }
 
     /// Bytes that the system has taken or will be given.

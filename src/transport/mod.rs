@@ -4,8 +4,10 @@
 
 pub(crate) mod datagrams;
 mod file;
+mod sendfile;
 mod sock;
 
+use std::fs;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -215,6 +217,19 @@ impl Transport {
     /// The same for several pieces in one system call. Not for TLS, which puts its records together itself.
     pub(crate) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         on_stream!(self, sock => sock.send_vectored(slices), tls _tls => Ok(0), else Ok(0))
+    }
+
+    /// Has the system send `len` bytes of a file, from `from` on, as far as it takes them now. `None`: it cannot, and they have to be read and
+    /// sent, as over TLS.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: the file ends before.
+    pub(crate) fn send_file(&mut self, file: &fs::File, from: u64, len: usize) -> io::Result<Option<usize>> {
+        match self {
+            Transport::Tcp(sock) => sock.send_file(file, from, len),
+            Transport::Unix(sock) => sock.send_file(file, from, len),
+            _ => Ok(None),
+        }
     }
 
     /// Whether bytes that were taken have not all reached the system.

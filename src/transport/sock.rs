@@ -7,6 +7,7 @@
 //!
 //! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
@@ -14,7 +15,7 @@ use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
-use super::{READING, Received};
+use super::{READING, Received, sendfile};
 
 /// A socket and what the poll last said of it.
 pub(crate) struct Sock<S> {
@@ -167,6 +168,23 @@ where
         }
         let result = retry(|| (&self.io).write_vectored(slices));
         self.sent(result, all)
+    }
+
+    /// The same for `len` bytes of a file, from `from` on. `None`: this has to be read and sent.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: the file ends before.
+    pub(super) fn send_file(&mut self, file: &File, from: u64, len: usize) -> io::Result<Option<usize>> {
+        if self.write_failed.is_some() {
+            return Ok(Some(len));
+        }
+        match retry(|| sendfile::send(&self.io, file, from, len)) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            // Whether fewer are because of the socket or because of the file, only the next call says.
+            Ok(n) => Ok(Some(n)),
+            Err(error) => self.sent(Err(error), len).map(Some),
+        }
     }
 
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
