@@ -118,7 +118,7 @@ impl Cx {
             is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
-            timers: Timers::default(),
+            timers: Timers::new(),
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
             passwords,
