@@ -139,6 +139,9 @@ pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
 
+/// Bytes of a file that the system is asked to send by itself at a time. They are not copied, so that takes no longer than a slice that is.
+pub const HTTP_SENDFILE: usize = 256 * 1024;
+
 /// Bytes of a file whose content is kept for the next who asks for it.
 pub const FILE_CACHE_FILE: usize = 64 * 1024;
 

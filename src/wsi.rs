@@ -445,6 +445,21 @@ impl Wsi {
         Ok(taken)
     }
 
+    /// The same for the last bytes of the connection: its end goes with them, if nothing waits before them and they are taken at once.
+    pub(crate) fn send_last(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
+        if self.flags.corked || !self.tx.is_empty() || !self.io.writable() {
+            return self.send(registry, bytes);
+        }
+        let (taken, is_ended) = self.io.send_last(bytes)?;
+        self.count_sent(taken);
+        self.flags.fin |= is_ended;
+        self.flags.fin_sent |= is_ended;
+        if taken < bytes.len() || self.io.pending() {
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(taken)
+    }
+
     /// The same for `len` bytes of a file, which the system takes by itself. `None`: it cannot.
     pub(crate) fn send_file(
         &mut self,
@@ -477,10 +492,21 @@ impl Wsi {
     /// Not bounded here: who calls it reads no more before [`Wsi::is_flushed`].
     pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
         let taken = self.send(registry, bytes)?;
-        if taken < bytes.len() {
-            self.tx.push(&bytes[taken..]);
-        }
+        self.queue(&bytes[taken..]);
         Ok(())
+    }
+
+    /// [`Wsi::send_last`], and queues the rest.
+    pub(crate) fn transmit_last(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
+        let taken = self.send_last(registry, bytes)?;
+        self.queue(&bytes[taken..]);
+        Ok(())
+    }
+
+    fn queue(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.tx.push(rest);
+        }
     }
 
     /// Sends what is queued, as far as the system takes it, and behind it the end where asked for.

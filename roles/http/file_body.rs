@@ -33,6 +33,8 @@ pub(super) struct FileBody {
     end: u64,
     /// What comes behind it.
     parts: Option<Box<ByteRanges>>,
+    /// The connection ends behind it.
+    closes: bool,
 }
 
 /// Where its bytes come from.
@@ -54,18 +56,23 @@ impl Source {
 impl FileBody {
     /// The bytes `range` of `file`.
     pub(super) fn new(file: File, range: Range<u64>) -> FileBody {
-        FileBody { source: Source::of(file), at: range.start, end: range.end, parts: None }
+        FileBody { source: Source::of(file), at: range.start, end: range.end, parts: None, closes: false }
     }
 
     /// All of a file whose content is kept.
     pub(super) fn of_kept(file: Rc<KeptFile>) -> FileBody {
         let end = file.content.len() as u64;
-        FileBody { source: Source::Kept(file), at: 0, end, parts: None }
+        FileBody { source: Source::Kept(file), at: 0, end, parts: None, closes: false }
     }
 
     /// Some pieces of `file`, with the texts between them.
     pub(super) fn of_parts(file: File, parts: Box<ByteRanges>) -> FileBody {
-        FileBody { source: Source::of(file), at: 0, end: 0, parts: Some(parts) }
+        FileBody { source: Source::of(file), at: 0, end: 0, parts: Some(parts), closes: false }
+    }
+
+    /// The connection ends behind it, or goes on.
+    pub(super) fn closing(self, closes: bool) -> FileBody {
+        FileBody { closes, ..self }
     }
 
     /// Sends another piece. `true`: that was the last one.
@@ -91,12 +98,16 @@ impl FileBody {
             Source::Disk { file, .. } => read(file, out, self.at, piece).map_err(CloseReason::Lost)?,
             Source::Kept(file) => out.extend_from_slice(&file.content[self.at as usize..][..piece]),
         }
-        if wsi.flags.corked && self.parts.is_none() && self.at + piece as u64 == self.end {
+        let is_rest = self.parts.is_none() && self.at + piece as u64 == self.end;
+        if wsi.flags.corked && is_rest {
             wsi.tx.push(out);
             self.at = self.end;
             return Ok(true);
         }
-        let sent = wsi.send(&cx.registry, out)?;
+        let sent = match is_rest && self.closes {
+            true => wsi.send_last(&cx.registry, out)?,
+            false => wsi.send(&cx.registry, out)?,
+        };
         if sent < head {
             wsi.tx.push(&out[sent..head]);
         }
@@ -107,7 +118,7 @@ impl FileBody {
     /// Has the system send more of the piece that is on its way. `false`: there is none, or it does not do that.
     fn send_by_system(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<bool, CloseReason> {
         let Source::Disk { file, by_system } = &mut self.source else { return Ok(false) };
-        let piece = (self.end - self.at).min(cx.slice as u64) as usize;
+        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE as u64) as usize;
         if piece == 0 || !*by_system {
             return Ok(false);
         }

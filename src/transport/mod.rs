@@ -219,6 +219,32 @@ impl Transport {
         on_stream!(self, sock => sock.send_vectored(slices), tls _tls => Ok(0), else Ok(0))
     }
 
+    /// Writes the last bytes, and the end with them if the system takes all of them now: FIN leaves in the packet of the last byte, and over
+    /// TLS close_notify in the same write. How many were taken, and whether the end was said.
+    ///
+    /// The end is said in this very call, and not by closing the socket: bytes that are held back for it would be thrown away where
+    /// input is unread.
+    pub(crate) fn send_last(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
+        let taken = match self {
+            Transport::Tcp(sock) => sock.send_held_back(&[IoSlice::new(bytes)])?,
+            Transport::Tls(tls) => tls.send_last(bytes)?,
+            io => return Ok((io.send(bytes)?, false)),
+        };
+        let is_all = taken == bytes.len() && !self.pending();
+        if is_all {
+            self.shutdown_write();
+        }
+        Ok((taken, is_all))
+    }
+
+    /// The same for several pieces that may wait in the system for what follows them at once.
+    pub(crate) fn send_held_back(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(sock) => sock.send_held_back(slices),
+            io => io.send_vectored(slices),
+        }
+    }
+
     /// Has the system send `len` bytes of a file, from `from` on, as far as it takes them now. `None`: it cannot, and they have to be read and
     /// sent, as over TLS.
     ///

@@ -14,8 +14,15 @@ use std::os::fd::AsFd;
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use super::{READING, Received, sendfile};
+
+/// How bytes are sent that leave with those behind them. Elsewhere than on Linux they leave at once.
+#[cfg(target_os = "linux")]
+const HELD_BACK: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+#[cfg(not(target_os = "linux"))]
+const HELD_BACK: SendFlags = SendFlags::NOSIGNAL;
 
 /// A socket and what the poll last said of it.
 pub(crate) struct Sock<S> {
@@ -30,8 +37,8 @@ pub(crate) struct Sock<S> {
     pub(super) eof: bool,
     /// The system has said that the peer has ended its side; what came before may be unread.
     pub(super) ended: bool,
-    /// The errno of a write that failed; further ones go nowhere.
-    write_failed: Option<i32>,
+    /// Why a write failed; further ones go nowhere.
+    write_failed: Option<Errno>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
     armed_for_write: bool,
@@ -150,7 +157,7 @@ where
 
     /// Why what was sent last went nowhere.
     pub(super) fn failure(&self) -> Option<io::Error> {
-        self.write_failed.map(io::Error::from_raw_os_error)
+        self.write_failed.map(io::Error::from)
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -167,6 +174,19 @@ where
             return Ok(all);
         }
         let result = retry(|| (&self.io).write_vectored(slices));
+        self.sent(result, all)
+    }
+
+    /// The same, but what is taken may wait in the system until more is sent or the end is, which has to follow at once. For sockets alone.
+    pub(super) fn send_held_back(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if self.write_failed.is_some() {
+            return Ok(all);
+        }
+        let result = retry(|| match slices {
+            [one] => Ok(send(&self.io, one, HELD_BACK)?),
+            several => Ok(sendmsg(&self.io, several, &mut SendAncillaryBuffer::default(), HELD_BACK)?),
+        });
         self.sent(result, all)
     }
 
@@ -199,7 +219,7 @@ where
             }
             Err(error) => {
                 log::debug!("writing: {error}; reading what is left");
-                let errno = error.raw_os_error().unwrap_or(Errno::PIPE.raw_os_error());
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::PIPE);
                 (self.write_failed, self.readable, self.read_on) = (Some(errno), true, true);
                 Ok(wanted)
             }
