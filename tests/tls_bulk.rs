@@ -70,7 +70,7 @@ fn the_last_response_ends_with_close_notify_whatever_its_length() {
     let site = Site::new();
     let lengths = [0, 1, 16 * 1024, limits::TLS_SEND - 500, limits::TLS_SEND, limits::HTTP_FILE_CHUNK, 3 * MIB];
     for length in lengths {
-        site.write(&format!("{length}.bin"), &random_bytes(length as u64, length));
+        site.write(format!("{length}.bin"), &random_bytes(length as u64, length));
     }
     let program = https_program(&site);
     for only_1_2 in [true, false] {

@@ -169,6 +169,9 @@ where
     }
 
     pub(super) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let [one] = slices {
+            return self.send(one);
+        }
         let all = slices.iter().map(|slice| slice.len()).sum();
         if self.write_failed.is_some() {
             return Ok(all);
