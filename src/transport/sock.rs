@@ -5,6 +5,9 @@
 //! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
 //! stop at its mark), unix sockets (reads stop at a passed descriptor), datagrams (each read brings one).
 //!
+//! No memory in the system for a read or a write is like nothing to read and no room to write, but no event tells of its end. Whoever it
+//! belongs to tries again after [`limits::MEMORY_PAUSE`].
+//!
 //! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
 use std::fs::File;
@@ -15,6 +18,8 @@ use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+
+use crate::limits;
 
 use super::{READING, Received, sendfile};
 
@@ -41,9 +46,21 @@ pub(crate) struct Sock<S> {
     write_failed: Option<Errno>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
+    pub(super) shortage: Shortage,
+    /// How often it was tried again in a row.
+    tries: u32,
     armed_for_write: bool,
     /// The poll has been told of it.
     registered: bool,
+}
+
+/// Whether the system has no memory for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    No,
+    Yes,
+    /// The poll has been made to tell of it, in case that it came up in another connection's turn.
+    Told,
 }
 
 impl<S: Source> Sock<S> {
@@ -60,6 +77,8 @@ impl<S: Source> Sock<S> {
             ended: false,
             write_failed: None,
             unpolled: false,
+            shortage: Shortage::No,
+            tries: 0,
             armed_for_write: false,
             registered: false,
         }
@@ -73,6 +92,25 @@ impl<S: Source> Sock<S> {
     /// Of datagrams.
     pub(crate) fn endless(io: S) -> Self {
         Sock { read_on: true, endless: true, ..Sock::new(io) }
+    }
+
+    /// The system may have memory again.
+    pub(super) fn try_again(&mut self) {
+        self.shortage = Shortage::No;
+        self.tries += 1;
+        (self.readable, self.writable) = (true, true);
+    }
+
+    /// Whether that is why a call failed, and it is worth trying again.
+    fn is_shortage(&mut self, error: &io::Error) -> bool {
+        let no_memory =
+            [Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let is_passing = no_memory && !self.endless && self.tries < limits::MEMORY_TRIES;
+        if is_passing && self.shortage == Shortage::No {
+            log::debug!("{error}; trying again");
+            self.shortage = Shortage::Yes;
+        }
+        is_passing
     }
 
     pub(super) fn goes_nowhere(&self) -> bool {
@@ -117,10 +155,14 @@ impl<S: Source> Sock<S> {
     }
 
     pub(super) fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if self.armed_for_write {
+        let to_be_told = self.shortage == Shortage::Yes;
+        if self.armed_for_write && !to_be_told {
             return Ok(());
         }
         self.armed_for_write = true;
+        if to_be_told {
+            self.shortage = Shortage::Told;
+        }
         if !self.registered {
             return Ok(());
         }
@@ -128,7 +170,7 @@ impl<S: Source> Sock<S> {
     }
 }
 
-impl<S: AsFd> Sock<S>
+impl<S: AsFd + Source> Sock<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -144,10 +186,11 @@ where
                 Ok(Received::Eof)
             }
             Ok(n) => {
+                self.tries = 0;
                 self.readable = n == buf.len() || self.read_on;
                 Ok(Received::Bytes(n))
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
                 self.readable = false;
                 Ok(Received::Blocked)
             }
@@ -205,7 +248,10 @@ where
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             // Whether fewer are because of the socket or because of the file, only the next call says.
-            Ok(n) => Ok(Some(n)),
+            Ok(n) => {
+                self.tries = 0;
+                Ok(Some(n))
+            }
             Err(error) => self.sent(Err(error), len).map(Some),
         }
     }
@@ -213,10 +259,11 @@ where
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
         match result {
             Ok(n) => {
+                self.tries = 0;
                 self.writable = n == wanted || self.unpolled;
                 Ok(n)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
                 self.writable = false;
                 Ok(0)
             }

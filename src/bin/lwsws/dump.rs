@@ -90,6 +90,7 @@ fn understood_global(global: &Global, key: &str) -> Understood {
         "rlimit-nofile" => global.rlimit_nofile.map(text).into(),
         "ip-limit-ah" => global.ip_limit_ah.map(text).into(),
         "ip-limit-wsi" => global.ip_limit_wsi.map(text).into(),
+        "ip-limit-undecided" => global.ip_limit_undecided.map(text).into(),
         "reject-service-keywords" => {
             let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
             let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
@@ -124,6 +125,7 @@ fn understood_vhost(vhost: &VhostConf, key: &str) -> Understood {
         "host-ssl-cert" => tls.map(|tls| file(&tls.cert)).into(),
         "host-ssl-key" => tls.map(|tls| file(&tls.key)).into(),
         "host-ssl-ca" => tls.and_then(|tls| tls.ca.as_deref()).map(file).into(),
+        "client-cert-crl" => tls.and_then(|tls| tls.revoked.as_deref()).map(file).into(),
         "client-cert-required" => tls.map(|tls| flag(tls.client_cert_required)).into(),
         "ignore-missing-cert" => flag(vhost.ignore_missing_cert).into(),
         "enable-client-ssl" => client.map(|_| flag(true)).into(),
