@@ -88,7 +88,7 @@ fn of_a_big_file_the_server_reads_the_first_piece_alone() {
     const PIECE: usize = limits::HTTP_FILE_CHUNK;
     let site = Site::new();
     site.write("big.txt", &vec![b'x'; 8 * PIECE]);
-    let server = Traced::http_server(&site.root());
+    let server = http_server(&site.root());
     let mut stream = connect(server.program.port());
     let mut get = |path: &str| ask(&mut stream, "localhost", path).body.len();
     get("/style.css");
