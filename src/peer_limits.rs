@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(begin(&mut limits, &one, 5), None, "one has said what it wants");
         assert_eq!(begin(&mut limits, &one, 6), Some(id(4)));
         assert_eq!(begin(&mut limits, &Peer::Unix, 7), None);
-        [5, 6].map(|at| limits.end_undecided(&one, id(at)));
+        [5, 6].into_iter().for_each(|at| limits.end_undecided(&one, id(at)));
         limits.end_undecided(&other, id(3));
         assert!(limits.peers.is_empty());
     }

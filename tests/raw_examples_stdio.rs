@@ -58,7 +58,7 @@ fn a_stdout_that_is_read_late_gets_all_of_it() {
 
 #[test]
 fn a_server_is_not_silent_while_stdout_is_full() {
-    // So few that the client's side of the connection holds what its stdout does not: none of it is ever dropped and sent again.
+    // More than a pipe takes, and so few that the system holds the rest: none of it is ever dropped and sent again.
     let said = random_bytes(1, 200_000);
     let server = Onward::source(said.clone());
     let patience = Duration::from_secs(1);

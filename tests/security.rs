@@ -84,7 +84,8 @@ macro_rules! constants {
 #[rustfmt::skip]
 fn constants() -> Vec<(&'static str, u128)> {
     constants![
-        SERVICE_BUFFER SLICE_WHILE_OTHERS_WAIT EVENTS ACCEPT_BATCH ACCEPT_PAUSE DESCRIPTOR_RESERVE PEER_LIMIT_WARN INTERFACE_RETRY SWAPS
+        SERVICE_BUFFER SLICE_WHILE_OTHERS_WAIT EVENTS ACCEPT_BATCH ACCEPT_PAUSE DESCRIPTOR_RESERVE WARN_AGAIN INTERFACE_RETRY SWAPS
+        MEMORY_PAUSE MEMORY_TRIES
         TX DATAGRAM DATAGRAM_BATCH DATAGRAM_ERRORS TLS_SEND TLS12_RECORDS TLS_HANDSHAKES FIRST_READ PROXY_V1_HEADER PROXY_V2_HEADER
         HTTP_EMPTY_LINES HTTP_HEAD HTTP_HEAD_LEAST HTTP_HEAD_MOST HTTP_URI HTTP_HEADERS HTTP_HEADERS_MOST HTTP_BODY BASIC_AUTH PEM
         CREDENTIALS BCRYPT_COST BCRYPT_PASSWORD BCRYPT_THREADS BCRYPT_QUEUE BASIC_AUTH_VERDICTS BASIC_AUTH_WAIT HTTP_BODY_OVERHEAD
@@ -116,6 +117,7 @@ fn each_bound_has_the_value_that_the_page_says() {
         }
     }
     assert_eq!((context.ip_limit_wsi, context.ip_limit_ah, context.max_connections), (None, None, None));
+    assert_eq!(context.ip_limit_undecided, None, "half of them");
     assert_eq!(context.max_http_header_data.number(), limits::HTTP_HEAD.number());
     assert_eq!(context.max_http_uri.number(), limits::HTTP_URI.number());
     assert_eq!(context.max_http_headers.number(), limits::HTTP_HEADERS.number());

@@ -262,14 +262,15 @@ mod tests {
             // What others stand beside. Of a key that is there twice the last one counts.
             let tls = r#""host-ssl-cert": "a", "host-ssl-key": "b", "host-ssl-ca": "c", "#;
             let client = r#""enable-client-ssl": "1", "client-ssl-cert": "a", "client-ssl-key": "b", "#;
-            let unix = match key.name {
+            let beside = match key.name {
                 "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#,
+                "client-cert-crl" => r#""client-cert-required": "1", "#,
                 _ => "",
             };
             let (text, section) = match key.section {
                 Section::Global => (format!(r#"{{"global": {{{member}}}}}"#), "/global"),
                 Section::Vhost => {
-                    (format!(r#"{{"vhosts": [{{"port": "1", {tls}{client}{unix}{member}}}]}}"#), "/vhosts/0")
+                    (format!(r#"{{"vhosts": [{{"port": "1", {tls}{client}{beside}{member}}}]}}"#), "/vhosts/0")
                 }
                 Section::Mount => {
                     let mount = format!(r#"{{"mountpoint": "/", "origin": "file:///x", {member}}}"#);
