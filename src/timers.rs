@@ -4,6 +4,7 @@
 //! the entry here is only moved when it would come too late. So the keep-alive timeout of a busy connection costs a store per request.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::vhost::{ProtocolIndex, VhostId};
@@ -21,15 +22,20 @@ pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
     Wsi(WsiId, Instant),
     Sul(SulId, VhostId, ProtocolIndex),
+    /// Pipes may be spare that nobody needs any more.
+    Pipes,
 }
 
 #[derive(Default)]
 pub(crate) struct Timers {
     entries: BTreeMap<At, Entry>,
     last_number: u32,
+    /// There is an entry for the pipes.
+    pipes: bool,
 }
 
 enum Entry {
+    Pipes,
     Wsi(WsiId),
     Sul(VhostId, ProtocolIndex),
 }
@@ -53,6 +59,13 @@ impl Timers {
 
     pub(crate) fn schedule(&mut self, at: Instant, vhost: VhostId, protocol: ProtocolIndex) -> SulId {
         SulId(self.insert(at, Entry::Sul(vhost, protocol)))
+    }
+
+    /// Has somebody look after the pipes at a time, unless that is to come already.
+    pub(crate) fn arm_pipes(&mut self, at: impl FnOnce() -> Instant) {
+        if !mem::replace(&mut self.pipes, true) {
+            self.insert(at(), Entry::Pipes);
+        }
     }
 
     fn insert(&mut self, at: Instant, entry: Entry) -> At {
@@ -79,6 +92,10 @@ impl Timers {
         Some(match entry {
             Entry::Wsi(id) => Due::Wsi(id, at.0),
             Entry::Sul(vhost, protocol) => Due::Sul(SulId(at), vhost, protocol),
+            Entry::Pipes => {
+                self.pipes = false;
+                Due::Pipes
+            }
         })
     }
 

@@ -14,7 +14,7 @@ use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
-use super::{READING, Received};
+use super::{Piped, READING, Received};
 
 /// A socket and what the poll last said of it.
 pub(crate) struct Sock<S> {
@@ -23,6 +23,8 @@ pub(crate) struct Sock<S> {
     pub(crate) writable: bool,
     /// Short reads prove nothing: read until nothing comes.
     read_on: bool,
+    /// There was urgent data.
+    pub(super) urgent: bool,
     /// It carries datagrams: an empty one is not the end, and an error is not one either.
     endless: bool,
     pub(super) dead: bool,
@@ -46,6 +48,7 @@ impl<S: Source> Sock<S> {
             readable: false,
             writable: true,
             read_on: false,
+            urgent: false,
             endless: false,
             dead: false,
             eof: false,
@@ -74,6 +77,7 @@ impl<S: Source> Sock<S> {
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();
+        self.urgent |= event.is_priority();
         self.read_on |= event.is_read_closed() || event.is_priority();
         self.ended |= event.is_read_closed();
         self.dead |= event.is_error() && !self.endless;
@@ -128,17 +132,32 @@ where
         if self.eof {
             return Ok(Received::Eof);
         }
-        match retry(|| (&self.io).read(buf)) {
+        let result = retry(|| (&self.io).read(buf));
+        let received = self.received(result)?;
+        if let Received::Bytes(n) = received {
+            self.readable = n == buf.len() || self.read_on;
+        }
+        Ok(received)
+    }
+
+    /// The same through the kernel. Here a short read proves nothing: the pipe may have no slot left.
+    pub(super) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> io::Result<Received> {
+        if self.eof {
+            return Ok(Received::Eof);
+        }
+        let result = retry(|| piped.fill(&self.io, most));
+        self.received(result)
+    }
+
+    fn received(&mut self, result: io::Result<usize>) -> io::Result<Received> {
+        match result {
             Ok(0) if self.endless => Ok(Received::Bytes(0)),
             Ok(0) if self.write_failed.is_some() => Err(self.failure().unwrap_or(ErrorKind::ConnectionReset.into())),
             Ok(0) => {
                 self.eof = true;
                 Ok(Received::Eof)
             }
-            Ok(n) => {
-                self.readable = n == buf.len() || self.read_on;
-                Ok(Received::Bytes(n))
-            }
+            Ok(n) => Ok(Received::Bytes(n)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readable = false;
                 Ok(Received::Blocked)
@@ -167,6 +186,19 @@ where
         }
         let result = retry(|| (&self.io).write_vectored(slices));
         self.sent(result, all)
+    }
+
+    pub(super) fn send_piped(&mut self, piped: &mut Piped) -> io::Result<usize> {
+        let wanted = piped.len();
+        let result = match self.write_failed {
+            None => retry(|| piped.empty_into(&self.io)),
+            Some(_) => Ok(wanted),
+        };
+        let sent = self.sent(result, wanted)?;
+        if self.write_failed.is_some() {
+            piped.discard();
+        }
+        Ok(sent)
     }
 
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
