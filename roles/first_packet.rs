@@ -9,6 +9,8 @@
 //!
 //! It reads, asks the option table, and does what that says. What was read waits in `wsi.rx`, so the role that follows sees the
 //! connection from its first byte. No protocol is bound yet, hence it emits no reasons. In lws this is spread over the http role.
+//!
+//! Where balancers are trusted to send PROXY headers, somebody else's is refused, before the table is asked.
 
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
 use crate::limits;
 use crate::options::Options;
+use crate::proxy_header;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::Received;
 use crate::vhost::ProtocolIndex;
@@ -26,6 +29,10 @@ pub(crate) struct FirstPacket;
 impl RoleOps for FirstPacket {
     fn name(&self) -> &'static str {
         "first-packet"
+    }
+
+    fn is_undecided(&self) -> bool {
+        true
     }
 
     /// http shares its port with everything that is not http, over TLS as well.
@@ -41,13 +48,15 @@ impl RoleOps for FirstPacket {
             .filter(|after| !after.is_zero())
             .and_then(|after| cx.after(after));
         wsi.deadline = silence_at.or(cx.after(cx.info.timeout));
-        Ok(Box::new(Undecided { silence_at }))
+        Ok(Box::new(Undecided { silence_at, may_be_header: is_not_among_trusted(wsi, cx) }))
     }
 }
 
 struct Undecided {
     /// When silence counts as an answer.
     silence_at: Option<Instant>,
+    /// Its first bytes may turn out to be a PROXY header, which it has no right to send.
+    may_be_header: bool,
 }
 
 impl Role for Undecided {
@@ -66,8 +75,9 @@ impl Role for Undecided {
         let first = wsi.rx.take();
         let next = match received {
             Received::Eof => follow(wsi, cx, Moment::Eof(first.as_slice())),
+            _ if first.is_empty() && wsi.io.readable() => Next::Again,
             _ if first.is_empty() => Next::Stay,
-            Received::Bytes(_) | Received::Blocked => follow(wsi, cx, Moment::Rx(first.as_slice())),
+            Received::Bytes(_) | Received::Blocked => self.judge(wsi, cx, first.as_slice()),
         };
         wsi.rx = first;
         next
@@ -82,6 +92,28 @@ impl Role for Undecided {
         wsi.rx = first;
         next
     }
+}
+
+impl Undecided {
+    fn judge(&self, wsi: &mut Wsi, cx: &Cx, first: &[u8]) -> Next {
+        let moment = Moment::Rx(first);
+        match self.may_be_header.then(|| proxy_header::claims(first)) {
+            Some(Some(true)) => {
+                note(wsi, Decision::Drop, moment);
+                let why = "it sent a PROXY header, and its address is not in proxy-protocol-from";
+                Next::Close(CloseReason::Refused(why.into()))
+            }
+            Some(None) if wsi.io.readable() => Next::Again,
+            Some(None) => Next::Stay,
+            Some(Some(false)) | None => follow(wsi, cx, moment),
+        }
+    }
+}
+
+/// Whether the listener trusts some peers to send PROXY headers, and this one is none of them.
+fn is_not_among_trusted(wsi: &Wsi, cx: &Cx) -> bool {
+    let trusted = cx.trusted_of(wsi.vhost);
+    !wsi.is_tls() && trusted.is_some() && cx.header_first(trusted.as_deref(), wsi.direct_peer()).is_none()
 }
 
 /// For the access log, in which http speaks for itself.

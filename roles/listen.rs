@@ -1,13 +1,14 @@
 //! Role `listen`: accepts connections, and starts each on its way.
 //!
 //! Its states: waiting for its interface to appear (no socket yet), accepting, and resting while there are as
-//! many connections as may be, or the system has no descriptor left.
+//! many connections as may be, or the system has no descriptor left. That is said once, and its end once it has lasted for a while: a flood
+//! that comes and goes fills no log.
 //! It emits `FilterNetworkConnection`. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
 use std::mem;
 
-use crate::admission::{Counted, Refusal};
+use crate::admission::Refusal;
 use crate::cx::Cx;
 use crate::descriptors;
 use crate::limits;
@@ -16,7 +17,7 @@ use crate::logger::NOTICE;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::transport::{Sock, Transport};
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
-use crate::wsi::{Origin, Peer, Wsi};
+use crate::wsi::{Origin, Peer, Wsi, WsiId};
 
 pub(crate) struct Listen;
 
@@ -36,18 +37,28 @@ impl RoleOps for Listen {
             }
             None => wsi.deadline = cx.after(limits::INTERFACE_RETRY),
         }
-        Ok(Box::new(Listening { in_trouble: false }))
+        Ok(Box::new(Listening { pause: None, in_trouble: false }))
     }
 }
 
 struct Listening {
+    /// What the deadline is for.
+    pause: Option<Pause>,
     /// The operator has been told; it is told again when it is over.
     in_trouble: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nobody is accepted.
+    Rest,
+    /// Nobody has to wait; if that lasts, the operator is told.
+    Calm,
+}
+
 impl Role for Listening {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if wsi.deadline.is_some() {
+        if wsi.deadline.is_some() && self.pause != Some(Pause::Calm) {
             return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
@@ -65,11 +76,12 @@ impl Role for Listening {
                 Ok(Some((io, peer))) => match cx.header_first(trusted.as_deref(), &peer) {
                     None => begin(wsi, cx, (vhost, first), io, peer),
                     // Its client is not known yet.
-                    Some(header) => insert(wsi, cx, (vhost, header), io, peer, false),
+                    Some(header) => _ = insert(wsi, cx, (vhost, header), io, peer),
                 },
                 Ok(None) => {
-                    if mem::take(&mut self.in_trouble) {
-                        log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
+                    if self.in_trouble && self.pause.is_none() {
+                        self.pause = Some(Pause::Calm);
+                        wsi.deadline = cx.after(limits::WARN_AGAIN);
                     }
                     return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
                 }
@@ -84,8 +96,14 @@ impl Role for Listening {
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if !matches!(wsi.io, Transport::None) {
-            return Next::Again;
+        match self.pause.take() {
+            Some(Pause::Rest) => return Next::Again,
+            Some(Pause::Calm) => {
+                self.in_trouble = false;
+                log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
+                return Next::Stay;
+            }
+            None => {}
         }
         let Some(listener) = cx.vhost(wsi.vhost).and_then(|vhost| vhost.listener) else { return Next::Stay };
         match cx.open_listener(listener) {
@@ -106,6 +124,7 @@ impl Listening {
     /// Who is waiting waits a little longer.
     fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
         self.warn(wsi, cx, &format!("{why}; who comes now waits"));
+        self.pause = Some(Pause::Rest);
         wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
         Next::Stay
     }
@@ -120,35 +139,33 @@ impl Listening {
 
 /// Makes a connection of an accepted socket, unless its peer has too many or a protocol does not want it.
 fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) {
-    match cx.admit(listener, vhost, &peer) {
-        Ok(counted) => insert(listener, cx, (vhost, first), io, peer, counted),
-        Err(Refusal::TooMany) => {}
+    let counted = match cx.admit(listener, vhost, &peer) {
+        Ok(counted) => counted,
+        Err(Refusal::TooMany) => return,
         Err(Refusal::Filter) => {
             log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(listener));
-            cx.log_filtered(vhost, first, &io, &peer);
+            return cx.log_filtered(vhost, first, &io, &peer);
         }
+    };
+    match insert(listener, cx, (vhost, first), io, peer.clone()) {
+        Some(id) => {
+            let undecided = cx.let_in(id, &peer, first);
+            if let Some(wsi) = cx.slots.get_mut(id) {
+                (wsi.flags.counted, wsi.flags.undecided) = (counted, undecided);
+            }
+        }
+        None if counted => cx.peer_limits.release(&peer),
+        None => {}
     }
 }
 
-fn insert(
-    listener: &Wsi,
-    cx: &mut Cx,
-    (vhost, first): (VhostId, Binding),
-    io: Transport,
-    peer: Peer,
-    counted: Counted,
-) {
-    match cx.insert(vhost, io, peer.clone(), Origin::Accepted, first) {
-        Ok(id) => {
-            if let Some(wsi) = cx.slots.get_mut(id) {
-                wsi.flags.counted = counted;
-            }
-        }
+fn insert(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) -> Option<WsiId> {
+    match cx.insert(vhost, io, peer, Origin::Accepted, first) {
+        Ok(id) => Some(id),
         Err(error) => {
-            log::warn!("{}: an accepted connection cannot be polled: {error}", cx.tag(listener));
-            if counted {
-                cx.peer_limits.release(&peer);
-            }
+            let told = cx.warned.unpolled.tell(cx.now);
+            told.log(format_args!("{}: an accepted connection cannot be polled: {error}", cx.tag(listener)));
+            None
         }
     }
 }

@@ -10,9 +10,6 @@ mod raw;
 mod raw_proxy;
 mod tls;
 
-#[cfg(fuzzing)]
-pub use http::intake as http_intake;
-
 use crate::role::RoleOps;
 
 /// The roles of the house.

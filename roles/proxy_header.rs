@@ -77,11 +77,13 @@ fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason>
     wsi.comes_for(said);
     wsi.begins_anew();
     log::debug!("{}: by {}", cx.tag(wsi), wsi.direct_peer());
-    if !wsi.flags.foreign {
+    let counts = !wsi.flags.foreign;
+    if counts {
         wsi.flags.counted = cx.admit(wsi, wsi.vhost, &wsi.peer).map_err(|refusal| refused(wsi, &refusal))?;
     }
     let (vhost, first) = cx.first_binding(wsi.vhost).ok_or(CloseReason::Done)?;
     wsi.vhost = vhost;
+    wsi.flags.undecided = counts && cx.let_in(wsi.id, &wsi.peer, first);
     if first.protocol.is_some() {
         wsi.judged("listen-accept", Moment::Accept.name());
     }

@@ -37,6 +37,10 @@ impl RoleOps for Tls {
         "tls"
     }
 
+    fn is_undecided(&self) -> bool {
+        true
+    }
+
     fn named(&self, first: &[u8], _: &ContextInfo) -> Named {
         let (mut acceptor, mut rest) = (Acceptor::default(), first);
         while !rest.is_empty() {

@@ -2,16 +2,27 @@
 //!
 //! Each connection that a listen socket accepted is asked about once, as soon as its client is known: at accept, or where a balancer made
 //! it, when its PROXY header has come.
+//!
+//! Who is let in may still have nothing to say. Of an address only so many may be there that have not said what they want; beyond, the one
+//! goes that has been there longest, and has still said nothing when it is looked at a last time. A flood so loses its own connections,
+//! while who speaks at once is through before its turn to go comes. In lws there is no such limit.
+
+use std::mem;
 
 use crate::cx::Cx;
+use crate::deferred::Deferred;
 use crate::peer_limits::Admission;
 use crate::protocol::{self, Verdict};
 use crate::reason::VhostReason;
+use crate::role::{Binding, CloseReason};
 use crate::vhost::VhostId;
-use crate::wsi::{Peer, Wsi};
+use crate::wsi::{Peer, Wsi, WsiId};
 
 /// Whether the connection counts for the limit of its address until it is freed.
 pub(crate) type Counted = bool;
+
+/// Whether it counts among those of its address that have not said what they want, until it has.
+pub(crate) type Undecided = bool;
 
 /// Why a client is not let in.
 pub(crate) enum Refusal {
@@ -26,12 +37,11 @@ impl Cx {
     pub(crate) fn admit(&mut self, at: &Wsi, vhost: VhostId, client: &Peer) -> Result<Counted, Refusal> {
         let admission = self.peer_limits.admit(client);
         if let Admission::Refused { limit } = admission {
-            if let Some(count) = self.peer_limits.tell(self.now) {
-                log::warn!(
-                    "{}: {client} is hung up on: its address has {limit} connections (ip-limit-wsi); {count} so far",
-                    self.tag(at)
-                );
-            }
+            let told = self.warned.too_many.tell(self.now);
+            told.log(format_args!(
+                "{}: {client} is hung up on: its address has {limit} connections (ip-limit-wsi)",
+                self.tag(at)
+            ));
             return Err(Refusal::TooMany);
         }
         let counted = admission == Admission::Counted;
@@ -42,5 +52,47 @@ impl Cx {
             return Err(Refusal::Filter);
         }
         Ok(counted)
+    }
+
+    /// Lets a client in, which begins as `first`.
+    pub(crate) fn let_in(&mut self, id: WsiId, client: &Peer, first: Binding) -> Undecided {
+        let Some(most) = self.most_undecided().filter(|_| first.role.is_undecided()) else { return false };
+        if let Some(oldest) = self.peer_limits.begin_undecided(client, id, most) {
+            self.deferred.push_back(Deferred::Undecided(oldest));
+        }
+        true
+    }
+
+    /// A connection has said what it wants, or is over.
+    pub(crate) fn decided(&mut self, wsi: &mut Wsi) {
+        if mem::take(&mut wsi.flags.undecided) {
+            self.peer_limits.end_undecided(&wsi.peer, wsi.id);
+        }
+    }
+
+    /// Hangs up on who has still not said what it wants: newer ones of its address wait.
+    pub(crate) fn make_room_of(&mut self, id: WsiId) {
+        // What it has said meanwhile counts; it may not have had a turn yet.
+        self.look_at(id);
+        let Some(wsi) = self.slots.get_mut(id).filter(|wsi| wsi.flags.undecided) else { return };
+        // A flood fills no log.
+        wsi.facts = None;
+        let told = self.warned.undecided.tell(self.now);
+        if let (Some(wsi), Some(most)) = (self.slots.get(id), self.most_undecided()) {
+            told.log(format_args!(
+                "{}: it is hung up on: its address has {most} newer connections that have not said what they want (ip-limit-undecided)",
+                self.tag(wsi)
+            ));
+        }
+        self.close_now(id, CloseReason::Timeout("others of its address wait to be looked at"));
+    }
+
+    /// Connections of one address that may not have said what they want; `None`: as many as there are.
+    fn most_undecided(&self) -> Option<usize> {
+        match self.info.ip_limit_undecided {
+            Some(0) => None,
+            Some(most) => Some(most as usize),
+            None => Some(self.most_connections / 2),
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Attached {
     timeout: Option<Instant>,
     /// The timeout was set before a protocol was bound, and does not go with one.
     timeout_stays: bool,
+    /// When reading and writing are tried again, for which the system had no memory.
+    try_again: Option<Instant>,
     opaque: Option<Rc<dyn Any>>,
     pub(crate) children: Vec<WsiId>,
     /// A relayed pair is closed after this long without a byte either way.
@@ -30,6 +32,8 @@ pub(crate) enum Alarm {
     Timeout,
     /// Its protocol's timer.
     Timer,
+    /// The system may have memory again.
+    TryAgain,
     /// Its role's deadline.
     Role,
 }
@@ -117,13 +121,20 @@ impl Wsi {
         }
     }
 
+    /// Has it try again later what the system had no memory for.
+    pub(crate) fn try_again_at(&mut self, at: Option<Instant>) {
+        let attached = self.attached();
+        attached.try_again = attached.try_again.or(at);
+    }
+
     /// The first of its times, and what is to happen then.
     pub(crate) fn next_alarm(&self) -> Option<(Instant, Alarm)> {
         let role = self.deadline.map(|at| (at, Alarm::Role));
         let Some(attached) = &self.attached else { return role };
         let timer = attached.timer.map(|at| (at, Alarm::Timer));
         let timeout = attached.timeout.map(|at| (at, Alarm::Timeout));
-        [role, timer, timeout].into_iter().flatten().min()
+        let try_again = attached.try_again.map(|at| (at, Alarm::TryAgain));
+        [role, timer, timeout, try_again].into_iter().flatten().min()
     }
 
     /// Takes the first of its times out, if it is no later than `at`.
@@ -133,6 +144,7 @@ impl Wsi {
             Alarm::Role => self.deadline = None,
             Alarm::Timer => self.attached().timer = None,
             Alarm::Timeout => self.attached().timeout = None,
+            Alarm::TryAgain => self.attached().try_again = None,
         }
         Some(alarm)
     }

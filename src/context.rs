@@ -44,6 +44,11 @@ pub struct ContextInfo {
     /// one address. Connections of our own, adopted ones, and those of unix sockets do not count. Where a trusted PROXY header names the
     /// client, its address counts, and the balancer's does not. Leave room for those that share an address (NAT).
     pub ip_limit_wsi: Option<u32>,
+    /// Those of them that may not have said yet what they want (`ip-limit-undecided`, not in lws), however many others there are: of http it is
+    /// said by the first whole head, else by the verdict on the first packet. When one more comes, the one that has said nothing for longest
+    /// is hung up on, so who speaks at once gets through a flood of its own address. `None`: half of what [`ContextInfo::max_connections`]
+    /// comes to; `Some(0)`: as many as there are. Whose connections count, and as one, is as for `ip_limit_wsi`.
+    pub ip_limit_undecided: Option<u32>,
     /// Requests of one address that are answered at a time (`ip-limit-ah`), counted from their whole head until their response is out;
     /// `None`: as many as there are. Those beyond wait for their turn, up to `timeout`, and then are a `503`. Whose requests count as one
     /// address's is as for `ip_limit_wsi`, but for connections that were adopted, which count as well.
@@ -67,6 +72,7 @@ impl Default for ContextInfo {
             max_connections: None,
             reject_service_keywords: Vec::new(),
             ip_limit_wsi: None,
+            ip_limit_undecided: None,
             ip_limit_ah: None,
             max_http_header_data: limits::HTTP_HEAD,
             max_http_uri: limits::HTTP_URI,

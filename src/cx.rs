@@ -29,6 +29,7 @@ use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::run_queue::RunQueue;
+use crate::seldom::Warned;
 use crate::slots::Slots;
 use crate::timers::{SulId, Timers};
 use crate::transport::{Pipes, READING, Transport};
@@ -71,6 +72,7 @@ pub struct Cx {
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
+    pub(crate) warned: Warned,
     /// Connections that a listen socket lets there be.
     pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
@@ -109,6 +111,7 @@ impl Cx {
         Cx {
             registry,
             peer_limits: PeerLimits::new(info.ip_limit_wsi, info.ip_limit_ah),
+            warned: Warned::default(),
             most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,
             slots: Slots::default(),

@@ -32,6 +32,8 @@ pub(crate) enum Deferred {
     VhostUserAll(VhostId, u32),
     VhostUser(VhostId, ProtocolIndex, u32),
     Close(WsiId, &'static str),
+    /// It has said nothing for too long, for others of its address wait.
+    Undecided(WsiId),
     /// A connection was begun with a parent.
     Child {
         parent: WsiId,
@@ -178,6 +180,7 @@ impl Cx {
                 protocol::tell_vhost(self, vhost, protocol, VhostReason::User(n))
             }
             Deferred::Close(id, why) => self.close_now(id, CloseReason::Refused(why.into())),
+            Deferred::Undecided(id) => self.make_room_of(id),
             Deferred::Child { parent, child } => self.add_child(parent, child),
             Deferred::ChildClosing { parent, child } => self.hear(parent, Reason::ChildClosing(child)),
             Deferred::NoPeerName(id) => self.hear(id, Reason::PeerName(None)),

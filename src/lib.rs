@@ -98,21 +98,19 @@ mod retry;
 mod ring;
 mod role;
 mod run_queue;
+mod seldom;
 mod service;
 mod slots;
 mod timers;
 mod tls;
 mod transport;
+mod unix_file;
 mod unix_listening;
 mod unix_owner;
 mod vhost;
 mod vhost_info;
 mod vhosts;
 mod wsi;
-
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub use roles::http_intake;
 
 pub use access_log::AccessLog;
 pub use adopt::{AdoptInfo, ConnectInfo};

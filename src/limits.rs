@@ -36,12 +36,19 @@ pub const ACCEPT_BATCH: usize = 64;
 /// How long a listen socket rests after the system refused it another descriptor, and while there are as many connections as may be.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection waits after the system had no memory for what it sends or reads (`ENOBUFS`, `ENOMEM`), before it tries again.
+pub const MEMORY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Times that it tries again before it counts as lost: ten seconds.
+pub const MEMORY_TRIES: u32 = 100;
+
 /// Descriptors that connections leave for files, logs and look-ups, unless `ContextInfo::max_connections` says how many connections there
 /// may be.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 
-/// How often at most a warning says that a peer has more connections than it may (`ContextInfo::ip_limit_wsi`).
-pub const PEER_LIMIT_WARN: Duration = Duration::from_secs(1);
+/// How often at most a warning is given again of what one peer after another may run into, such as a limit of its address, or an onward
+/// server that is away; and how long nobody has to have waited at a listen socket before the log says that nobody does any more.
+pub const WARN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long until a missing interface is looked for again.
 pub const INTERFACE_RETRY: Duration = Duration::from_secs(1);

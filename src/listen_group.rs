@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::first_packet::Listener;
+use crate::unix_file::UnixFile;
 use crate::vhost::VhostId;
 use crate::vhost_info::Listen;
 use crate::wsi::WsiId;
@@ -23,8 +24,8 @@ pub(crate) struct ListenGroup {
     pub(crate) sockets: Vec<WsiId>,
     /// What was really bound, first socket first.
     pub(crate) bound: Vec<SocketAddr>,
-    /// The file of a unix socket, as [`unix_listening::file_id`](crate::unix_listening::file_id) knows it.
-    pub(crate) unix_file: Option<(u64, u64)>,
+    /// The file of a unix socket, unless somebody else has bound it.
+    pub(crate) unix_file: Option<UnixFile>,
 }
 
 /// A [`ListenGroup`]'s place in the context.

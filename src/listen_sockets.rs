@@ -15,13 +15,19 @@ use socket2::{SockRef, Socket};
 
 use crate::error::{Error, Result};
 use crate::listening::{self, Bound, ListenError, ListenHow};
+use crate::unix_file::UnixFile;
+use crate::unix_owner::UnixOwner;
 use crate::vhost_info::{Listen, VhostInfo};
 
 /// The sockets of one address to listen on: several where an interface has several addresses, or where workers share a port.
+///
+/// The file of a unix socket goes with what [`bind`](Self::bind) has made, or with the vhosts that it is handed to.
 #[derive(Debug)]
 pub struct ListenSockets {
     listen: Listen,
     sockets: Vec<OwnedFd>,
+    /// Of a unix socket that was bound here.
+    file: Option<UnixFile>,
 }
 
 /// Whether the same address can be bound again (SO_REUSEPORT): the kernel then spreads connections over all of its sockets. TCP only.
@@ -44,8 +50,8 @@ impl ListenSockets {
     pub fn bind(vhost: &VhostInfo, reuse_port: ReusePort) -> Result<ListenSockets> {
         let VhostInfo { options, backlog, fast_open_queue, .. } = *vhost;
         let how = ListenHow { options, backlog, fast_open_queue };
-        let bound = match listening::sockets(&vhost.listen, &how, reuse_port) {
-            Ok(sockets) => sockets,
+        let prepared = match listening::sockets(&vhost.listen, &how, reuse_port) {
+            Ok(prepared) => prepared,
             Err(ListenError::NotThere) => Vec::new(),
             Err(ListenError::Taken { address }) => {
                 return Err(Error::AddressTaken { vhost: vhost.name.clone(), address });
@@ -54,13 +60,17 @@ impl ListenSockets {
                 return Err(Error::Listen { vhost: vhost.name.clone(), address, source });
             }
         };
-        let sockets = bound.into_iter().map(|(socket, _)| socket.into()).collect();
-        Ok(ListenSockets { listen: vhost.listen.clone(), sockets })
+        let mut all = ListenSockets::of(vhost.listen.clone(), Vec::new());
+        for one in prepared {
+            all.sockets.push(one.socket.into());
+            all.file = all.file.or(one.file);
+        }
+        Ok(all)
     }
 
     /// Sockets that somebody else has bound for `listen`.
     pub fn of(listen: Listen, sockets: Vec<OwnedFd>) -> ListenSockets {
-        ListenSockets { listen, sockets }
+        ListenSockets { listen, sockets, file: None }
     }
 
     /// Takes those out of some sockets that somebody else has bound, and listens on (as systemd's socket activation does), that are where
@@ -88,7 +98,7 @@ impl ListenSockets {
             }
             sockets.push(socket.into());
         }
-        Ok((!sockets.is_empty()).then(|| ListenSockets { listen: vhost.listen.clone(), sockets }))
+        Ok((!sockets.is_empty()).then(|| ListenSockets::of(vhost.listen.clone(), sockets)))
     }
 
     /// Lets connections come, as many as `backlog` of which may wait to be accepted. On sockets that listen already it changes that number.
@@ -98,6 +108,20 @@ impl ListenSockets {
     pub fn listen(&self, backlog: u32) -> io::Result<()> {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         self.sockets.iter().try_for_each(|socket| SockRef::from(socket).listen(backlog))
+    }
+
+    /// Changes who may use the path of a unix socket (mode bits), and whose it is; what is not given stays. It does nothing to others, and
+    /// to what somebody else has bound.
+    ///
+    /// # Errors
+    /// Another file has its name by now; or it takes root.
+    pub fn give(&self, mode: Option<u32>, owner: Option<&UnixOwner>) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.give(mode, owner))
+    }
+
+    /// Whether clients find them: a unix socket whose file was removed, or replaced, is found by nobody.
+    pub fn are_in_place(&self) -> bool {
+        self.file.as_ref().is_none_or(UnixFile::is_in_place)
     }
 
     /// Where they are bound.
@@ -110,13 +134,15 @@ impl ListenSockets {
         self.sockets.iter().map(AsFd::as_fd)
     }
 
-    /// The sockets, to keep them elsewhere.
+    /// The sockets, to keep them elsewhere. The file of a unix socket goes.
     pub fn into_fds(self) -> Vec<OwnedFd> {
         self.sockets
     }
 
-    /// Ready for the loop.
-    pub(crate) fn into_bound(self) -> io::Result<Vec<Bound>> {
-        self.sockets.into_iter().map(|socket| listening::bound(socket.into())).collect()
+    /// Ready for the loop, with the file of a unix socket that was bound here.
+    pub(crate) fn into_bound(self) -> io::Result<(Vec<Bound>, Option<UnixFile>)> {
+        let bound =
+            self.sockets.into_iter().map(|socket| listening::bound(socket.into())).collect::<io::Result<_>>()?;
+        Ok((bound, self.file))
     }
 }

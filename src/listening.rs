@@ -15,6 +15,7 @@ use crate::limits;
 use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
+use crate::unix_file::UnixFile;
 use crate::unix_listening;
 use crate::unix_owner::UnixOwner;
 use crate::vhost_info::Listen;
@@ -23,6 +24,15 @@ use crate::vhost_info::Listen;
 pub(crate) struct Bound {
     pub(crate) io: Transport,
     pub(crate) address: BoundAddress,
+}
+
+/// A socket that is bound, and does not listen yet.
+pub(crate) struct Prepared {
+    pub(crate) socket: Socket,
+    /// For messages.
+    pub(crate) name: String,
+    /// That of a unix socket, unless its name is abstract.
+    pub(crate) file: Option<UnixFile>,
 }
 
 /// What was really bound.
@@ -69,22 +79,21 @@ impl ListenHow {
     }
 }
 
-/// Binds every address that `listen` means.
-pub(crate) fn listen(listen: &Listen, how: &ListenHow) -> Result<Vec<Bound>, ListenError> {
-    let sockets = sockets(listen, how, ReusePort::No)?;
-    let listening = |(socket, address): (Socket, String)| {
-        let bound = socket.listen(how.backlog()).and_then(|()| bound(socket));
-        bound.map_err(|source| listen_error(address, source))
+/// Binds every address that `listen` means. With the file of a unix socket.
+pub(crate) fn listen(listen: &Listen, how: &ListenHow) -> Result<(Vec<Bound>, Option<UnixFile>), ListenError> {
+    let mut file = None;
+    let mut listening = |prepared: Prepared| {
+        let listens = prepared.socket.listen(how.backlog()).and_then(|()| bound(prepared.socket));
+        file = file.take().or(prepared.file);
+        listens.map_err(|source| listen_error(prepared.name, source))
     };
-    sockets.into_iter().map(listening).collect()
+    let sockets = sockets(listen, how, ReusePort::No)?;
+    let bound = sockets.into_iter().map(&mut listening).collect::<Result<_, _>>()?;
+    Ok((bound, file))
 }
 
-/// The sockets of every address that `listen` means, each with its name: bound, and not yet listening.
-pub(crate) fn sockets(
-    listen: &Listen,
-    how: &ListenHow,
-    reuse_port: ReusePort,
-) -> Result<Vec<(Socket, String)>, ListenError> {
+/// The sockets of every address that `listen` means.
+pub(crate) fn sockets(listen: &Listen, how: &ListenHow, reuse_port: ReusePort) -> Result<Vec<Prepared>, ListenError> {
     match listen {
         Listen::None => Ok(Vec::new()),
         Listen::Unix { path, mode, owner } => Ok(vec![bind_unix(path, *mode, owner.as_ref())?]),
@@ -96,7 +105,7 @@ pub(crate) fn sockets(
             for mut address in addresses {
                 address.set_port(port);
                 let socket = bind_tcp(address, &how)?;
-                port = socket.0.local_addr().ok().and_then(|at| at.as_socket()).map_or(port, |at| at.port());
+                port = socket.socket.local_addr().ok().and_then(|at| at.as_socket()).map_or(port, |at| at.port());
                 bound.push(socket);
             }
             Ok(bound)
@@ -188,7 +197,7 @@ struct TcpHow<'h> {
     how: &'h ListenHow,
 }
 
-fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), ListenError> {
+fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<Prepared, ListenError> {
     let prepare = || -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // A restart need not wait for the connections of its predecessor to leave TIME_WAIT.
@@ -213,15 +222,15 @@ fn bind_tcp(address: SocketAddr, tcp: &TcpHow<'_>) -> Result<(Socket, String), L
     };
     let name = address.to_string();
     match bind() {
-        Ok(socket) => Ok((socket, name)),
+        Ok(socket) => Ok(Prepared { socket, name, file: None }),
         Err(source) => Err(listen_error(name, source)),
     }
 }
 
-fn bind_unix(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>) -> Result<(Socket, String), ListenError> {
+fn bind_unix(path: &Path, mode: Option<u32>, owner: Option<&UnixOwner>) -> Result<Prepared, ListenError> {
     let name = format!("unix:{}", path.display());
     match unix_listening::bind(path, mode, owner) {
-        Ok(socket) => Ok((socket, name)),
+        Ok((socket, file)) => Ok(Prepared { socket, name, file }),
         Err(source) => Err(listen_error(name, source)),
     }
 }

@@ -4,6 +4,9 @@
 //!   accept ──▶ admit ──┬── counted, until its connection is freed ──▶ release
 //!                      └── over its limit: hung up on; the log hears of it once a second
 //!
+//!   nothing said yet ──▶ begin_undecided ──┬── counted, until it has said what it wants ──▶ end_undecided
+//!                                          └── over the limit: counted, and of its peer's who has waited longest goes
+//!
 //!   a request's head ──▶ begin_request ──┬── counted, until its response is out ──▶ end_request ──▶ its turn is handed over
 //!                               ▲        └── over its limit: waits, up to a time ──┬──▶ leave_queue     │
 //!                               └────────────────── woken ────────────────────────┴────────────────────┘
@@ -16,11 +19,9 @@
 //! accepted over TCP counts. The table has an entry for each peer that has a connection, so it is never longer than the connections are
 //! many; without a limit there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`, the list of those who wait for an `ah`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
 
-use crate::limits;
 use crate::wsi::{Peer, WsiId};
 
 pub(crate) struct PeerLimits {
@@ -31,10 +32,6 @@ pub(crate) struct PeerLimits {
     peers: HashMap<PeerKey, Counts>,
     /// The next one's place in a queue.
     place: u64,
-    /// When the log heard of a refusal last.
-    told: Option<Instant>,
-    /// Refusals that it has not heard of.
-    untold: u64,
 }
 
 /// Who counts as one.
@@ -55,6 +52,25 @@ struct Counts {
     queue: BTreeMap<u64, WsiId>,
     /// Those, and whoever has been handed a turn.
     waiting: HashMap<WsiId, Place>,
+    /// Connections that have not said what they want.
+    undecided: BTreeSet<Coming>,
+}
+
+/// A connection, ordered by when it came: each gets the next number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Coming {
+    generation: u32,
+    index: u32,
+}
+
+impl Coming {
+    fn of(WsiId { index, generation }: WsiId) -> Coming {
+        Coming { generation, index }
+    }
+
+    fn id(self) -> WsiId {
+        WsiId { index: self.index, generation: self.generation }
+    }
 }
 
 /// Where a connection is that has been told to wait.
@@ -67,7 +83,7 @@ enum Place {
 
 impl Counts {
     fn is_nothing(&self) -> bool {
-        self.wsi == 0 && self.requests == 0 && self.waiting.is_empty()
+        self.wsi == 0 && self.requests == 0 && self.waiting.is_empty() && self.undecided.is_empty()
     }
 }
 
@@ -108,14 +124,7 @@ pub(crate) enum Admission {
 impl PeerLimits {
     pub(crate) fn new(wsi: Option<u32>, requests: Option<u32>) -> PeerLimits {
         let limit = |number: Option<u32>| number.filter(|limit| *limit > 0);
-        PeerLimits {
-            wsi: limit(wsi),
-            requests: limit(requests),
-            peers: HashMap::new(),
-            place: 0,
-            told: None,
-            untold: 0,
-        }
+        PeerLimits { wsi: limit(wsi), requests: limit(requests), peers: HashMap::new(), place: 0 }
     }
 
     /// A connection from `peer` wants to begin.
@@ -134,6 +143,27 @@ impl PeerLimits {
         let Some(key) = PeerKey::of(peer) else { return };
         if let Some(counts) = self.peers.get_mut(&key) {
             counts.wsi = counts.wsi.saturating_sub(1);
+            if counts.is_nothing() {
+                self.peers.remove(&key);
+            }
+        }
+    }
+
+    /// A connection of `peer` has come that has not said what it wants, of which there may be `most`. Who has to go instead.
+    pub(crate) fn begin_undecided(&mut self, peer: &Peer, id: WsiId, most: usize) -> Option<WsiId> {
+        let counts = self.peers.entry(PeerKey::of(peer)?).or_default();
+        counts.undecided.insert(Coming::of(id));
+        if counts.undecided.len() <= most {
+            return None;
+        }
+        counts.undecided.pop_first().map(Coming::id)
+    }
+
+    /// It has said it, or is over.
+    pub(crate) fn end_undecided(&mut self, peer: &Peer, id: WsiId) {
+        let Some(key) = PeerKey::of(peer) else { return };
+        if let Some(counts) = self.peers.get_mut(&key) {
+            counts.undecided.remove(&Coming::of(id));
             if counts.is_nothing() {
                 self.peers.remove(&key);
             }
@@ -186,17 +216,6 @@ impl PeerLimits {
             Place::Turn => self.end_request(peer),
         }
     }
-
-    /// One was refused. How many have been since the log heard of it last, where it is to hear of it now.
-    pub(crate) fn tell(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        let is_fresh = |told: Instant| now.saturating_duration_since(told) < limits::PEER_LIMIT_WARN;
-        if self.told.is_some_and(is_fresh) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
-    }
 }
 
 impl PeerKey {
@@ -215,7 +234,6 @@ impl PeerKey {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     use super::*;
 
@@ -322,10 +340,21 @@ mod tests {
     }
 
     #[test]
-    fn the_log_hears_of_refusals_once_a_second_and_of_all() {
-        let (mut limits, now) = (PeerLimits::new(Some(1), None), Instant::now());
-        assert_eq!(limits.tell(now), Some(1));
-        assert_eq!([limits.tell(now), limits.tell(now + Duration::from_millis(999))], [None, None]);
-        assert_eq!(limits.tell(now + crate::limits::PEER_LIMIT_WARN), Some(3));
+    fn of_those_who_have_said_nothing_the_first_goes_when_they_are_too_many() {
+        let mut limits = PeerLimits::new(None, None);
+        let id = |generation| WsiId { index: 100 - generation, generation };
+        let (one, other) = (tcp("10.0.0.1:1"), tcp("10.0.0.2:1"));
+        let begin = |limits: &mut PeerLimits, peer, generation| limits.begin_undecided(peer, id(generation), 2);
+        assert_eq!([1, 2].map(|at| begin(&mut limits, &one, at)), [None; 2]);
+        assert_eq!(begin(&mut limits, &other, 3), None, "each for itself");
+        assert_eq!(begin(&mut limits, &one, 4), Some(id(1)));
+        limits.end_undecided(&one, id(2));
+        limits.end_undecided(&one, id(1));
+        assert_eq!(begin(&mut limits, &one, 5), None, "one has said what it wants");
+        assert_eq!(begin(&mut limits, &one, 6), Some(id(4)));
+        assert_eq!(begin(&mut limits, &Peer::Unix, 7), None);
+        [5, 6].into_iter().for_each(|at| limits.end_undecided(&one, id(at)));
+        limits.end_undecided(&other, id(3));
+        assert!(limits.peers.is_empty());
     }
 }

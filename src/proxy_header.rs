@@ -152,6 +152,18 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, HeaderError> {
     }
 }
 
+/// Whether all that a connection has sent begins like a header of either version. `None`: it may yet.
+pub(crate) fn claims(bytes: &[u8]) -> Option<bool> {
+    let starts = [V1_START, V2_START];
+    if starts.iter().any(|start| bytes.starts_with(start)) {
+        Some(true)
+    } else if starts.iter().any(|start| agree(bytes, start)) {
+        None
+    } else {
+        Some(false)
+    }
+}
+
 /// Whether they are the same as far as both go.
 fn agree(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(a, b)| a == b)

@@ -42,6 +42,11 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// Whether who is in it has not said yet what it wants (`ContextInfo::ip_limit_undecided`).
+    fn is_undecided(&self) -> bool {
+        false
+    }
+
     /// The name in a connection's first bytes that chooses its vhost, for a role that goes by one.
     fn named(&self, _first: &[u8], _info: &ContextInfo) -> Named {
         Named::By(None)

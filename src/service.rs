@@ -28,10 +28,16 @@ enum Turn<'a> {
 
 impl Cx {
     fn service(&mut self, id: WsiId) {
-        if let Some(wsi) = self.slots.take(id) {
-            self.turn(wsi, Turn::Ready);
+        if self.look_at(id) {
             self.run_deferred();
         }
+    }
+
+    /// A turn, without what is asked of others in it. Whether the connection was there.
+    pub(crate) fn look_at(&mut self, id: WsiId) -> bool {
+        let Some(wsi) = self.slots.take(id) else { return false };
+        self.turn(wsi, Turn::Ready);
+        true
     }
 
     /// A turn because of an event, for who does not have one coming: at once, or in the lane of those who move much.
@@ -80,6 +86,10 @@ impl Cx {
         wsi.armed = None;
         match wsi.take_alarm(at) {
             Some(Alarm::Role) => self.turn(wsi, Turn::Timeout),
+            Some(Alarm::TryAgain) => {
+                wsi.io.try_again();
+                self.turn(wsi, Turn::Ready);
+            }
             Some(Alarm::Timer) => self.turn(wsi, Turn::Hears(Reason::Timer)),
             Some(Alarm::Timeout) => self.settle(wsi, Next::Close(CloseReason::Timeout("its protocol's timeout"))),
             None => self.settle(wsi, Next::Stay),
@@ -178,7 +188,8 @@ impl Cx {
                 },
                 Next::Stay | Next::Again if mem::take(&mut wsi.flags.unpolled) => {
                     if let Err(error) = wsi.io.register(&self.registry, wsi.id.token(), READING) {
-                        log::warn!("{}: it cannot be polled: {error}", self.tag(&wsi));
+                        let told = self.warned.unpolled.tell(self.now);
+                        told.log(format_args!("{}: it cannot be polled: {error}", self.tag(&wsi)));
                         next = Next::Close(CloseReason::Lost(error));
                     }
                 }
@@ -195,6 +206,9 @@ impl Cx {
         {
             log::debug!("{}: {error}", self.tag(&wsi));
         }
+        if wsi.io.is_short_of_memory() {
+            wsi.try_again_at(self.after(limits::MEMORY_PAUSE));
+        }
         self.timers.arm(&mut wsi);
         self.slots.put_back(wsi);
     }
@@ -203,6 +217,9 @@ impl Cx {
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
         wsi.role_name = binding.role.name();
+        if !binding.role.is_undecided() {
+            self.decided(wsi);
+        }
         self.note_role(wsi, binding);
         wsi.doing = Doing::Lent;
         match binding.role.bind(wsi, self, binding.protocol) {
@@ -265,6 +282,7 @@ impl Cx {
         if wsi.flags.counted {
             self.peer_limits.release(&wsi.peer);
         }
+        self.decided(&mut wsi);
         if wsi.flags.foreign {
             wsi.io.deregister(&self.registry);
         }

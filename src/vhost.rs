@@ -23,6 +23,7 @@ use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
+use crate::seldom::Seldom;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
@@ -58,6 +59,8 @@ pub struct Vhost {
     /// It is being destroyed: nothing new may begin on it.
     pub(crate) going: bool,
     mounts_checked: Option<Instant>,
+    /// Connections of its own come to nothing.
+    pub(crate) unconnected: Seldom,
 }
 
 /// A protocol of a vhost.
@@ -191,6 +194,7 @@ impl Vhost {
             listener: None,
             going: false,
             mounts_checked: None,
+            unconnected: Seldom::default(),
         })
     }
 
@@ -358,7 +362,8 @@ fn check_fit(vhost: &str, role: &dyn RoleOps, table: &ProtocolTable) -> Result<(
     Err(misfit(vhost, role.name(), table))
 }
 
-fn fits(table: &ProtocolTable, role: &str) -> bool {
+/// Whether the protocol is made for that role.
+pub(crate) fn fits(table: &ProtocolTable, role: &str) -> bool {
     table.roles.is_empty() || table.roles.iter().any(|fits| same_name(fits, role))
 }
 

@@ -68,7 +68,8 @@ pub struct VhostInfo {
     /// word in what is served.
     pub error_document_404: Option<String>,
     /// Peers whose connections have to begin with a PROXY header, which names the client: balancers (`proxy-protocol-from`, not in lws).
-    /// From all others such a header is bytes as any. The first vhost of a listen socket decides. Trust nobody whom a client can pass for.
+    /// Others that begin with one are refused, but with [`Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG`], where nothing is looked at. Empty:
+    /// such a header is bytes as any. The first vhost of a listen socket decides. Trust nobody whom a client can pass for.
     pub proxy_protocol_from: Vec<PeerNetwork>,
     /// Where requests and connections are logged (`access-log`).
     pub access_log: Option<AccessLog>,

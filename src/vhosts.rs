@@ -1,7 +1,5 @@
 //! The life of vhosts: made, set listening, destroyed.
 
-use std::path::Path;
-
 use crate::cx::Cx;
 use crate::deferred::Deferred;
 use crate::error::{Error, Result};
@@ -13,7 +11,6 @@ use crate::protocol;
 use crate::reason::VhostReason;
 use crate::role::{Binding, CloseReason};
 use crate::transport::Transport;
-use crate::unix_listening;
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::vhost_info::{Listen, VhostInfo};
 use crate::wsi::{Origin, Peer, Wsi, WsiId};
@@ -240,8 +237,7 @@ impl Cx {
         let Some(first) = group.vhosts.first().and_then(|id| self.vhost(*id)) else { return Ok(()) };
         let (listen, how) = (group.listen.clone(), first.listen_how);
         let handed = self.handed.iter().position(|sockets| *sockets.place() == listen);
-        let is_ours = handed.is_none();
-        let bound = match handed.map(|index| self.handed.swap_remove(index)) {
+        let (bound, file) = match handed.map(|index| self.handed.swap_remove(index)) {
             None => listening::listen(&listen, &how)?,
             Some(sockets) => {
                 sockets.into_bound().map_err(|source| ListenError::System { address: listen.to_string(), source })?
@@ -252,12 +248,12 @@ impl Cx {
             self.add_listen_wsi(listener, bound.io)
                 .map_err(|error| ListenError::System { address, source: std::io::Error::other(error) })?;
             let Some(Some(group)) = self.listeners.get_mut(listener as usize) else { continue };
-            match bound.address {
-                BoundAddress::Tcp(address) => group.bound.push(address),
-                // The file of a socket that was handed over is somebody else's to remove.
-                BoundAddress::Unix(path) if is_ours => group.unix_file = unix_listening::file_id(Path::new(&path)),
-                BoundAddress::Unix(_) => {}
+            if let BoundAddress::Tcp(address) = bound.address {
+                group.bound.push(address);
             }
+        }
+        if let Some(Some(group)) = self.listeners.get_mut(listener as usize) {
+            group.unix_file = file;
         }
         Ok(())
     }
@@ -297,9 +293,6 @@ impl Cx {
             }
             None => {
                 let sockets = std::mem::take(&mut group.sockets);
-                if let (Listen::Unix { path, .. }, Some(file)) = (&group.listen, group.unix_file) {
-                    unix_listening::remove(path, file);
-                }
                 self.listeners[listener as usize] = None;
                 for socket in sockets {
                     self.close_now(socket, CloseReason::Done);

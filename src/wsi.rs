@@ -236,6 +236,8 @@ pub(crate) struct Flags {
     pub(crate) raw_tx: bool,
     /// It counts for its peer's limit.
     pub(crate) counted: bool,
+    /// It counts among those of its peer that have not said what they want.
+    pub(crate) undecided: bool,
     /// What is sent waits in `tx` for what the role sends next.
     pub(crate) corked: bool,
     /// It moves slice after slice: those who move little do not wait for it.

@@ -274,13 +274,13 @@ fn tls_keys_become_what_rustls_knows() {
 #[test]
 fn the_rest_is_read_for_who_does_it() {
     let conf = load(
-        r#"{"global": {"reject-service-keywords": [{"scumbot": "404 Not Found"}], "ip-limit-wsi": "100", "plugin-dir": "/p"},
+        r#"{"global": {"reject-service-keywords": [{"scumbot": "404 Not Found"}], "ip-limit-wsi": "100", "ip-limit-undecided": "0", "plugin-dir": "/p"},
             "vhosts": [{"port": 1, "sts": 1, "access-log": "/log", "headers": [{"X-A:": "1"}, {"x-b": "2"}],
             "enable-client-ssl": 1, "client-ssl-ca": "/ca", "fo-listen-queue": 5}]}"#,
     );
     let info = conf.context_info();
     assert_eq!(info.reject_service_keywords, [RejectKeyword::new("scumbot", 404, "Not Found")]);
-    assert_eq!((info.ip_limit_wsi, conf.global.ip_limit_ah), (Some(100), None));
+    assert_eq!((info.ip_limit_wsi, info.ip_limit_undecided, conf.global.ip_limit_ah), (Some(100), Some(0), None));
     let vhost = &conf.vhosts[0];
     assert!(vhost.sts && vhost.fast_open_queue == 5 && vhost.client_tls.is_some());
     assert_eq!(vhost.access_log.as_deref(), Some(Path::new("/log")));

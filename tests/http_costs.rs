@@ -3,15 +3,14 @@
 mod util;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rlws::{Context, ContextInfo, Listen, Mount, VhostInfo, limits};
 use util::http::{ask, request};
-use util::program::example;
+use util::traced::Traced;
 use util::*;
 
 const REQUESTS: usize = 200;
@@ -24,45 +23,9 @@ fn settled_site() -> Site {
     site
 }
 
-/// A program under strace, and the calls that it has made.
-struct Traced {
-    program: Program,
-    folder: tempfile::TempDir,
-}
-
-impl Traced {
-    #[track_caller]
-    fn http_server(root: &Path) -> Traced {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(require("strace"));
-        // With -D the child is the program itself, and strace a process beside it.
-        command.args(["-D", "-f", "-qq", "-o"]).arg(folder.path().join("calls")).arg(example("minimal-http-server"));
-        command.args(["--interface", "127.0.0.1", "--port", "0", "--origin"]).arg(root);
-        let program = Program::spawn(&mut command);
-        program.wait_for_log("listening on ");
-        Traced { program, folder }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.path().join("calls")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// The calls between two that are to be found there: of each name how many.
-    #[track_caller]
-    fn between(&self, first: &str, last: &str) -> BTreeMap<String, usize> {
-        let at = |lines: &[String], what: &str| lines.iter().position(|line| line.contains(what));
-        eventually(&format!("strace has written of {last}"), || at(&self.lines(), last).is_some());
-        let lines = self.lines();
-        let (first, last) = (at(&lines, first).expect("it came before"), at(&lines, last).expect("just seen"));
-        let mut calls = BTreeMap::new();
-        // The standard library looks at a descriptor before it closes it, in builds for debugging.
-        for line in lines[first..last].iter().filter(|line| !line.contains("F_GETFD")) {
-            let name = line.split_whitespace().nth(1).and_then(|call| call.split_once('(')).map(|(name, _)| name);
-            *calls.entry(name.unwrap_or("?").to_owned()).or_default() += 1;
-        }
-        calls
-    }
+/// A server of a folder, and the calls that it makes.
+fn http_server(root: &Path) -> Traced {
+    Traced::start("minimal-http-server", &[OsStr::new("--origin"), root.as_os_str()])
 }
 
 /// What looking at the disk now and then consists of; how often that is depends on how long a test takes.
@@ -71,7 +34,7 @@ const LOOKS: [&str; 4] = ["openat2", "fstat", "close", "newfstatat"];
 #[test]
 fn a_kept_alive_request_for_a_small_file_costs_three_system_calls() {
     let site = settled_site();
-    let server = Traced::http_server(&site.root());
+    let server = http_server(&site.root());
     let mut stream = connect(server.program.port());
     let mut get = |path: &str| assert_eq!(ask(&mut stream, "localhost", path).status, 200);
     get("/style.css");
@@ -94,7 +57,7 @@ fn a_kept_alive_request_for_a_small_file_costs_three_system_calls() {
 #[test]
 fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
     let site = settled_site();
-    let server = Traced::http_server(&site.root());
+    let server = http_server(&site.root());
     let once = |path: &str| {
         let mut stream = connect(server.program.port());
         let close = request("GET", "localhost", path).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");

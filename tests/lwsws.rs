@@ -231,6 +231,43 @@ fn a_renewed_certificate_is_served_and_a_bad_one_is_not() {
 }
 
 #[test]
+fn what_a_relay_shows_and_trusts_onward_is_renewed_too() {
+    let asking = Ca::new("who may ask");
+    let (first, second) = (asking.client("first"), asking.client("second"));
+    let onward = TlsOnward::start(certs::localhost(), Some(&asking), &[], false);
+    let relay = format!(
+        r#""ws-protocols": [{{ "raw-proxy": {{ "status": "ok", "onward": "{}", "onward-tls": "1", "onward-tls-name": "localhost",
+            "onward-tls-ca": "DIR/ca", "onward-tls-cert": "DIR/own.cert", "onward-tls-key": "DIR/own.key" }} }}],
+        "listen-accept-role": "raw-proxy", "listen-accept-protocol": "raw-proxy", "apply-listen-accept": "1""#,
+        onward.onward.target()
+    );
+    let folder = Folder::new("", &relay);
+    fs::write(folder.path("ca"), certs::ca().text()).expect("write");
+    first.write(&folder.path(""), "own");
+    let program = folder.start();
+    let port = program.port();
+    let mut met = 0;
+    let mut shows = || {
+        let mut client = connect(port);
+        send(&mut client, b"whom?");
+        half_close(&client);
+        read_until_closed(&mut client);
+        met += 1;
+        onward.met(met - 1).cert
+    };
+    assert_eq!(shows(), Some(first.der()));
+    fs::write(folder.path("own.cert"), "no certificate").expect("write");
+    program.wait_for_log("is not taken");
+    assert_eq!(shows(), Some(first.der()), "the former one is still good");
+    second.write(&folder.path(""), "own");
+    eventually("the renewed one is shown", || shows() == Some(second.der()));
+    // Nobody is trusted any more that was.
+    fs::write(folder.path("ca"), Ca::new("another CA").text()).expect("write");
+    eventually("the server is not trusted", || shows().is_none());
+    program.stop();
+}
+
+#[test]
 fn rotating_the_access_log_loses_no_line() {
     let folder = Folder::new(r#""username": "nobody""#, r#""access-log": "DIR/access""#);
     let program = folder.start();
@@ -439,7 +476,8 @@ fn a_daemon_serves_when_its_starter_returns_and_leaves_a_pid_file() {
 /// A flood takes what connections there may be: who is there is served, files and all; who comes waits for another to go.
 #[test]
 fn a_flood_leaves_room_for_who_is_there() {
-    let folder = Folder::new(r#""rlimit-nofile": "64", "timeout-secs": "60""#, ECHO);
+    // Of one address, which says nothing: it would be stopped before.
+    let folder = Folder::new(r#""rlimit-nofile": "64", "timeout-secs": "60", "ip-limit-undecided": "0""#, ECHO);
     let program = folder.start();
     let mut client = connect(program.port());
     echoes(&mut client, b"\0before");

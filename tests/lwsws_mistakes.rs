@@ -20,20 +20,66 @@ fn mistakes_of_all_kinds_are_told_in_one_go() {
     for (file, vhost) in [
         ("a", r#""name": "a", "port": "x""#),
         ("b", r#""name": "b", "port": 1, "ws-protocols": [{"raw-proxy": {"onward": "zz"}}]"#),
-        ("c", r#""name": "c", "port": 2, "host-ssl-cert": "/nope", "host-ssl-key": "/nope""#),
+        ("c", r#""name": "c", "port": 2, "host-ssl-cert": "/nope", "host-ssl-key": "/nope/key""#),
         ("d", r#""name": "d", "port": 3, "mounts": [{"mountpoint": "/", "origin": "callback://nope"}]"#),
     ] {
         fs::write(folder.path("conf.d").join(file), format!("{{\"vhosts\": [{{{vhost}}}]}}")).expect("write");
     }
     // With and without a mistake that the files alone show.
-    for kinds in [4, 3] {
+    for kinds in [5, 4] {
         let (code, said) = check(&folder);
         assert_eq!((code, said.matches(" E: ").count()), (Some(1), kinds), "{said}");
-        for part in ["conf.d/b:1:", "conf.d/c:1:", "conf.d/d:1:"] {
-            assert_eq!(said.matches(part).count(), 1, "{part} in {said}");
+        for (part, count) in [("conf.d/b:1:", 1), ("conf.d/c:1:", 2), ("conf.d/d:1:", 1)] {
+            assert_eq!(said.matches(part).count(), count, "{part} in {said}");
         }
         fs::remove_file(folder.path("conf.d/a")).ok();
     }
+}
+
+#[test]
+fn all_mistakes_of_one_vhost_are_told_in_one_go() {
+    let folder = Folder::new("", "");
+    let vhost = r#""name": "a", "port": 1,
+"host-ssl-cert": "/nope/cert",
+"host-ssl-key": "/nope/key",
+"host-ssl-ca": "/nope/ca",
+"access-log": "/nope/log",
+"mounts": [
+{"mountpoint": "/a", "origin": "file:///nope/a"},
+{"mountpoint": "/b", "origin": "file:///nope/b"},
+{"mountpoint": "/c", "origin": "callback://protocol-post-demo"}
+],
+"ws-protocols": [
+{"raw-proxy": {"onward": "zz"}},
+{"protocol-post-demo": {}}
+],
+"listen-accept-role": "raw-proxy", "listen-accept-protocol": "raw-proxy", "fallback-listen-accept": "1""#;
+    let told = |global: &str, more: &str| {
+        folder.write_conf(&format!("{{\"global\": {{{global}}}, \"vhosts\": [{{{vhost}{more}}}]}}"));
+        let (code, said) = check(&folder);
+        assert_eq!(code, Some(1), "{said}");
+        for key in [
+            "conf:2:18: vhosts[0].host-ssl-cert: ",
+            "conf:3:17: vhosts[0].host-ssl-key: ",
+            "conf:4:16: vhosts[0].host-ssl-ca: ",
+            "conf:5:15: vhosts[0].access-log: ",
+            "conf:7:32: vhosts[0].mounts[0].origin: ",
+            "conf:8:32: vhosts[0].mounts[1].origin: ",
+            "conf:12:15: vhosts[0].ws-protocols[0].raw-proxy: ",
+        ] {
+            assert_eq!(said.matches(key).count(), 1, "{key} in {said}");
+        }
+        said
+    };
+    let kinds = |said: &str| said.matches(" E: ").count();
+    let said = told("", "");
+    assert_eq!(kinds(&said), 7, "{said}");
+    // Beside mistakes that the files alone show, or the protocols and roles.
+    let said = told(r#""username": "no-such-user""#, r#", "keepalive-timeout": 5"#);
+    assert!(said.contains("this system has no no-such-user") && said.contains("did you mean"), "{said}");
+    assert_eq!(kinds(&said), 9, "{said}");
+    let said = told("", r#", "listen-accept-role": "raw-prxy""#);
+    assert!(said.contains("did you mean \"raw-proxy\""), "{said}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
-//! How many connections one address may have at a time (`ip-limit-wsi`), how many requests (`ip-limit-ah`), and how many connections there
-//! may be at all.
+//! How many connections one address may have at a time (`ip-limit-wsi`), how many that have not said what they want (`ip-limit-undecided`),
+//! how many requests (`ip-limit-ah`), and how many connections there may be at all.
 
 mod util;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use rlws::protocols::{HttpDummy, RawEcho};
 use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
@@ -83,8 +84,12 @@ fn the_log_says_once_who_has_too_many_and_what_to_look_at() {
         is_hung_up_on(connect(server.made));
     }
     let seconds = server.ask(move |context| context.cx().now()).duration_since(now).as_secs() as usize;
-    let lines = server.log().iter().filter(|line| line.contains("ip-limit-wsi")).count();
+    let lines = warnings(&server, "ip-limit-wsi");
     assert!(lines <= seconds + 2, "{lines} lines in {seconds} s");
+}
+
+fn warnings<T: Send + 'static>(server: &Server<T>, what: &str) -> usize {
+    server.log().iter().filter(|line| line.contains("WARN") && line.contains(what)).count()
 }
 
 /// A peer that a protocol turns away, or whose connection fails, leaves nothing counted behind.
@@ -141,6 +146,168 @@ fn without_a_limit_an_address_has_as_many_as_it_likes() {
     let server = Server::with_vhost(|| echoing(Listen::on("127.0.0.1", 0)));
     let clients: Vec<TcpStream> = (0..200).map(|_| connect(server.made)).collect();
     clients.iter().for_each(is_served);
+}
+
+/// Serves http, and echoes what is not; so many connections of an address may not have said what they want.
+fn wary(limit: Option<u32>, max_connections: Option<usize>) -> Server {
+    let info = ContextInfo { ip_limit_undecided: limit, max_connections, timeout: DEADLINE, ..Default::default() };
+    Server::with_vhost_in(info, falling_back)
+}
+
+fn falling_back() -> VhostInfo {
+    VhostInfo {
+        options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
+        mounts: vec![Mount::redirect("/", "https://elsewhere.example/")],
+        ..echoing(Listen::on("127.0.0.1", 0))
+    }
+}
+
+/// So many that say nothing, from the first to the last.
+fn silent(server: &Server, count: usize) -> Vec<TcpStream> {
+    let before = server.wsi_count();
+    let clients = (0..count).map(|_| connect(server.made)).collect();
+    eventually("they are there", || server.wsi_count() == before + count);
+    clients
+}
+
+#[test]
+fn of_those_who_say_nothing_the_first_goes_for_the_next() {
+    let server = wary(Some(3), None);
+    let mut clients = silent(&server, 3);
+    let other = connect_from([127, 0, 0, 2], server.made);
+    for _ in 0..5 {
+        clients.push(connect(server.made));
+        is_hung_up_on(clients.remove(0));
+    }
+    server.wait_for_log(&["WARN", "127.0.0.1", "3 newer connections", "ip-limit-undecided"]);
+    clients.iter().for_each(is_served);
+    is_served(&other);
+    drop((clients, other));
+    server.assert_nothing_left();
+}
+
+#[test]
+fn who_has_said_what_it_wants_counts_no_more() {
+    let server = wary(Some(2), None);
+    let established: Vec<TcpStream> =
+        (0..10).map(|_| connect(server.made)).inspect(|client| is_served(client)).collect();
+    let page = |browser: &mut TcpStream| assert_eq!(http::ask(browser, "a", "/").status, 301);
+    let browse = |_| {
+        let mut browser = connect(server.made);
+        page(&mut browser);
+        browser
+    };
+    let mut browsers: Vec<TcpStream> = (0..10).map(browse).collect();
+    let mut clients = silent(&server, 2);
+    clients.push(connect(server.made));
+    is_hung_up_on(clients.remove(0));
+    established.iter().for_each(is_served);
+    browsers.iter_mut().for_each(page);
+    clients.iter().for_each(is_served);
+}
+
+#[test]
+fn who_speaks_at_once_gets_through_a_flood_of_its_own_address() {
+    let server = wary(Some(4), None);
+    let (mut flood, begun) = (Vec::new(), Instant::now());
+    for _ in 0..20 {
+        flood.extend((0..10).map(|_| connect(server.made)));
+        is_served(&connect(server.made));
+    }
+    let (lines, seconds) = (warnings(&server, "ip-limit-undecided"), begun.elapsed().as_secs() as usize);
+    assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");
+    drop(flood);
+    server.assert_nothing_left();
+}
+
+/// What it has sent waits to be read: it is looked at a last time.
+#[test]
+fn who_has_spoken_is_not_taken_for_silent_in_a_burst() {
+    let server = wary(Some(2), None);
+    let (go, wait) = mpsc::channel::<()>();
+    let clients = std::thread::scope(|scope| {
+        let held = scope.spawn(|| server.ask(move |_| wait.recv()));
+        let mut clients: Vec<TcpStream> = (0..20).map(|_| connect(server.made)).collect();
+        clients.iter_mut().for_each(|client| send(client, b"hello"));
+        go.send(()).expect("it waits");
+        held.join().expect("asked").expect("gone on");
+        clients
+    });
+    for mut client in clients {
+        assert_eq!(read_exactly(&mut client, 5), b"hello");
+    }
+}
+
+#[test]
+fn a_head_that_is_not_whole_has_said_nothing() {
+    let server = wary(Some(1), None);
+    let [mut slow, mut next] = [(); 2].map(|()| {
+        let mut client = connect(server.made);
+        send(&mut client, b"GET / HTTP/1.1\r\nHost: a\r\n");
+        server.turn();
+        client
+    });
+    assert_eq!(read_until_closed(&mut slow).0, b"");
+    send(&mut next, b"\r\n");
+    assert_eq!(http::read_response(&mut next).status, 301);
+    let idle = silent(&server, 1);
+    assert_eq!(http::ask(&mut next, "a", "/").status, 301);
+    idle.iter().for_each(is_served);
+}
+
+#[test]
+fn tls_has_said_nothing_before_its_handshake_is_done() {
+    let info = ContextInfo { ip_limit_undecided: Some(1), timeout: DEADLINE, ..Default::default() };
+    let server = Server::with_vhost_in(info, || VhostInfo {
+        name: "localhost".into(),
+        tls: Some(certs::localhost().tls_info()),
+        ..echoing(Listen::on("127.0.0.1", 0))
+    });
+    let mut done = tls::trusting().connect(server.made, "localhost");
+    send(&mut done, b"hello");
+    assert_eq!(read_exactly(&mut done, 5), b"hello");
+    let mut begun = connect(server.made);
+    send(&mut begun, b"\x16\x03\x01\x02\x00\x01");
+    server.turn();
+    let next = connect(server.made);
+    assert_eq!(read_until_closed(&mut begun).0, b"");
+    send(&mut done, b"again");
+    assert_eq!(read_exactly(&mut done, 5), b"again");
+    drop((done, next));
+    server.assert_nothing_left_beside(1);
+}
+
+#[test]
+fn behind_a_balancer_the_clients_silence_counts() {
+    let info = ContextInfo { ip_limit_undecided: Some(1), timeout: DEADLINE, ..Default::default() };
+    let server = Server::with_vhost_in(info, || VhostInfo {
+        proxy_protocol_from: vec!["127.0.0.1".parse().expect("an address")],
+        ..falling_back()
+    });
+    let by = |header: &[u8]| {
+        let mut client = connect(server.made);
+        send(&mut client, header);
+        server.turn();
+        client
+    };
+    let others: Vec<TcpStream> =
+        (1..4).map(|n| by(format!("PROXY TCP4 203.0.113.{n} 192.0.2.1 4660 443\r\n").as_bytes())).collect();
+    let first = by(balancer::V1);
+    let next = by(balancer::V1);
+    is_hung_up_on(first);
+    is_served(&next);
+    others.iter().for_each(is_served);
+}
+
+#[test]
+fn unless_told_an_address_that_says_nothing_takes_half_of_the_room() {
+    let server = wary(None, Some(11));
+    let mut clients = silent(&server, 5);
+    clients.push(connect(server.made));
+    is_hung_up_on(clients.remove(0));
+    is_served(&connect_from([127, 0, 0, 2], server.made));
+    let server = wary(Some(0), Some(11));
+    silent(&server, 10).iter().for_each(is_served);
 }
 
 /// A site with something that does not fit into sockets, whose requests are limited.
@@ -249,11 +416,26 @@ fn who_comes_when_there_are_enough_waits_for_another_to_go() {
         clients.push(client);
     }
     assert!(server.wsi_count() <= 4);
-    let warnings = server.log().iter().filter(|line| line.contains("max_connections")).count();
-    assert_eq!(warnings, 1, "it is said once");
+    assert_eq!(warnings(&server, "max_connections"), 1, "it is said once");
     drop(clients);
     server.wait_for_log(&["WARN", "nobody has to wait any more"]);
     server.assert_nothing_left();
+}
+
+/// Who comes and goes at the limit makes somebody wait again and again.
+#[test]
+fn a_listener_that_rests_now_and_then_says_so_once_a_second() {
+    let info = ContextInfo { max_connections: Some(4), ..Default::default() };
+    let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
+    let begun = Instant::now();
+    for _ in 0..12 {
+        let clients: Vec<TcpStream> = (0..5).map(|_| connect(server.made)).collect();
+        clients[..3].iter().for_each(is_served);
+        drop(clients);
+    }
+    server.wait_for_log(&["WARN", "nobody has to wait any more"]);
+    let (lines, seconds) = (warnings(&server, "listen"), begun.elapsed().as_secs() as usize);
+    assert!((2..=2 * seconds + 2).contains(&lines), "{lines} lines in {seconds} s");
 }
 
 /// Another process is never without a descriptor for its own purposes; here the system refuses one all the same.
@@ -276,7 +458,6 @@ fn without_a_descriptor_left_nobody_is_lost() {
     is_served(&client);
     setrlimit(Resource::Nofile, before).expect("setrlimit");
     assert_eq!(read_exactly(&mut with_deadline(late), 5), b"hello");
-    let warnings = server.log().iter().filter(|line| line.contains("cannot accept")).count();
-    assert_eq!(warnings, 1, "it is said once, however often it is tried");
+    assert_eq!(warnings(&server, "cannot accept"), 1, "it is said once, however often it is tried");
     server.wait_for_log(&["WARN", "nobody has to wait any more"]);
 }

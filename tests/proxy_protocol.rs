@@ -285,10 +285,55 @@ fn an_end_right_behind_the_header_is_the_clients() {
     server.assert_nothing_left_beside(1);
 }
 
+/// Nobody who connects to it is trusted.
+fn distrusting(options: Options) -> VhostInfo {
+    VhostInfo { proxy_protocol_from: trusting(&["10.0.0.0/8", "::1", "unix"]), ..vhost(options) }
+}
+
 #[test]
-fn from_others_a_header_is_bytes_as_any() {
-    let distrusting = || VhostInfo { proxy_protocol_from: trusting(&["10.0.0.0/8", "::1", "unix"]), ..vhost(FALLBACK) };
-    let server = Server::with_vhost(distrusting);
+fn from_others_a_header_is_refused() {
+    for options in [FALLBACK, Options::empty()] {
+        for (header, start) in [(V1.to_vec(), "PROXY ".len()), (v2(b""), 12)] {
+            for cut in [header.len(), start, start - 1, 1] {
+                let server = Server::with_vhost(move || distrusting(options));
+                let mut client = connect(server.made);
+                push(&mut client, &server, &[header[..cut].to_vec(), header[cut..start.max(cut)].to_vec()]);
+                assert_eq!(read_until_closed(&mut client).0, b"", "cut at {cut}");
+                server.wait_for_log(&["INFO", "127.0.0.1", "it sent a PROXY header", "proxy-protocol-from"]);
+                drop(client);
+                server.assert_nothing_left();
+            }
+        }
+    }
+}
+
+#[test]
+fn from_others_everything_else_is_served() {
+    for talk in [Talk::Http, Talk::Raw] {
+        let server = Server::with_vhost(|| distrusting(FALLBACK));
+        let mut client = connect(server.made);
+        let own = client.local_addr().expect("bound");
+        push(&mut client, &server, &talk.first().chunks(1).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        assert_eq!(talk.hears(&mut client), format!("for {own} by {own}\n"));
+    }
+    let server = Server::with_vhost(|| distrusting(FALLBACK));
+    for almost in [&b"PROX"[..], b"\r\n\r\n\0"] {
+        let mut client = connect(server.made);
+        send(&mut client, almost);
+        half_close(&client);
+        assert!(read_to_end(&mut client).ends_with(almost), "it fell back at its end");
+    }
+    let server = Server::with_vhost(|| distrusting(Options::empty()));
+    let mut client = connect(server.made);
+    let late = [b"\r\n", &Talk::Http.first()[..]].concat();
+    push(&mut client, &server, &late.chunks(1).map(<[u8]>::to_vec).collect::<Vec<_>>());
+    assert_eq!(read_response(&mut client).status, 200, "an empty line before a request is none of a header");
+}
+
+#[test]
+fn where_nobody_is_trusted_a_header_is_bytes_as_any() {
+    let trusting_nobody = |options| VhostInfo { proxy_protocol_from: Vec::new(), ..vhost(options) };
+    let server = Server::with_vhost(move || trusting_nobody(FALLBACK));
     for header in [V1.to_vec(), v2(b"")] {
         let mut client = connect(server.made);
         let own = client.local_addr().expect("bound");
@@ -297,11 +342,7 @@ fn from_others_a_header_is_bytes_as_any() {
         assert_eq!(read_exactly(&mut client, line.len()), line.as_bytes());
         assert_eq!(read_exactly(&mut client, header.len()), header);
     }
-    let mut client = connect(server.made);
-    send(&mut client, &Talk::Http.first());
-    assert_eq!(read_response(&mut client).status, 200, "served as ever");
-    drop(client);
-    let server = Server::with_vhost(|| VhostInfo { proxy_protocol_from: Vec::new(), ..vhost(Options::empty()) });
+    let server = Server::with_vhost(move || trusting_nobody(Options::empty()));
     let mut client = connect(server.made);
     send(&mut client, V1);
     assert_eq!(read_response(&mut client).status, 400);

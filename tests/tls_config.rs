@@ -235,9 +235,10 @@ fn what_is_no_certificate_and_no_key_is_told_and_never_shown() {
     let broken = |label: &str| pem_of(&format!("-----BEGIN {label}-----\nc2VjcmV0\n-----END {label}-----\n"));
     let cut = pem_of(&localhost().cert[..200]);
     let (cert, key) = localhost().pems();
+    let told = refused(TlsInfo::new(cut, key.clone()));
+    assert_names(&told, &["localhost", "tls", "there is no -----END CERTIFICATE-----"]);
     for info in [
-        TlsInfo::new(broken("CERTIFICATE"), key.clone()),
-        TlsInfo::new(cut, key),
+        TlsInfo::new(broken("CERTIFICATE"), key),
         TlsInfo::new(cert.clone(), broken("PRIVATE KEY")),
         TlsInfo::new(cert.clone(), broken("RSA PRIVATE KEY")),
         TlsInfo::new(cert, broken("ENCRYPTED PRIVATE KEY")),

@@ -7,6 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use rlws::forms::{Form, FormEvent, FormLimits, Refusal, safe_file_name, urlencoded};
+use rlws_fuzz::cut;
 
 const LIMITS: FormLimits =
     FormLimits { fields: 8, name: 16, value: 64, text: 128, files: 3, file: 96, part_headers: 160, total: 4096 };
@@ -66,18 +67,6 @@ fn read<'c>(content_type: &str, pieces: impl Iterator<Item = &'c [u8]>) -> (Vec<
     }
     let end = form.finish(|event| heard.take(event));
     (heard.0, end.err().map(|error| error.to_string()))
-}
-
-/// Pieces of lengths that a seed chooses.
-fn cut(body: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
-    let (mut rest, mut state) = (body, u32::from(seed) | 0x100);
-    std::iter::from_fn(move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let (piece, behind) = rest.split_at(((state >> 24) as usize % 23).min(rest.len()));
-        let was_empty = rest.is_empty();
-        rest = behind;
-        (!was_empty).then_some(piece)
-    })
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -219,11 +219,11 @@ impl Connection {
         if wsi.rx.len() == self.looked_at {
             fresh = match self.read(wsi, &mut buf[..bounds.head])? {
                 Received::Bytes(n) => n,
-                Received::Blocked => return Ok(Some(Next::Stay)),
+                Received::Blocked => return Ok(Some(if wsi.io.readable() { Next::Again } else { Next::Stay })),
                 Received::Eof if wsi.rx.is_empty() => return Err(CloseReason::PeerClosed),
                 Received::Eof => {
                     let held = wsi.rx.take();
-                    return Err(refuse(wsi, cx, Status::BAD_REQUEST, held.as_slice()));
+                    return Err(refuse(wsi, cx, h1::status_of_part(held.as_slice(), bounds), held.as_slice()));
                 }
             };
         }
@@ -245,6 +245,7 @@ impl Connection {
         let parsed = if self.may_be_complete(bytes, bounds) { h1::parse(bytes, bounds) } else { Parsed::Partial };
         match parsed {
             Parsed::Complete { head, len } => {
+                cx.decided(wsi);
                 wsi.flags.corked = may_wait(wsi) && (!wsi.tx.is_empty() || has_another(&bytes[len..]));
                 let served = self.serve(wsi, cx, &head, &bytes[..len]);
                 let taken = if matches!(served, Ok(Served::Waits(_))) { 0 } else { len };

@@ -127,6 +127,14 @@ impl Bounds {
     }
 }
 
+/// What to answer to a head that ended before it was whole.
+pub(super) fn status_of_part(bytes: &[u8], bounds: Bounds) -> Status {
+    match parse(bytes, bounds) {
+        Parsed::Bad(status) => status,
+        Parsed::Partial | Parsed::Complete { .. } => Status::BAD_REQUEST,
+    }
+}
+
 /// Looks for a request head at the start of `bytes`, which are all that came since the last one.
 pub(crate) fn parse(bytes: &[u8], bounds: Bounds) -> Parsed<'_> {
     let window = &bytes[..bytes.len().min(bounds.head)];

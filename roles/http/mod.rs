@@ -28,9 +28,6 @@ mod framing;
 mod guard;
 mod h1;
 mod host;
-#[cfg(any(test, fuzzing))]
-#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzz targets reach it"))]
-pub mod intake;
 mod kept;
 mod method;
 mod mime;
@@ -62,6 +59,11 @@ impl RoleOps for Http {
         "http"
     }
 
+    /// Until the first head is whole.
+    fn is_undecided(&self) -> bool {
+        true
+    }
+
     fn named(&self, first: &[u8], info: &ContextInfo) -> Named {
         match h1::parse(first, Bounds::of(info)) {
             Parsed::Complete { head, .. } => Named::By(head.host.map(|host| host::name_of_host(host).to_owned())),
@@ -81,6 +83,11 @@ pub(crate) struct HttpRedirect;
 impl RoleOps for HttpRedirect {
     fn name(&self) -> &'static str {
         "http-redirect"
+    }
+
+    /// Until the first head is whole.
+    fn is_undecided(&self) -> bool {
+        true
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {

@@ -42,6 +42,8 @@ pub struct Global {
     pub ip_limit_ah: Option<u32>,
     /// Connections at a time from one address; `None`: no limit.
     pub ip_limit_wsi: Option<u32>,
+    /// Those of them that may not have said yet what they want, 0: no limit; `None`: half of what a worker may have.
+    pub ip_limit_undecided: Option<u32>,
     /// Descriptors that a process may have open; `None`: as it was started.
     pub rlimit_nofile: Option<u64>,
     /// Bytes of a request's head; 16384.
@@ -73,6 +75,7 @@ impl Default for Global {
             default_alpn: None,
             ip_limit_ah: None,
             ip_limit_wsi: None,
+            ip_limit_undecided: None,
             rlimit_nofile: None,
             max_http_header_data,
             max_http_uri,
@@ -102,6 +105,7 @@ impl Global {
         set32("gid", &mut self.gid, report);
         set32("ip-limit-ah", &mut self.ip_limit_ah, report);
         set32("ip-limit-wsi", &mut self.ip_limit_wsi, report);
+        set32("ip-limit-undecided", &mut self.ip_limit_undecided, report);
         self.ip_limit_ah = self.ip_limit_ah.filter(|limit| *limit > 0);
         self.ip_limit_wsi = self.ip_limit_wsi.filter(|limit| *limit > 0);
         if let Some(name) = fields.some_text("username", report) {

@@ -14,7 +14,8 @@ use crate::mount::{Cache, Mount, Origin};
 use crate::options::Options;
 use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
-use crate::role::same_name;
+use crate::role::{self, same_name};
+use crate::vhost::fits;
 use crate::vhost_info::{Listen, VhostInfo};
 
 /// The vhosts of a configuration, ready to be made.
@@ -35,6 +36,7 @@ impl Conf {
             server_string: self.global.server_string.clone(),
             reject_service_keywords: self.global.reject_service_keywords.clone(),
             ip_limit_wsi: self.global.ip_limit_wsi,
+            ip_limit_undecided: self.global.ip_limit_undecided,
             ip_limit_ah: self.global.ip_limit_ah,
             max_http_header_data: self.global.max_http_header_data,
             max_http_uri: self.global.max_http_uri,
@@ -233,7 +235,8 @@ impl Own<'_> {
                 let error = error().expected(format!("a protocol: {}", names.join(", ")));
                 report.push(error.nearest(nearest(name, names.iter().copied())));
             }
-            Some(table) if !table.roles.is_empty() && !table.roles.iter().any(|fits| same_name(fits, role)) => {
+            // A role that is not there was told already.
+            Some(table) if role::find(role).is_some() && !fits(&table, role) => {
                 let fits = table.roles.join(", ");
                 report.push(error().expected(format!("a protocol for role {role}; this one works in {fits}")));
             }

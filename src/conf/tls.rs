@@ -23,6 +23,8 @@ pub struct TlsConf {
     pub ca: Option<PathBuf>,
     /// Whether clients have to show one (`client-cert-required`).
     pub client_cert_required: bool,
+    /// Which clients' certificates are no longer good (`client-cert-crl`).
+    pub revoked: Option<PathBuf>,
     /// Versions, cipher suites and groups.
     pub settings: TlsSettings,
 }
@@ -36,12 +38,19 @@ impl TlsConf {
         };
         let settings = self.settings.clone();
         let issuers = self.ca.as_ref().map(Pem::file);
-        TlsInfo { client_certs, issuers, settings, ..TlsInfo::new(Pem::file(&self.cert), Pem::file(&self.key)) }
+        let revoked = self.revoked.as_ref().map(Pem::file);
+        TlsInfo {
+            client_certs,
+            issuers,
+            revoked,
+            settings,
+            ..TlsInfo::new(Pem::file(&self.cert), Pem::file(&self.key))
+        }
     }
 
     /// The first of its files that is not there.
     pub(super) fn missing_file(&self) -> Option<&PathBuf> {
-        [&self.cert, &self.key].into_iter().chain(&self.ca).find(|path| !path.exists())
+        [&self.cert, &self.key].into_iter().chain(&self.ca).chain(&self.revoked).find(|path| !path.exists())
     }
 
     /// `None`: the vhost is plain.
@@ -49,6 +58,7 @@ impl TlsConf {
         let (cert, key) = (fields.path("host-ssl-cert", report), fields.path("host-ssl-key", report));
         let ca = fields.path("host-ssl-ca", report);
         let client_cert_required = fields.flag("client-cert-required", report).unwrap_or_default();
+        let revoked = fields.path("client-cert-crl", report);
         let settings = settings(fields, &SERVER, report);
         let given = |name| fields.node(name).is_some();
         match (given("host-ssl-cert"), given("host-ssl-key")) {
@@ -60,7 +70,13 @@ impl TlsConf {
             }
             (true, true) => {}
         }
-        Some(TlsConf { cert: cert?, key: key?, ca, client_cert_required, settings })
+        if let (false, Some(node)) = (client_cert_required, fields.node("client-cert-crl")) {
+            let error = Diagnostic::error(Problem::Contradiction, node.place(), node.path());
+            report.push(
+                error.note("needs client-cert-required: clients are not asked for certificates to look up in it"),
+            );
+        }
+        Some(TlsConf { cert: cert?, key: key?, ca, client_cert_required, revoked, settings })
     }
 }
 
@@ -264,6 +280,8 @@ pub(super) fn culprit(error: &TlsError, tls: &TlsConf) -> &'static str {
                 "host-ssl-key"
             } else if tls.ca.as_ref().is_some_and(|ca| is(ca, path)) {
                 "host-ssl-ca"
+            } else if tls.revoked.as_ref().is_some_and(|revoked| is(revoked, path)) {
+                "client-cert-crl"
             } else {
                 "host-ssl-cert"
             }

@@ -32,8 +32,9 @@ impl std::fmt::Debug for Error {
     }
 }
 
+/// On one line, whatever the document's names are.
 fn at(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!(", at `{path}`") }
+    if path.is_empty() { String::new() } else { format!(", at `{}`", path.escape_debug()) }
 }
 
 /// What is wrong with a document.

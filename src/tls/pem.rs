@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::TlsError;
 use crate::{limits, regular_file};
@@ -62,9 +62,20 @@ impl Pem {
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let found = CertificateDer::pem_slice_iter(&self.text_now()?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| TlsError::Bad { from: self.to_string(), why: error.to_string() })?;
+            .map_err(|error| TlsError::Bad { from: self.to_string(), why: why(&error) })?;
         if found.is_empty() {
             return Err(TlsError::Missing { from: self.to_string(), what: "certificate" });
+        }
+        Ok(found)
+    }
+
+    /// All certificate revocation lists in it; at least one.
+    pub(super) fn revocation_lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+        let found = CertificateRevocationListDer::pem_slice_iter(&self.text_now()?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| TlsError::Bad { from: self.to_string(), why: error.to_string() })?;
+        if found.is_empty() {
+            return Err(TlsError::Missing { from: self.to_string(), what: "certificate revocation list" });
         }
         Ok(found)
     }
@@ -74,8 +85,18 @@ impl Pem {
         use rustls::pki_types::pem::Error::NoItemsFound;
         PrivateKeyDer::from_pem_slice(&self.text_now()?).map_err(|error| match error {
             NoItemsFound => TlsError::Missing { from: self.to_string(), what: "private key" },
-            error => TlsError::Bad { from: self.to_string(), why: error.to_string() },
+            error => TlsError::Bad { from: self.to_string(), why: why(&error) },
         })
+    }
+}
+
+/// The error's own words show a marker as the numbers of its bytes.
+fn why(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("its end is missing: there is no -----END {}-----", end_marker.escape_ascii())
+        }
+        error => error.to_string(),
     }
 }
 

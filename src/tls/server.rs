@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 
@@ -22,6 +23,10 @@ pub struct TlsInfo {
     pub key: Pem,
     /// Whether clients have to show a certificate.
     pub client_certs: ClientCerts,
+    /// Which clients' certificates are no longer good (`client-cert-crl`): certificate revocation lists (RFC 5280 section 5). Where there are
+    /// any, each CA between a client's certificate and the one in `ca` has to have one that is not out of date, or the client is turned
+    /// away. An error where clients are not asked for certificates.
+    pub revoked: Option<Pem>,
     /// Versions, cipher suites and groups.
     pub settings: TlsSettings,
 }
@@ -48,7 +53,14 @@ pub enum ClientCerts {
 impl TlsInfo {
     /// A certificate and its key; everything else by default.
     pub fn new(cert: Pem, key: Pem) -> TlsInfo {
-        TlsInfo { cert, key, issuers: None, client_certs: ClientCerts::default(), settings: TlsSettings::default() }
+        TlsInfo {
+            cert,
+            key,
+            issuers: None,
+            client_certs: ClientCerts::default(),
+            revoked: None,
+            settings: TlsSettings::default(),
+        }
     }
 
     /// Everything in PEM form that it is made from.
@@ -57,7 +69,7 @@ impl TlsInfo {
             ClientCerts::NotAsked => None,
             ClientCerts::Asked { ca } | ClientCerts::Required { ca } => Some(ca),
         };
-        [&mut self.cert, &mut self.key].into_iter().chain(&mut self.issuers).chain(ca)
+        [&mut self.cert, &mut self.key].into_iter().chain(&mut self.issuers).chain(ca).chain(&mut self.revoked)
     }
 }
 
@@ -73,17 +85,9 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&info.settings.versions()?)
             .map_err(TlsError::settings)?;
-        let verifier =
-            |roots: RootCertStore| WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
-        let builder = match &info.client_certs {
-            ClientCerts::NotAsked => builder.with_no_client_auth(),
-            ClientCerts::Asked { ca } => {
-                let verifier = verifier(roots(ca)?).allow_unauthenticated().build();
-                builder.with_client_cert_verifier(verifier.map_err(TlsError::settings)?)
-            }
-            ClientCerts::Required { ca } => {
-                builder.with_client_cert_verifier(verifier(roots(ca)?).build().map_err(TlsError::settings)?)
-            }
+        let builder = match client_verifier(info, &provider)? {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let (mut chain, key) = identity(&info.cert, &info.key, &provider)?;
         if let Some(issuers) = &info.issuers {
@@ -103,11 +107,43 @@ impl ServerTls {
         config.ignore_client_order = !info.settings.cipher_suites.is_empty();
         // Tickets are good for this vhost alone: each has keys of its own, and rotates them.
         config.ticketer = backend::Ticketer::new().map_err(TlsError::settings)?;
+        // Sessions that a server remembers (TLS 1.2) would have no such end, and hold memory.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(ServerTls {
             config: Arc::new(config),
             requires_client_cert: matches!(info.client_certs, ClientCerts::Required { .. }),
         })
     }
+}
+
+/// `None`: clients are not asked for certificates.
+fn client_verifier(
+    info: &TlsInfo,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    let (ca, is_required) = match (&info.client_certs, &info.revoked) {
+        (ClientCerts::NotAsked, None) => return Ok(None),
+        (ClientCerts::NotAsked, Some(revoked)) => {
+            return Err(TlsError::Settings(format!(
+                "{revoked}: clients are not asked for certificates to look up in it"
+            )));
+        }
+        (ClientCerts::Asked { ca }, _) => (ca, false),
+        (ClientCerts::Required { ca }, _) => (ca, true),
+    };
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots(ca)?.into(), provider.clone());
+    if !is_required {
+        builder = builder.allow_unauthenticated();
+    }
+    if let Some(revoked) = &info.revoked {
+        builder = builder.with_crls(revoked.revocation_lists()?).enforce_revocation_expiration();
+    }
+    builder.build().map(Some).map_err(|error| match (error, &info.revoked) {
+        (error @ VerifierBuilderError::InvalidCrl(_), Some(revoked)) => {
+            TlsError::Bad { from: revoked.to_string(), why: error.to_string() }
+        }
+        (error, _) => TlsError::settings(error),
+    })
 }
 
 /// A chain with the key's own certificate in front, wherever it stood, and the key.

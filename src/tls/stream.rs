@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Readiness is that of both layers: plaintext that rustls holds counts as readable, and while ciphertext waits for the socket nothing
-//! more is taken to be sent. So what rustls holds outwards is bounded by one [`limits::TLS_SEND`].
+//! more is taken to be sent. So what rustls holds outwards is bounded by one [`limits::TLS_SEND`]. Reading is bounded in ciphertext too: tiny
+//! records are a lot of work for few bytes, and others wait meanwhile. It may then bring nothing though there is more.
 //!
 //! A peer that ends without close_notify cut the stream off, or somebody on the path did: reading says so instead of calling it
 //! the end (RFC 8446 section 6.1).
@@ -83,7 +84,7 @@ impl Tls {
             if !self.under.readable() {
                 return Ok(false);
             }
-            if !self.pull()? {
+            if self.pull()?.is_none() {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         }
@@ -106,18 +107,23 @@ impl Tls {
         self.conn.wants_write()
     }
 
-    /// Fills `buf` as far as there is something.
+    /// Fills `buf` as far as there is something, and as far as so much ciphertext goes.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> io::Result<Received> {
-        let mut filled = 0;
+        let (mut filled, mut pulled) = (0, 0);
+        // A record that was begun, and the heads of the others.
+        let most = buf.len() + MAX_RECORD;
         while filled < buf.len() && !self.eof {
             match self.conn.reader().read(&mut buf[filled..]) {
                 Ok(0) => self.eof = true,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if self.failed.is_some() || !self.under.readable() {
+                    if self.failed.is_some() || !self.under.readable() || pulled > most {
                         break;
                     }
-                    self.failed = self.pull().err();
+                    match self.pull() {
+                        Ok(more) => pulled += more.unwrap_or_default(),
+                        Err(error) => self.failed = Some(error),
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                     let cut_off = io::Error::new(ErrorKind::UnexpectedEof, "it ended without close_notify");
@@ -190,15 +196,15 @@ impl Tls {
         self.push()
     }
 
-    /// Reads from the socket once. `false`: its end.
-    fn pull(&mut self) -> io::Result<bool> {
+    /// Reads from the socket once: how many bytes. `None`: its end.
+    fn pull(&mut self) -> io::Result<Option<usize>> {
         let n = match self.conn.read_tls(&mut Inlet(&mut self.under)) {
             Ok(n) => n,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Some(0)),
             Err(error) => return Err(error),
         };
         self.process()?;
-        Ok(n > 0)
+        Ok((n > 0).then_some(n))
     }
 
     fn process(&mut self) -> io::Result<()> {

@@ -23,6 +23,7 @@ use crate::tls::stream::Tls;
 pub(crate) use datagrams::Datagrams;
 pub(crate) use file::File;
 pub(crate) use pipes::{Piped, Pipes};
+use sock::Shortage;
 pub(crate) use sock::Sock;
 
 /// What is asked of the poll for a stream that is read. Urgent data is asked for because reads stop at its mark.
@@ -199,6 +200,16 @@ impl Transport {
     /// Whether the system has given the connection up (reset, timed out): nothing can be delivered any more.
     pub(crate) fn dead(&self) -> bool {
         on_stream!(self, sock => sock.dead, tls tls => tls.under.dead(), else false)
+    }
+
+    /// Whether the system has no memory for what is to be read or written.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        on_stream!(self, sock => sock.shortage != Shortage::No, tls tls => tls.under.is_short_of_memory(), else false)
+    }
+
+    /// Has reading and writing be tried again.
+    pub(crate) fn try_again(&mut self) {
+        on_stream!(self, sock => sock.try_again(), tls tls => tls.under.try_again(), else ())
     }
 
     /// Why what was sent last went nowhere. Reading says so too, once it has nothing else to say.

@@ -29,6 +29,8 @@ pub(crate) struct Pipes(Rc<Pool>);
 
 #[derive(Default)]
 struct Pool {
+    // In their boxes, so that lending one allocates nothing.
+    #[expect(clippy::vec_box)]
     spare: RefCell<Vec<Box<Pipe>>>,
     /// Those in use and the spare ones.
     open: Cell<usize>,

@@ -5,6 +5,9 @@
 //! where a short read proves nothing: a peer that has hung up (data and FIN in one edge bring no second edge), urgent data (reads
 //! stop at its mark), unix sockets (reads stop at a passed descriptor), datagrams (each read brings one).
 //!
+//! No memory in the system for a read or a write is like nothing to read and no room to write, but no event tells of its end. Whoever it
+//! belongs to tries again after [`limits::MEMORY_PAUSE`].
+//!
 //! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -13,6 +16,8 @@ use std::os::fd::AsFd;
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
+
+use crate::limits;
 
 use super::{Piped, READING, Received};
 
@@ -35,9 +40,21 @@ pub(crate) struct Sock<S> {
     write_failed: Option<i32>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
+    pub(super) shortage: Shortage,
+    /// How often it was tried again in a row.
+    tries: u32,
     armed_for_write: bool,
     /// The poll has been told of it.
     registered: bool,
+}
+
+/// Whether the system has no memory for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    No,
+    Yes,
+    /// The poll has been made to tell of it, in case that it came up in another connection's turn.
+    Told,
 }
 
 impl<S: Source> Sock<S> {
@@ -55,6 +72,8 @@ impl<S: Source> Sock<S> {
             ended: false,
             write_failed: None,
             unpolled: false,
+            shortage: Shortage::No,
+            tries: 0,
             armed_for_write: false,
             registered: false,
         }
@@ -68,6 +87,25 @@ impl<S: Source> Sock<S> {
     /// Of datagrams.
     pub(crate) fn endless(io: S) -> Self {
         Sock { read_on: true, endless: true, ..Sock::new(io) }
+    }
+
+    /// The system may have memory again.
+    pub(super) fn try_again(&mut self) {
+        self.shortage = Shortage::No;
+        self.tries += 1;
+        (self.readable, self.writable) = (true, true);
+    }
+
+    /// Whether that is why a call failed, and it is worth trying again.
+    fn is_shortage(&mut self, error: &io::Error) -> bool {
+        let no_memory =
+            [Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        let is_passing = no_memory && !self.endless && self.tries < limits::MEMORY_TRIES;
+        if is_passing && self.shortage == Shortage::No {
+            log::debug!("{error}; trying again");
+            self.shortage = Shortage::Yes;
+        }
+        is_passing
     }
 
     pub(super) fn goes_nowhere(&self) -> bool {
@@ -113,10 +151,14 @@ impl<S: Source> Sock<S> {
     }
 
     pub(super) fn arm_for_write(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if self.armed_for_write {
+        let to_be_told = self.shortage == Shortage::Yes;
+        if self.armed_for_write && !to_be_told {
             return Ok(());
         }
         self.armed_for_write = true;
+        if to_be_told {
+            self.shortage = Shortage::Told;
+        }
         if !self.registered {
             return Ok(());
         }
@@ -124,7 +166,7 @@ impl<S: Source> Sock<S> {
     }
 }
 
-impl<S: AsFd> Sock<S>
+impl<S: AsFd + Source> Sock<S>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -157,8 +199,11 @@ where
                 self.eof = true;
                 Ok(Received::Eof)
             }
-            Ok(n) => Ok(Received::Bytes(n)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Ok(n) => {
+                self.tries = 0;
+                Ok(Received::Bytes(n))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
                 self.readable = false;
                 Ok(Received::Blocked)
             }
@@ -204,10 +249,11 @@ where
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
         match result {
             Ok(n) => {
+                self.tries = 0;
                 self.writable = n == wanted || self.unpolled;
                 Ok(n)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
                 self.writable = false;
                 Ok(0)
             }

@@ -8,7 +8,7 @@ use rlws::{AdoptInfo, Cx, Verdict, VhostInfo, Wsi};
 use super::Scenario;
 use super::stage::*;
 use super::util::tls::{self, trusting};
-use super::util::{Onward, connect_to, half_close, read_exactly, read_until_closed, reset, send};
+use super::util::{Onward, connect_to, eventually, half_close, read_exactly, read_until_closed, reset, send};
 
 /// An accepted connection that closes itself because of a reason, which the peer brings about.
 fn closes_on(reason: &'static str, before: impl FnOnce(Stage) -> Stage) -> Stage {
@@ -371,6 +371,7 @@ pub const HALF_CLOSE: &[Scenario] = &[
         let play = half_closing(home()).on("RawEof", doing(ends)).start();
         play.client(&server.target());
         let heard = play.end(()).each();
+        eventually("the server has read to the end", || server.connection(0).eof());
         assert_eq!(server.connection(0).bytes(), b"answer");
         heard
     }),

@@ -6,12 +6,15 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams,
+    SerialNumber, date_time_ymd,
 };
 use rlws::{Pem, TlsInfo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::{require, succeed};
 
@@ -67,6 +70,11 @@ impl Ca {
         self.issuer.der().clone()
     }
 
+    /// Its certificate as one to be revoked.
+    pub fn identity(&self) -> Identity {
+        Identity { cert: self.text(), key: String::new() }
+    }
+
     /// For a server of these names and addresses.
     pub fn server(&self, names: &[&str]) -> Identity {
         self.server_with(names, Algorithm::Ecdsa)
@@ -89,6 +97,34 @@ impl Ca {
     /// Was for a client, and is out of date.
     pub fn expired_client(&self, name: &str) -> Identity {
         self.sign(expired(named(name, &[])), Algorithm::Ecdsa, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// Its certificate revocation list (PEM), with these certificates in it.
+    pub fn revocation_list(&self, revoked: &[&Identity]) -> String {
+        self.revocation_list_until(2120, revoked)
+    }
+
+    /// The same, out of date.
+    pub fn expired_revocation_list(&self, revoked: &[&Identity]) -> String {
+        self.revocation_list_until(2021, revoked)
+    }
+
+    fn revocation_list_until(&self, year: i32, revoked: &[&Identity]) -> String {
+        let entry = |identity: &&Identity| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&identity.serial()),
+            revocation_time: date_time_ymd(2020, 6, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).expect("a list").pem().expect("PEM")
     }
 
     fn sign(&self, mut params: CertificateParams, algorithm: Algorithm, usage: ExtendedKeyUsagePurpose) -> Identity {
@@ -159,6 +195,11 @@ impl Identity {
     /// Its certificate, without those behind it.
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.cert.as_bytes()).expect("a certificate")
+    }
+
+    fn serial(&self) -> Vec<u8> {
+        let certificate = Certificate::from_der(&self.der()).expect("a certificate");
+        certificate.tbs_certificate().serial_number().as_bytes().to_vec()
     }
 
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {

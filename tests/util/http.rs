@@ -1,6 +1,6 @@
 //! The least of an http client: for what curl can't do, like sending a request in pieces.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::net::{connect, read_exactly, send};
@@ -35,7 +35,7 @@ pub fn get(port: u16, host: &str, path: &str) -> Response {
 
 /// Asks for a path on a connection that stays.
 #[track_caller]
-pub fn ask(stream: &mut TcpStream, host: &str, path: &str) -> Response {
+pub fn ask(stream: &mut (impl Read + Write), host: &str, path: &str) -> Response {
     send(stream, request("GET", host, path).as_bytes());
     read_response(stream)
 }

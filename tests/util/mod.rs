@@ -9,6 +9,7 @@
 //! | `onward` | what a proxy connects to: echo, sink, source, black hole, .. |
 //! | `recorder` | a protocol that notes its callbacks |
 //! | `script` | a protocol whose callbacks are closures, and a loop that the test turns |
+//! | `traced` | an example under strace: the system calls that it makes, and some that fail |
 //! | `turned` | a loop that the test turns, with the time that the test says |
 //! | `net` | sockets with deadlines, bytes to send, comparison of what came |
 //! | `http` | the least of an http client, for what curl can't do |
@@ -16,6 +17,7 @@
 //! | `site` | a folder of pages to serve |
 //! | `certs` | CAs, certificates and keys of every kind |
 //! | `tls` | a TLS client |
+//! | `tls_by_hand` | TLS as no client speaks it: hellos and records of any content |
 //! | `tls_onward` | a TLS server that a proxy or a client connects to |
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
@@ -45,7 +47,9 @@ pub mod site;
 pub mod ssh_port;
 pub mod sshd;
 pub mod tls;
+pub mod tls_by_hand;
 pub mod tls_onward;
+pub mod traced;
 pub mod turned;
 
 pub use access::LogFile;
@@ -94,6 +98,7 @@ pub fn require(program: &str) -> PathBuf {
         "ip" => "iproute2",
         "nsenter" | "setpriv" | "unshare" => "util-linux",
         "systemd-analyze" | "systemd-socket-activate" => "systemd",
+        "fail2ban-client" | "fail2ban-regex" => "fail2ban",
         other => other,
     };
     found

@@ -34,6 +34,8 @@ pub struct Client<'a> {
     pub only_1_2: bool,
     /// Sends no SNI.
     pub nameless: bool,
+    /// Cipher suites, instead of all.
+    pub suites: &'a [rustls::CipherSuite],
     /// Whose key exchange group goes first, in rustls' spelling.
     pub group: Option<rustls::NamedGroup>,
 }
@@ -44,6 +46,9 @@ impl Client<'_> {
         if let Some(first) = self.group {
             provider.kx_groups.sort_by_key(|group| group.name() != first);
             assert_eq!(provider.kx_groups[0].name(), first, "this build does not have it");
+        }
+        if !self.suites.is_empty() {
+            provider.cipher_suites.retain(|known| self.suites.contains(&known.suite()));
         }
         let provider = Arc::new(provider);
         let versions = if self.only_1_2 { &[&rustls::version::TLS12][..] } else { rustls::DEFAULT_VERSIONS };

@@ -34,8 +34,9 @@ struct Client {
     stdin_has_ended: bool,
     /// How long to wait then for what is still to come.
     patience: Duration,
-    /// What the server said, which then rests until this is written.
+    /// What the server said, which then rests until stdout has it.
     down: Vec<u8>,
+    server_rests: bool,
     /// The connection has ended so, which has to wait until stdout has everything.
     end: Option<Result<(), String>>,
 }
@@ -59,8 +60,8 @@ impl Protocol for RawClient {
         let stdout = cx.adopt_file(stdio::stdout()?, AdoptInfo::new(vhost, Self::NAME))?;
         // It may be the very socket that stdin is.
         cx.rx_flow_control(stdout, false);
-        let (up, down, stdin_has_ended, end) = (Vec::new(), Vec::new(), false, None);
-        Ok(Client { connect, retry, tries: 0, server, stdout, up, stdin_has_ended, patience, down, end })
+        let (up, down, stdin_has_ended, server_rests, end) = (Vec::new(), Vec::new(), false, false, None);
+        Ok(Client { connect, retry, tries: 0, server, stdout, up, stdin_has_ended, patience, down, server_rests, end })
     }
 
     fn callback(Call { wsi, cx, vhd, .. }: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
@@ -81,6 +82,7 @@ impl Protocol for RawClient {
             }
             Reason::RawRx(data) => {
                 vhd.down.extend_from_slice(data);
+                vhd.server_rests = true;
                 wsi.rx_flow_control(false);
                 wsi.cancel_timer();
                 cx.callback_on_writable(vhd.stdout);
@@ -96,7 +98,7 @@ impl Protocol for RawClient {
                 wsi.children().iter().for_each(|stdin| cx.rx_flow_control(*stdin, true));
             }
             // While it rests it is not the server that is silent.
-            Reason::RawWriteable if vhd.down.is_empty() => wsi.set_timer(cx, vhd.patience),
+            Reason::RawWriteable if !vhd.server_rests => wsi.set_timer(cx, vhd.patience),
             Reason::ChildClosing(_) => {
                 vhd.stdin_has_ended = true;
                 wsi.callback_on_writable();
@@ -132,6 +134,7 @@ impl Protocol for RawClient {
                 }
                 Some(Err(why)) => return cx.stop_with(why),
                 None => {
+                    vhd.server_rests = false;
                     cx.rx_flow_control(vhd.server, true);
                     if vhd.stdin_has_ended && vhd.up.is_empty() {
                         cx.set_timer(vhd.server, vhd.patience);

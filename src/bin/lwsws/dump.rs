@@ -90,6 +90,7 @@ fn understood_global(global: &Global, key: &str) -> Understood {
         "rlimit-nofile" => global.rlimit_nofile.map(text).into(),
         "ip-limit-ah" => global.ip_limit_ah.map(text).into(),
         "ip-limit-wsi" => global.ip_limit_wsi.map(text).into(),
+        "ip-limit-undecided" => global.ip_limit_undecided.map(text).into(),
         "reject-service-keywords" => {
             let answer = |it: &RejectKeyword| json!({ it.keyword.as_str(): format!("{} {}", it.status, it.text) });
             let rejected: Vec<Value> = global.reject_service_keywords.iter().map(answer).collect();
@@ -124,6 +125,7 @@ fn understood_vhost(vhost: &VhostConf, key: &str) -> Understood {
         "host-ssl-cert" => tls.map(|tls| file(&tls.cert)).into(),
         "host-ssl-key" => tls.map(|tls| file(&tls.key)).into(),
         "host-ssl-ca" => tls.and_then(|tls| tls.ca.as_deref()).map(file).into(),
+        "client-cert-crl" => tls.and_then(|tls| tls.revoked.as_deref()).map(file).into(),
         "client-cert-required" => tls.map(|tls| flag(tls.client_cert_required)).into(),
         "ignore-missing-cert" => flag(vhost.ignore_missing_cert).into(),
         "enable-client-ssl" => client.map(|_| flag(true)).into(),
@@ -260,14 +262,15 @@ mod tests {
             // What others stand beside. Of a key that is there twice the last one counts.
             let tls = r#""host-ssl-cert": "a", "host-ssl-key": "b", "host-ssl-ca": "c", "#;
             let client = r#""enable-client-ssl": "1", "client-ssl-cert": "a", "client-ssl-key": "b", "#;
-            let unix = match key.name {
+            let beside = match key.name {
                 "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#,
+                "client-cert-crl" => r#""client-cert-required": "1", "#,
                 _ => "",
             };
             let (text, section) = match key.section {
                 Section::Global => (format!(r#"{{"global": {{{member}}}}}"#), "/global"),
                 Section::Vhost => {
-                    (format!(r#"{{"vhosts": [{{"port": "1", {tls}{client}{unix}{member}}}]}}"#), "/vhosts/0")
+                    (format!(r#"{{"vhosts": [{{"port": "1", {tls}{client}{beside}{member}}}]}}"#), "/vhosts/0")
                 }
                 Section::Mount => {
                     let mount = format!(r#"{{"mountpoint": "/", "origin": "file:///x", {member}}}"#);

@@ -29,7 +29,6 @@ mod secrets;
 mod setup;
 mod signals;
 mod sockets;
-mod unix_file;
 mod watch;
 mod worker;
 mod worker_process;

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rlws::conf::{self, Conf, VhostInfos};
+use rlws::conf::{self, Conf, ConfError, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Listen, Pem, ProtocolTable, VhostId};
+use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
 
-use crate::logs;
 use crate::mistakes;
 use crate::privileges::Identity;
 use crate::watch::{self, Stamps};
@@ -20,6 +19,9 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawTest>(),
     ProtocolTable::of::<PostDemo>(),
 ];
+
+/// Options of protocol `raw-proxy` that name files in PEM form.
+const ONWARD_FILES: [&str; 3] = ["onward-tls-cert", "onward-tls-key", "onward-tls-ca"];
 
 const AN_IDENTITY: &str = r#""username": "www-data""#;
 
@@ -38,8 +40,12 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Reads a folder, and the certificates and keys that it names. An error is a text of one line or several.
     pub(crate) fn from(dir: &Path) -> Result<Loaded, String> {
-        let conf = conf::Loader::new().load_dir_with(dir, mistakes::beyond);
-        let mut loaded = Loaded::of(conf.map_err(|error| error.to_string())?)?;
+        let mut nobody = None;
+        let conf = conf::Loader::new().load_dir_with(dir, |conf, said| {
+            nobody = Identity::of(&conf.global).err();
+            mistakes::beyond(conf, said)
+        });
+        let mut loaded = Loaded::of(conf.map_err(|error| told(&error, nobody))?)?;
         for path in loaded.pem_files() {
             loaded.stamps.insert(path.clone(), watch::stamp(&path));
             // What cannot be read is an error of the vhost that is made of it.
@@ -48,6 +54,9 @@ impl Loaded {
             }
         }
         loaded.use_pems();
+        for path in loaded.files_of_options() {
+            loaded.stamps.insert(path.clone(), watch::stamp(&path));
+        }
         Ok(loaded)
     }
 
@@ -63,7 +72,7 @@ impl Loaded {
     fn of(conf: Conf) -> Result<Loaded, String> {
         let vhosts = conf.vhost_infos(PROTOCOLS).map_err(|mut error| {
             error.diagnostics.extend(mistakes::of_making(&conf, &error.diagnostics));
-            error.to_string()
+            told(&error, Identity::of(&conf.global).err())
         })?;
         Ok(Loaded { conf, vhosts, pems: Pems::new(), stamps: Stamps::new() })
     }
@@ -86,6 +95,13 @@ impl Loaded {
             _ => None,
         });
         files.collect()
+    }
+
+    /// The files that workers read themselves, because an option of a protocol names them.
+    fn files_of_options(&self) -> Vec<PathBuf> {
+        let all = self.vhosts.infos.iter().filter_map(|info| info.pvo.child(RawProxy::NAME));
+        let files = all.flat_map(|pvo| ONWARD_FILES.iter().filter_map(|name| pvo.get(name)));
+        files.map(PathBuf::from).collect()
     }
 
     /// Has the vhosts made of what was read, whatever becomes of the files.
@@ -132,30 +148,14 @@ impl Loaded {
             let files = files.join(", ");
             return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
         }
-        let (_, made) = self.try_out()?;
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
-        for (conf, made) in self.conf.vhosts.iter().zip(made) {
-            wrong.extend(made.err());
-            if let Some(node) = conf.node().find("access-log")
-                && conf.access_log.as_deref().is_some_and(|path| !logs::has_place(path))
-            {
-                wrong.push(node.error("a file in a folder that is there").to_string());
-            }
-        }
-        for conf in &self.conf.vhosts {
-            if let (Listen::Unix { path, .. }, Some(node)) = (&conf.listen, conf.node().find("interface"))
-                && !path.as_os_str().as_encoded_bytes().starts_with(b"@")
-                && !is_in_a_folder(path)
-            {
-                wrong.push(node.error("a path in a folder that is there").to_string());
-            }
-        }
+        let of_vhosts = mistakes::of_vhosts(&self.conf, self.vhosts.infos.clone(), [].iter());
+        wrong.extend(of_vhosts.iter().map(ToString::to_string));
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 }
 
-/// Whether the folder is there that a file of that path is in.
-fn is_in_a_folder(path: &Path) -> bool {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new(".")).is_dir()
+/// What is wrong with the files, and with whom they want to be served as.
+fn told(error: &ConfError, nobody: Option<String>) -> String {
+    Vec::from_iter([error.to_string()].into_iter().chain(nobody)).join("\n")
 }

@@ -15,7 +15,6 @@ use std::path::PathBuf;
 use rlws::{Error, Listen, ListenSockets, Options, ReusePort, VhostInfo};
 
 use crate::activation;
-use crate::unix_file::UnixFile;
 
 /// One entry for each address to listen on.
 #[derive(Default)]
@@ -44,9 +43,9 @@ struct Place {
     served: usize,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum BoundBy {
-    /// With the file of a unix socket.
-    Us(Option<UnixFile>),
+    Us,
     /// It keeps its own copy, and connections wait there while we are not.
     ServiceManager,
 }
@@ -156,6 +155,7 @@ impl Sockets {
     /// All that was bound is served now; what these vhosts do not listen on goes.
     pub(crate) fn settle(&mut self, vhosts: &[VhostInfo]) {
         for place in &mut self.places {
+            place.sockets.retain(ListenSockets::are_in_place);
             place.served = place.sockets.len();
             if let Some(vhost) = vhosts.iter().find(|vhost| place.is_of(vhost)) {
                 place.give(vhost);
@@ -193,13 +193,13 @@ impl Sockets {
 
     fn place(&mut self, address: Address, vhost: &VhostInfo) -> Result<Place, Error> {
         let handed = ListenSockets::pick(vhost, &mut self.unused)?;
-        let bound_by = if handed.is_some() { BoundBy::ServiceManager } else { BoundBy::Us(None) };
+        let bound_by = if handed.is_some() { BoundBy::ServiceManager } else { BoundBy::Us };
         Ok(Place { address, bound_by, set: Set::of(vhost), sockets: Vec::from_iter(handed), served: 0 })
     }
 
     fn keep(&mut self, wanted: impl Fn(&Place) -> bool) {
         for mut place in self.places.extract_if(.., |place| !wanted(place)) {
-            if matches!(place.bound_by, BoundBy::ServiceManager) {
+            if place.bound_by == BoundBy::ServiceManager {
                 // A later configuration may want it again, and could not bind it.
                 self.unused.extend(place.sockets.drain(..).flat_map(ListenSockets::into_fds));
             }
@@ -223,11 +223,12 @@ impl Place {
             if first.fds().next().is_none() {
                 return Ok(());
             }
-            if let (Listen::Unix { path, .. }, BoundBy::Us(file)) = (&vhost.listen, &mut self.bound_by) {
-                *file = UnixFile::at(path);
-            }
             self.set = Set::of(vhost);
             self.sockets.push(first);
+        }
+        if !self.sockets.iter().any(ListenSockets::are_in_place) {
+            log::warn!("vhost {}: {}: its file has gone, and is made again", vhost.name, vhost.listen);
+            self.sockets.push(ListenSockets::bind(vhost, ReusePort::First)?);
         }
         while self.can_have_many() && self.sockets.len() < workers {
             self.sockets.push(ListenSockets::bind(vhost, ReusePort::Another)?);
@@ -246,29 +247,30 @@ impl Place {
     /// Whether the kernel can spread connections over several sockets, all of which can be bound by the address. Otherwise the workers
     /// share one.
     fn can_have_many(&self) -> bool {
-        matches!(self.address, Address::Tcp { port, .. } if port != 0) && matches!(self.bound_by, BoundBy::Us(_))
+        matches!(self.address, Address::Tcp { port, .. } if port != 0) && self.bound_by == BoundBy::Us
     }
 
     /// Those that we have to set listening.
     fn ours(&self) -> &[ListenSockets] {
         match self.bound_by {
-            BoundBy::Us(_) => &self.sockets,
+            BoundBy::Us => &self.sockets,
             BoundBy::ServiceManager => &[],
         }
     }
 
     /// Lets those use the path of a unix socket who may now.
-    fn give(&mut self, vhost: &VhostInfo) {
-        if let (Listen::Unix { mode, owner, .. }, BoundBy::Us(Some(file))) = (&vhost.listen, &self.bound_by)
-            && let Err(error) = file.give(*mode, owner.as_ref())
-        {
-            log::error!("vhost {}: {}: unix-socket-perms: {error}; it stays as it was", vhost.name, vhost.listen);
+    fn give(&self, vhost: &VhostInfo) {
+        let Listen::Unix { mode, owner, .. } = &vhost.listen else { return };
+        for sockets in &self.sockets {
+            if let Err(error) = sockets.give(*mode, owner.as_ref()) {
+                log::error!("vhost {}: {}: unix-socket-perms: {error}; it stays as it was", vhost.name, vhost.listen);
+            }
         }
     }
 
     fn warn_of_what_stays(&self, vhost: &VhostInfo) {
         let set = Set::of(vhost);
-        if matches!(self.bound_by, BoundBy::ServiceManager) || self.sockets.is_empty() {
+        if self.bound_by == BoundBy::ServiceManager || self.sockets.is_empty() {
             return;
         }
         let keys = [
@@ -428,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_of_a_path_changes_with_the_configuration_and_the_file_goes_with_it() {
+    fn the_mode_of_a_path_changes_with_the_configuration_and_its_file_comes_and_goes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let mode = |mode| [vhost(Listen::Unix { path: path.clone(), mode: Some(mode), owner: None })];
@@ -442,6 +444,20 @@ mod tests {
             sockets.settle(&vhosts);
             assert_eq!(there(), bits);
         }
+        std::fs::remove_file(&path).expect("it is there");
+        let vhosts = mode(0o606);
+        sockets.bind(&vhosts[0], 3).expect("bind");
+        assert_eq!(
+            (there(), counts(&sockets, &vhosts, 3, true)),
+            (0o606, vec![2; 3]),
+            "who waits at the former is served"
+        );
+        sockets.undo(&vhosts);
+        assert!(!path.exists());
+        sockets.bind(&vhosts[0], 3).expect("bind");
+        sockets.listen(&vhosts).expect("listen");
+        sockets.settle(&vhosts);
+        assert_eq!((there(), counts(&sockets, &vhosts, 3, false)), (0o606, vec![1; 3]));
         sockets.settle(&[]);
         let end = Instant::now() + Duration::from_secs(30);
         while path.exists() {

@@ -21,8 +21,8 @@ const MOUNT: &str = "mountpoint origin protocol default auth-mask cgi-timeout cg
     headers keepalive-timeout interceptor-path pmo";
 
 /// Those that it does not.
-const OUR_GLOBAL: &str = "max-http-header-data max-http-headers max-http-uri";
-const OUR_VHOST: &str = "fallback-silence-ms max-body proxy-protocol-from";
+const OUR_GLOBAL: &str = "ip-limit-undecided max-http-header-data max-http-headers max-http-uri";
+const OUR_VHOST: &str = "client-cert-crl fallback-silence-ms max-body proxy-protocol-from";
 const OUR_MOUNT: &str = "max-body precompressed";
 
 #[test]
@@ -51,6 +51,7 @@ fn every_example_is_taken_and_warned_about_where_its_key_is_not_done() {
             "unix-socket-perms" => r#""unix-socket": "1", "interface": "/x", "#.to_owned(),
             "fallback-silence-ms" => r#""fallback-listen-accept": "1", "#.to_owned(),
             "client-cert-required" => format!("{tls}, \"host-ssl-ca\": \"c\", "),
+            "client-cert-crl" => format!("{tls}, \"host-ssl-ca\": \"c\", \"client-cert-required\": 1, "),
             "host-ssl-cert" => r#""host-ssl-key": "b", "#.to_owned(),
             "host-ssl-key" => r#""host-ssl-cert": "a", "#.to_owned(),
             "client-ssl-cert" => r#""enable-client-ssl": 1, "client-ssl-key": "b", "#.to_owned(),

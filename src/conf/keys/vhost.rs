@@ -35,6 +35,7 @@ pub(super) const KEYS: &[Key] = &[
     key(v("host-ssl-key"), Path, Done, ("none: plain", r#""/etc/ssl/my.key""#), "its private key (PEM)"),
     key(v("host-ssl-ca"), Path, Done, ("none", r#""/etc/ssl/ca.crt""#), "certificates above the vhost's (PEM), to complete its chain with; with `client-cert-required` those who may have signed clients' ones"),
     key(v("client-cert-required"), Bool, Done, ("off", r#""1""#), "turn clients away that show no certificate"),
+    key(v("client-cert-crl"), Path, Done, ("none", r#""/etc/ssl/ca.crl""#), "certificate revocation lists of the CAs in `host-ssl-ca` and below (PEM), to turn clients away whose certificate is in one; with `client-cert-required` (not in lws)"),
     key(v("ignore-missing-cert"), Bool, Done, ("off", r#""1""#), "where a file is missing, go on without listening, instead of not at all"),
     key(v("ciphers"), Names, Done, ("all that are good", r#""ECDHE-RSA-AES128-GCM-SHA256""#), "cipher suites of TLS 1.2, best first; OpenSSL's names"),
     key(v("tls13-ciphers"), Names, Done, ("all", r#""TLS_AES_128_GCM_SHA256""#), "cipher suites of TLS 1.3, best first"),

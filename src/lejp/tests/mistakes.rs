@@ -22,6 +22,8 @@ fn typical_mistakes_are_named_with_line_column_and_path() {
         ("{a: 1}", "line 1, column 2: found `a`, expected a name in quotes or `}`"),
         ("{'a': 1}", "line 1, column 2: found `'`, expected a name in quotes or `}`"),
         ("{\"é\": \t'b'}", "line 1, column 8, at `é`: found `'`, expected a value"),
+        // A message is one line, whatever names a document has.
+        ("{\"a\\nb\" 1}", "line 1, column 9, at `a\\nb`: found `1`, expected `:` after the name"),
         ("[1}", "line 1, column 3, at `[]`: found `}`, expected `,` or `]`"),
         ("{\"a\": 1]", "line 1, column 8: found `]`, expected `,` or `}`"),
         ("{\"a\": {\"b\": 1}", "line 1, column 15: found the end of the input, expected `,` or `}`"),
