@@ -228,10 +228,13 @@ impl Context {
     pub fn stop_on_signals(&mut self) -> Result<()> {
         let what = "installing signal handlers";
         let both = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
-        let mut signals = Signals::new(both).map_err(Error::system(what))?;
+        let none: [i32; 0] = [];
+        let mut signals = Signals::new(none).map_err(Error::system(what))?;
         for signal in both {
+            // First, lest the loop that is woken has ended, and its context is gone, before a handler has asked about that.
             let default = signal_hook::flag::register_conditional_default(signal, self.gone.clone());
             default.map_err(Error::system(what))?;
+            signals.add_signal(signal).map_err(Error::system(what))?;
         }
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::system(what))?;
         self.signals = Some(signals);

@@ -78,7 +78,8 @@ impl Served {
 
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("kill");
-        assert!(self.process.wait().expect("wait").success());
+        let status = self.process.wait().expect("wait");
+        assert!(status.success(), "{status}");
     }
 }
 
