@@ -11,7 +11,8 @@
 //! connections; [`pump`] moves the bytes.
 //!
 //! Half-close is passed on: the end of one side's input becomes a FIN behind the last byte on the other, and the reply still flows,
-//! for as long as it flows (see [`limits::HALF_CLOSE_LINGER`]). When both directions have ended, or either side fails, both close.
+//! for as long as it flows (see [`HALF_CLOSE_LINGER`](crate::limits::HALF_CLOSE_LINGER)). When both directions have ended, or either side
+//! fails, both close.
 //!
 //! | happens | Srv half | Cli half |
 //! |---|---|---|
