@@ -6,6 +6,7 @@
 //! Idle connections have an entry too, so it is kept small: times are nanoseconds since the timers were made, half of an `Instant`.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
     Wsi(WsiId, Instant),
     Sul(SulId, VhostId, ProtocolIndex),
+    /// Pipes may be spare that nobody needs any more.
+    Pipes,
 }
 
 pub(crate) struct Timers {
@@ -31,16 +34,19 @@ pub(crate) struct Timers {
     /// What times count from; who waits for an earlier one has waited long enough.
     begin: Instant,
     next_number: NonZeroU32,
+    /// There is an entry for the pipes.
+    pipes: bool,
 }
 
 enum Entry {
+    Pipes,
     Wsi(WsiId),
     Sul(VhostId, ProtocolIndex),
 }
 
 impl Timers {
     pub(crate) fn new() -> Timers {
-        Timers { entries: BTreeMap::new(), begin: Instant::now(), next_number: NonZeroU32::MIN }
+        Timers { entries: BTreeMap::new(), begin: Instant::now(), next_number: NonZeroU32::MIN, pipes: false }
     }
 
     /// Makes sure that `wsi` is looked at no later than at the first of its times.
@@ -61,6 +67,13 @@ impl Timers {
 
     pub(crate) fn schedule(&mut self, at: Instant, vhost: VhostId, protocol: ProtocolIndex) -> SulId {
         SulId(self.insert(at, Entry::Sul(vhost, protocol)))
+    }
+
+    /// Has somebody look after the pipes at a time, unless that is to come already.
+    pub(crate) fn arm_pipes(&mut self, at: impl FnOnce() -> Instant) {
+        if !mem::replace(&mut self.pipes, true) {
+            self.insert(at(), Entry::Pipes);
+        }
     }
 
     fn insert(&mut self, at: Instant, entry: Entry) -> At {
@@ -88,6 +101,10 @@ impl Timers {
         Some(match entry {
             Entry::Wsi(id) => Due::Wsi(id, self.instant(at)),
             Entry::Sul(vhost, protocol) => Due::Sul(SulId(at), vhost, protocol),
+            Entry::Pipes => {
+                self.pipes = false;
+                Due::Pipes
+            }
         })
     }
 

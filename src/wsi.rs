@@ -24,7 +24,7 @@ use crate::proxied::Direct;
 use crate::role::{Binding, CloseReason, Role};
 use crate::timers::At;
 use crate::tls::PeerCert;
-use crate::transport::{Medium, Transport, datagrams};
+use crate::transport::{Medium, Piped, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
 
 /// What anybody but the loop keeps of a connection. A stale one finds nothing and does nothing.
@@ -129,6 +129,9 @@ pub enum WriteError {
     },
 }
 
+/// What an idle connection costs is this, its role's state, and a timer's entry.
+const _: () = assert!(size_of::<Wsi>() <= 400, "a Wsi has grown; what few connections need belongs in a box");
+
 /// A connection (`struct lws`). Callbacks are handed theirs; others are reached by [`WsiId`] through [`Cx`](crate::Cx).
 pub struct Wsi {
     pub(crate) id: WsiId,
@@ -144,6 +147,8 @@ pub struct Wsi {
     pub(crate) rx: Buf,
     /// Accepted from user code or another connection, and not yet sent.
     pub(crate) tx: Buf,
+    /// The same, in the kernel. Of the two only one is in use at a time.
+    pub(crate) piped: Piped,
     /// Bytes that the system has taken so far.
     pub(crate) sent: u64,
     /// When the role wants its `on_timeout`.
@@ -236,6 +241,8 @@ pub(crate) struct Flags {
     pub(crate) undecided: bool,
     /// What is sent waits in `tx` for what the role sends next.
     pub(crate) corked: bool,
+    /// It moves slice after slice: those who move little do not wait for it.
+    pub(crate) bulk: bool,
 }
 
 impl Wsi {
@@ -251,6 +258,7 @@ impl Wsi {
             pss: None,
             rx: Buf::default(),
             tx: Buf::default(),
+            piped: Piped::default(),
             sent: 0,
             deadline: None,
             armed: None,
@@ -439,6 +447,7 @@ impl Wsi {
         if self.flags.corked {
             return Ok(0);
         }
+        debug_assert!(self.piped.is_empty(), "what is sent later would overtake it");
         let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
         self.count_sent(taken);
         if taken < bytes.len() || self.io.pending() {
@@ -480,7 +489,7 @@ impl Wsi {
 
     /// Bytes that the system has taken or will be given.
     pub(crate) fn handed_over(&self) -> u64 {
-        self.sent + self.tx.len() as u64
+        self.sent + (self.tx.len() + self.piped.len()) as u64
     }
 
     fn count_sent(&mut self, bytes: usize) {
@@ -511,6 +520,13 @@ impl Wsi {
         }
     }
 
+    /// The same for what is in a pipe.
+    pub(crate) fn transmit_piped(&mut self, registry: &Registry, piped: Piped) -> io::Result<()> {
+        debug_assert!(self.is_flushed(), "it would overtake what waits");
+        self.piped = piped;
+        self.flush(registry)
+    }
+
     /// Sends what is queued, as far as the system takes it, and behind it the end where asked for.
     pub(crate) fn flush(&mut self, registry: &Registry) -> io::Result<()> {
         self.io.push()?;
@@ -519,7 +535,11 @@ impl Wsi {
             self.count_sent(sent);
             self.tx.consume(sent);
         }
-        if self.flags.fin && !self.flags.fin_sent && self.tx.is_empty() {
+        while !self.piped.is_empty() && self.io.writable() {
+            let sent = self.io.send_piped(&mut self.piped)?;
+            self.count_sent(sent);
+        }
+        if self.flags.fin && !self.flags.fin_sent && self.has_sent_all() {
             self.say_goodbye();
             if !self.io.pending() {
                 self.flags.fin_sent = true;
@@ -541,7 +561,17 @@ impl Wsi {
 
     /// Whether everything that was accepted for the peer has reached the system (the contrary of `lws_partial_buffered`).
     pub fn is_flushed(&self) -> bool {
-        self.tx.is_empty() && !self.io.pending()
+        self.has_sent_all() && !self.io.pending()
+    }
+
+    /// Whether the transport has taken everything.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.tx.is_empty() && self.piped.is_empty()
+    }
+
+    /// Whether its turns move much, so that others go before it.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.flags.bulk || !self.piped.is_empty()
     }
 
     /// Sends the end behind everything queued.

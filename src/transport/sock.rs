@@ -21,7 +21,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::limits;
 
-use super::{READING, Received, sendfile};
+use super::{Piped, READING, Received, sendfile};
 
 /// How bytes are sent that leave with those behind them. Elsewhere than on Linux they leave at once.
 #[cfg(target_os = "linux")]
@@ -36,6 +36,8 @@ pub(crate) struct Sock<S> {
     pub(crate) writable: bool,
     /// Short reads prove nothing: read until nothing comes.
     read_on: bool,
+    /// There was urgent data.
+    pub(super) urgent: bool,
     /// It carries datagrams: an empty one is not the end, and an error is not one either.
     endless: bool,
     pub(super) dead: bool,
@@ -71,6 +73,7 @@ impl<S: Source> Sock<S> {
             readable: false,
             writable: true,
             read_on: false,
+            urgent: false,
             endless: false,
             dead: false,
             eof: false,
@@ -120,6 +123,7 @@ impl<S: Source> Sock<S> {
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();
+        self.urgent |= event.is_priority();
         self.read_on |= event.is_read_closed() || event.is_priority();
         self.ended |= event.is_read_closed();
         self.dead |= event.is_error() && !self.endless;
@@ -178,7 +182,25 @@ where
         if self.eof {
             return Ok(Received::Eof);
         }
-        match retry(|| (&self.io).read(buf)) {
+        let result = retry(|| (&self.io).read(buf));
+        let received = self.received(result)?;
+        if let Received::Bytes(n) = received {
+            self.readable = n == buf.len() || self.read_on;
+        }
+        Ok(received)
+    }
+
+    /// The same through the kernel. Here a short read proves nothing: the pipe may have no slot left.
+    pub(super) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> io::Result<Received> {
+        if self.eof {
+            return Ok(Received::Eof);
+        }
+        let result = retry(|| piped.fill(&self.io, most));
+        self.received(result)
+    }
+
+    fn received(&mut self, result: io::Result<usize>) -> io::Result<Received> {
+        match result {
             Ok(0) if self.endless => Ok(Received::Bytes(0)),
             Ok(0) if self.write_failed.is_some() => Err(self.failure().unwrap_or(ErrorKind::ConnectionReset.into())),
             Ok(0) => {
@@ -187,7 +209,6 @@ where
             }
             Ok(n) => {
                 self.tries = 0;
-                self.readable = n == buf.len() || self.read_on;
                 Ok(Received::Bytes(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
@@ -254,6 +275,19 @@ where
             }
             Err(error) => self.sent(Err(error), len).map(Some),
         }
+    }
+
+    pub(super) fn send_piped(&mut self, piped: &mut Piped) -> io::Result<usize> {
+        let wanted = piped.len();
+        let result = match self.write_failed {
+            None => retry(|| piped.empty_into(&self.io)),
+            Some(_) => Ok(wanted),
+        };
+        let sent = self.sent(result, wanted)?;
+        if self.write_failed.is_some() {
+            piped.discard();
+        }
+        Ok(sent)
     }
 
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
