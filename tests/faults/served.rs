@@ -27,8 +27,9 @@ pub fn serve(beyond: Beyond) {
     let mut context = Context::new(doors::context_info()).expect("a context");
     let ports = doors::make(&mut context, beyond, folder.as_ref());
     let text: Vec<_> = DOORS.iter().map(|door| ports[door].to_string()).collect();
-    println!("\nports {}", text.join(" "));
+    // Whoever reads the ports counts descriptors then, and may end us.
     context.stop_on_signals().expect("signals");
+    println!("\nports {}", text.join(" "));
     context.run().expect("run");
 }
 
@@ -77,7 +78,8 @@ impl Served {
 
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("kill");
-        assert!(self.process.wait().expect("wait").success());
+        let status = self.process.wait().expect("wait");
+        assert!(status.success(), "{status}");
     }
 }
 
