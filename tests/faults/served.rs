@@ -8,8 +8,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use rlws::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::doors::{self, Beyond};
-use crate::script::{DOORS, Door};
+use crate::beyond::Beyond;
+use crate::case::{DOORS, Door};
+use crate::doors;
 use crate::util::count_fds;
 use crate::world::World;
 
@@ -25,10 +26,10 @@ pub fn beyond() -> Option<Beyond> {
 pub fn serve(beyond: Beyond) {
     let folder = std::env::var(FOLDER).expect("who started it says it");
     let mut context = Context::new(doors::context_info()).expect("a context");
+    context.stop_on_signals().expect("signals");
     let ports = doors::make(&mut context, beyond, folder.as_ref());
     let text: Vec<_> = DOORS.iter().map(|door| ports[door].to_string()).collect();
     println!("\nports {}", text.join(" "));
-    context.stop_on_signals().expect("signals");
     context.run().expect("run");
 }
 
@@ -77,7 +78,8 @@ impl Served {
 
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("kill");
-        assert!(self.process.wait().expect("wait").success());
+        let status = self.process.wait().expect("wait");
+        assert!(status.success(), "{status}");
     }
 }
 
