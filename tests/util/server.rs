@@ -136,6 +136,16 @@ impl<T: Send + 'static> Server<T> {
         eventually(&format!("a log line with {parts:?}"), has_it);
     }
 
+    /// So many lines say it, of which one a second at most is a warning.
+    #[track_caller]
+    pub fn assert_warned_seldom(&self, what: &str, times: usize, since: Instant) {
+        let lines: Vec<String> = self.log().into_iter().filter(|line| line.contains(what)).collect();
+        assert_eq!(lines.len(), times, "{lines:?}");
+        let warnings = lines.iter().filter(|line| line.starts_with("WARN")).count();
+        let most = since.elapsed().as_secs() as usize + 1;
+        assert!((1..=most).contains(&warnings), "{warnings} warnings, {most} at most: {lines:?}");
+    }
+
     /// Waits until all connections are gone, and with them their file descriptors.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
