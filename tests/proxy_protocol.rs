@@ -307,6 +307,24 @@ fn from_others_a_header_is_refused() {
     }
 }
 
+/// Which may come after any pause, in the middle as well.
+#[test]
+fn from_others_silence_is_no_answer() {
+    let info = || ContextInfo { timeout: Duration::from_millis(200), ..Default::default() };
+    for start in [&b""[..], b"P", b"PROXY", &v2(b"")[..11]] {
+        let server = Server::with_vhost_in(info(), || VhostInfo {
+            fallback_silence: Some(Duration::from_millis(1)),
+            ..distrusting(FALLBACK)
+        });
+        let mut client = connect(server.made);
+        send(&mut client, start);
+        assert_eq!(read_until_closed(&mut client).0, b"", "{start:?} does not fall back");
+        server.wait_for_log(&["INFO", "127.0.0.1", "timed out: it did not say what it is"]);
+        drop(client);
+        server.assert_nothing_left();
+    }
+}
+
 #[test]
 fn from_others_everything_else_is_served() {
     for talk in [Talk::Http, Talk::Raw] {
