@@ -305,6 +305,36 @@ fn unless_told_an_address_that_says_nothing_takes_half_of_the_room() {
     let mut clients = silent(&server, 5);
     clients.push(connect(server.made));
     is_hung_up_on(clients.remove(0));
+/// What it has said is nothing that anybody serves, and it does not hang up.
+#[test]
+fn who_is_refused_counts_until_it_has_gone() {
+    for (bad, answered) in [(&b"GET / HTTP/1.1\r\n\r\n"[..], true), (&b"\x16\x03\x01\0\x04\x01\0\0\0"[..], false)] {
+        let info = ContextInfo { max_connections: Some(11), timeout: DEADLINE, ..Default::default() };
+        let server = Server::with_vhost_in(info, move || VhostInfo {
+            name: "localhost".into(),
+            tls: (!answered).then(|| certs::localhost().tls_info()),
+            options: Options::empty(),
+            ..falling_back()
+        });
+        let refused = || {
+            let mut client = connect(server.made);
+            send(&mut client, bad);
+            let (said, _) = read_until_closed(&mut client);
+            assert_eq!(said.starts_with(b"HTTP/1.1 400 "), answered, "{said:?}");
+            client
+        };
+        let begun = Instant::now();
+        let crowd: Vec<TcpStream> = (0..30).map(|_| refused()).collect();
+        assert!(server.wsi_count() <= 6, "it takes half of the room at most");
+        server.wait_for_log(&["WARN", "127.0.0.1", "ip-limit-undecided"]);
+        let seconds = begun.elapsed().as_secs() as usize;
+        assert!(warnings(&server, "ip-limit-undecided") <= seconds + 1);
+        assert_eq!(warnings(&server, "max_connections"), 0, "nobody has to wait");
+        drop(crowd);
+        server.assert_nothing_left();
+    }
+}
+
     is_served(&connect_from([127, 0, 0, 2], server.made));
     let server = wary(Some(0), Some(11));
     silent(&server, 10).iter().for_each(is_served);
