@@ -42,6 +42,11 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// What a connection comes to that a listen socket hands to it, with those that it makes itself.
+    fn connections(&self) -> usize {
+        1
+    }
+
     /// Whether who is in it has not said yet what it wants (`ContextInfo::ip_limit_undecided`).
     fn is_undecided(&self) -> bool {
         false

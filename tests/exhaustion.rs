@@ -374,8 +374,10 @@ fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
     let begun = Instant::now();
     let crowd: Vec<TcpStream> = (0..200).map(|_| connect(port)).inspect(|mut one| _ = one.write_all(b"\0x")).collect();
     program.wait_for_log("as many as may be");
-    rests_and_serves(workers(&program)[0], &mut live);
+    let worker = workers(&program)[0];
+    rests_and_serves(worker, &mut live);
     warns_seldom(&program.log(), begun);
+    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 60, "the reserve is nobody's");
     drop(crowd);
     eventually("others are relayed again", || is_served(port));
     echoes(&mut live, b"after");

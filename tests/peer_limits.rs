@@ -3,13 +3,13 @@
 
 mod util;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rlws::protocols::{HttpDummy, RawEcho};
+use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
 use socket2::{Domain, Socket, Type};
 use util::server::make_vhost;
@@ -455,6 +455,60 @@ fn who_comes_when_there_are_enough_waits_for_another_to_go() {
 /// Who comes and goes at the limit makes somebody wait again and again.
 #[test]
 fn a_listener_that_rests_now_and_then_says_so_once_a_second() {
+/// Relays to an echo server, among so many connections.
+fn relaying(max_connections: usize, options: Options) -> (Onward, Server) {
+    let onward = Onward::echo();
+    let target = onward.target();
+    let info = ContextInfo {
+        max_connections: Some(max_connections),
+        ip_limit_undecided: Some(0),
+        timeout: DEADLINE,
+        ..Default::default()
+    };
+    let server = Server::with_vhost_in(info, move || VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<RawProxy>()],
+        pvo: util::options("raw-proxy", &[("onward", &target)]),
+        listen_accept_role: Some("raw-proxy".into()),
+        listen_accept_protocol: Some("raw-proxy".into()),
+        options,
+        ..Default::default()
+    });
+    (onward, server)
+}
+
+#[test]
+fn a_relay_takes_the_room_of_two() {
+    // The listen socket, three pairs, and one too few for another.
+    let (_onward, server) = relaying(8, Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+    let mut waiting: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    waiting.iter_mut().for_each(|client| send(client, b"hello"));
+    server.wait_for_log(&["WARN", "7 connections", "max_connections"]);
+    clients.iter().for_each(is_served);
+    for mut client in waiting {
+        drop(clients.remove(0));
+        assert_eq!(read_exactly(&mut client, 5), b"hello", "who comes waits");
+        clients.push(client);
+    }
+    assert!(server.wsi_count() <= 8);
+}
+
+/// Each had its place while it said nothing.
+#[test]
+fn of_many_that_speak_at_once_those_are_relayed_for_whom_there_is_room() {
+    let (_onward, server) = relaying(12, Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG);
+    let mut clients = silent(&server, 10);
+    clients.iter_mut().for_each(|client| send(client, b"\0"));
+    server.wait_for_log(&["WARN", "cannot connect to", "as many connections as may be", "max_connections"]);
+    let relayed: usize = clients.iter_mut().filter_map(|client| client.read(&mut [0]).ok()).sum();
+    assert!((1..=5).contains(&relayed), "{relayed} are relayed");
+    assert!(server.wsi_count() <= 12);
+    drop(clients);
+    is_served(&connect(server.made));
+}
+
     let info = ContextInfo { max_connections: Some(4), ..Default::default() };
     let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
     let begun = Instant::now();
