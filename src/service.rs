@@ -243,7 +243,7 @@ impl Cx {
         };
         match reason {
             CloseReason::Drained => {}
-            CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),
+            CloseReason::Ignored | CloseReason::TooMany => log::debug!("{}: {reason}", self.tag(wsi)),
             _ => log::info!("{}: {reason}", self.tag(wsi)),
         }
         self.note_end(wsi, &reason);

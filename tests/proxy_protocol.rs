@@ -476,7 +476,12 @@ fn a_limit_by_address_is_the_clients_and_not_the_balancers() {
     Talk::Listens.hears(&mut first);
     let mut second = enter("203.0.113.2");
     Talk::Listens.hears(&mut second);
-    assert_eq!(read_until_closed(&mut enter("203.0.113.1")).0, b"", "it has one already");
+    let before = server.wsi_count();
+    let mut third = connect(server.made);
+    // More than is read at a time.
+    send(&mut third, &[of_client("203.0.113.1"), vec![b'x'; 60_000]].concat());
+    assert_eq!(read_until_closed(&mut third).0, b"", "it has one already");
+    assert_eq!(server.wsi_count(), before, "its end is not waited for");
     server.wait_for_log(&["WARN", "203.0.113.1:4660", "ip-limit-wsi"]);
     drop((first, second));
     server.assert_nothing_left();
