@@ -6,7 +6,6 @@ mod util;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
@@ -224,13 +223,9 @@ fn who_speaks_at_once_gets_through_a_flood_of_its_own_address() {
 #[test]
 fn who_has_spoken_is_not_taken_for_silent_in_a_burst() {
     let server = wary(Some(2), None);
-    let (go, wait) = mpsc::channel::<()>();
-    let clients = std::thread::scope(|scope| {
-        let held = scope.spawn(|| server.ask(move |_| wait.recv()));
+    let clients = server.held(|| {
         let mut clients: Vec<TcpStream> = (0..20).map(|_| connect(server.made)).collect();
         clients.iter_mut().for_each(|client| send(client, b"hello"));
-        go.send(()).expect("it waits");
-        held.join().expect("asked").expect("gone on");
         clients
     });
     for mut client in clients {
@@ -305,6 +300,11 @@ fn unless_told_an_address_that_says_nothing_takes_half_of_the_room() {
     let mut clients = silent(&server, 5);
     clients.push(connect(server.made));
     is_hung_up_on(clients.remove(0));
+    is_served(&connect_from([127, 0, 0, 2], server.made));
+    let server = wary(Some(0), Some(11));
+    silent(&server, 10).iter().for_each(is_served);
+}
+
 /// What it has said is nothing that anybody serves, and it does not hang up.
 #[test]
 fn who_is_refused_counts_until_it_has_gone() {
@@ -335,11 +335,6 @@ fn who_is_refused_counts_until_it_has_gone() {
     }
 }
 
-    is_served(&connect_from([127, 0, 0, 2], server.made));
-    let server = wary(Some(0), Some(11));
-    silent(&server, 10).iter().for_each(is_served);
-}
-
 /// A site with something that does not fit into sockets, whose requests are limited.
 fn limited_site(limit: u32, timeout: Duration) -> (Site, Server) {
     let site = Site::new();
@@ -356,11 +351,19 @@ fn limited_site(limit: u32, timeout: Duration) -> (Site, Server) {
 
 const BIG: usize = 16 * 1024 * 1024;
 
+/// A client whose request comes with it.
+fn asks(server: &Server, path: &str) -> TcpStream {
+    server.held(|| {
+        let mut client = connect(server.made);
+        send(&mut client, http::request("GET", "a", path).as_bytes());
+        client
+    })
+}
+
 /// So many clients that have asked for it and read nothing.
 fn busy(server: &Server, count: usize) -> Vec<TcpStream> {
     let begin = |_| {
-        let mut client = connect(server.made);
-        send(&mut client, http::request("GET", "a", "/big.png").as_bytes());
+        let mut client = asks(server, "/big.png");
         assert_eq!(http::read_head(&mut client).status, 200);
         client
     };
@@ -418,13 +421,13 @@ fn who_sends_many_requests_at_once_has_its_next_turn_behind_those_who_wait() {
 fn a_request_that_waits_too_long_for_its_turn_is_503() {
     let (_site, server) = limited_site(1, Duration::from_millis(100));
     let clients = busy(&server, 1);
-    let mut late = connect(server.made);
-    let answer = http::ask(&mut late, "a", "/");
+    let mut late = asks(&server, "/");
+    let answer = http::read_response(&mut late);
     assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
     assert_eq!(read_to_end(&mut late), b"");
     drop((clients, late));
     server.assert_nothing_left();
-    assert_eq!(http::get(server.made, "a", "/").text(), site::INDEX);
+    assert_eq!(http::read_response(&mut asks(&server, "/")).text(), site::INDEX);
 }
 
 #[test]
@@ -452,9 +455,6 @@ fn who_comes_when_there_are_enough_waits_for_another_to_go() {
     server.assert_nothing_left();
 }
 
-/// Who comes and goes at the limit makes somebody wait again and again.
-#[test]
-fn a_listener_that_rests_now_and_then_says_so_once_a_second() {
 /// Relays to an echo server, among so many connections.
 fn relaying(max_connections: usize, options: Options) -> (Onward, Server) {
     let onward = Onward::echo();
@@ -509,6 +509,9 @@ fn of_many_that_speak_at_once_those_are_relayed_for_whom_there_is_room() {
     is_served(&connect(server.made));
 }
 
+/// Who comes and goes at the limit makes somebody wait again and again.
+#[test]
+fn a_listener_that_rests_now_and_then_says_so_once_a_second() {
     let info = ContextInfo { max_connections: Some(4), ..Default::default() };
     let server = Server::with_vhost_in(info, || echoing(Listen::on("127.0.0.1", 0)));
     let begun = Instant::now();

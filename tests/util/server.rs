@@ -107,6 +107,27 @@ impl<T: Send + 'static> Server<T> {
         told.recv_timeout(DEADLINE).expect("the loop does not answer")
     }
 
+    /// Does something while the loop stands still, which then sees all of it at once. Who connects meanwhile has its time from then on.
+    #[track_caller]
+    pub fn held<R>(&self, job: impl FnOnce() -> R) -> R {
+        let (go, wait) = mpsc::channel::<()>();
+        let (stands, standing) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| {
+                self.ask(move |_| {
+                    stands.send(()).expect("the test waits for this");
+                    // Only a test that failed meanwhile says nothing.
+                    let _ = wait.recv();
+                });
+            });
+            standing.recv().expect("the loop has ended");
+            let done = job();
+            drop(go);
+            held.join().expect("the loop goes on");
+            done
+        })
+    }
+
     /// Has the loop do one whole turn: it has then read what was sent to it before.
     #[track_caller]
     pub fn turn(&self) {
