@@ -83,6 +83,10 @@ impl Role for Undecided {
             Received::Bytes(_) | Received::Blocked => self.judge(wsi, cx, first.as_slice()),
         };
         wsi.rx = first;
+        if self.silence_at.is_some() && matches!(next, Next::Become(_)) {
+            // The silence is over; how long the rest takes is for the next role to limit.
+            wsi.deadline = None;
+        }
         next
     }
 
