@@ -33,7 +33,8 @@ pub struct ContextInfo {
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
     /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
-    /// one has ended; a warning says so once. `None`: as many as the process may have descriptors when it begins to listen, less those
+    /// one has ended; a warning says so once. A connection that is to be made when there are so many fails, and with it the client that was to be
+    /// relayed. `None`: as many as the process may have descriptors when it begins to listen, less those
     /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
     pub max_connections: Option<usize>,
     /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the

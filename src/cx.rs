@@ -73,7 +73,7 @@ pub struct Cx {
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
     pub(crate) warned: Warned,
-    /// Connections that a listen socket lets there be.
+    /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,

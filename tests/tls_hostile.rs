@@ -70,6 +70,7 @@ fn a_turn_reads_no_more_of_tiny_records_than_it_reads_of_big_ones() {
     for client in both_versions() {
         // The buffer of a unix socket is all there to be read at once, where TCP brings it piece by piece.
         let mut socket = UnixStream::connect(&path).expect("connect");
+        socket.set_read_timeout(Some(DEADLINE)).expect("SO_RCVTIMEO");
         let mut conn = tls::begin(&client.config(), "localhost");
         while conn.is_handshaking() {
             conn.complete_io(&mut socket).expect("handshake");
@@ -87,7 +88,7 @@ fn a_turn_reads_no_more_of_tiny_records_than_it_reads_of_big_ones() {
         conn.send_close_notify();
         conn.write_tls(&mut socket).expect("send");
         while !conn.process_new_packets().expect("no alert").peer_has_closed() {
-            conn.read_tls(&mut socket).expect("its end");
+            assert_ne!(conn.read_tls(&mut socket).expect("its end"), 0, "it ends with close_notify");
         }
         let events = server.events();
         let sizes: Vec<usize> = events.iter().filter(|event| event.what == What::Rx).map(|it| it.bytes.len()).collect();
@@ -240,7 +241,7 @@ fn a_handshake_that_trickles_is_dropped_at_the_timeout() {
         let mut socket = connect(server.made);
         send(&mut socket, &hello);
         while conn.is_handshaking() && !conn.wants_write() {
-            conn.read_tls(&mut socket).expect("the server's answer");
+            assert_ne!(conn.read_tls(&mut socket).expect("the server's answer"), 0, "it has hung up already");
             conn.process_new_packets().expect("a good one");
         }
         let mut flight = Vec::new();
