@@ -277,7 +277,7 @@ fn what_a_protocol_does_wrong_for_each_of_its_peers_is_told_once_a_second() {
         send(&mut stream, request("GET", "a", "/short").as_bytes());
         read_until_closed(&mut stream);
     }
-    server.assert_warned_seldom("too early", 5, begun);
+    server.assert_warned_seldom("bytes too early", 5, begun);
 }
 
 #[test]
