@@ -145,7 +145,8 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
     let Some(tls) = cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref()) else {
         return Err(CloseReason::Refused("its vhost has no TLS".into()));
     };
-    match accepted.into_connection(tls.config.clone()) {
+    let config = tls.config_for(&accepted.client_hello());
+    match accepted.into_connection(config) {
         Ok(connection) => wrap(wsi, connection.into(), true, rest).map_err(handshake_failed),
         Err((error, mut alert)) => {
             let mut text = Vec::new();

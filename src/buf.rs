@@ -1,40 +1,50 @@
-//! A byte queue that owns nothing while it is empty, so that idle connections cost no buffers.
+//! A byte queue that owns nothing while it is empty, and is one pointer then, so that idle connections cost no buffers.
 
 /// Bytes waiting in order. Taken from the front, added at the back.
 #[derive(Default)]
-pub(crate) struct Buf {
+pub(crate) struct Buf(Option<Box<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    /// Never all taken.
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Buf {
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
+        self.0.is_none()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.as_slice().len()
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        self.0.as_deref().map_or(&[], |queue| &queue.bytes[queue.start..])
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        // Room at the front is used before the allocation grows.
-        if self.start > 0 && self.bytes.len() + bytes.len() > self.bytes.capacity() {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if bytes.is_empty() {
+            return;
         }
-        self.bytes.extend_from_slice(bytes);
+        let queue = self.0.get_or_insert_default();
+        // Room at the front is used before the allocation grows.
+        if queue.start > 0 && queue.bytes.len() + bytes.len() > queue.bytes.capacity() {
+            queue.bytes.drain(..queue.start);
+            queue.start = 0;
+        }
+        queue.bytes.extend_from_slice(bytes);
     }
 
     /// Drops the first `n` bytes; the allocation goes with the last one.
     pub(crate) fn consume(&mut self, n: usize) {
-        self.start += n;
-        debug_assert!(self.start <= self.bytes.len());
-        if self.is_empty() {
-            *self = Buf::default();
+        debug_assert!(n <= self.len());
+        if let Some(queue) = &mut self.0 {
+            queue.start += n;
+            if queue.start == queue.bytes.len() {
+                self.0 = None;
+            }
         }
     }
 
@@ -64,6 +74,7 @@ mod tests {
         buf.push(&[1; 100]);
         buf.consume(100);
         assert!(buf.is_empty());
-        assert_eq!(buf.bytes.capacity(), 0);
+        assert!(buf.0.is_none());
+        assert_eq!(size_of::<Buf>(), size_of::<usize>());
     }
 }

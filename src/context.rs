@@ -228,10 +228,13 @@ impl Context {
     pub fn stop_on_signals(&mut self) -> Result<()> {
         let what = "installing signal handlers";
         let both = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
-        let mut signals = Signals::new(both).map_err(Error::system(what))?;
+        let none: [i32; 0] = [];
+        let mut signals = Signals::new(none).map_err(Error::system(what))?;
         for signal in both {
+            // First, lest the loop that is woken has ended, and its context is gone, before a handler has asked about that.
             let default = signal_hook::flag::register_conditional_default(signal, self.gone.clone());
             default.map_err(Error::system(what))?;
+            signals.add_signal(signal).map_err(Error::system(what))?;
         }
         self.poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(Error::system(what))?;
         self.signals = Some(signals);
@@ -271,18 +274,24 @@ impl Context {
         cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
         cx.handshakes = limits::TLS_HANDSHAKES;
-        let waiting = fresh + cx.run.len();
-        cx.slice = if waiting > 1 { limits::SLICE_WHILE_OTHERS_WAIT } else { limits::SERVICE_BUFFER };
+        let waiting = fresh + cx.run.prompt() + cx.run.bulk();
+        (cx.slice, cx.splice) = match waiting {
+            0 | 1 => (limits::SERVICE_BUFFER, limits::SPLICE),
+            _ => (limits::SLICE_WHILE_OTHERS_WAIT, limits::SPLICE_WHILE_OTHERS_WAIT),
+        };
         for event in events.iter() {
             match event.token() {
                 WAKER => woken(cx),
                 SIGNALS => signalled(signals, cx),
                 // Who is queued anyway has its turn in a moment; two would be unfair.
-                token => cx.service_unless_queued(WsiId::of_token(token)),
+                token => cx.service_event(WsiId::of_token(token)),
             }
         }
         cx.service_run_queue();
         cx.service_timers();
+        if cx.pipes.has_spare() {
+            cx.timers.arm_pipes(|| cx.now + limits::PIPES_SPARE);
+        }
         cx.logs.hand_over();
     }
 }

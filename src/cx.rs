@@ -28,10 +28,11 @@ use crate::peer_limits::PeerLimits;
 use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
+use crate::run_queue::RunQueue;
 use crate::seldom::Warned;
 use crate::slots::Slots;
 use crate::timers::{SulId, Timers};
-use crate::transport::{READING, Transport};
+use crate::transport::{Pipes, READING, Transport};
 use crate::vhost::{Enabled, ProtocolIndex, Vhost, VhostId};
 use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 
@@ -56,7 +57,7 @@ pub struct Cx {
     pub(crate) next_vhost: u32,
     pub(crate) listeners: Vec<Option<ListenGroup>>,
     /// Connections that have something to do without waiting for an event.
-    pub(crate) run: VecDeque<WsiId>,
+    pub(crate) run: RunQueue,
     /// A callback is running.
     pub(crate) calling: bool,
     /// The context is being dropped.
@@ -90,8 +91,11 @@ pub struct Cx {
     pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
     pub(crate) slice: usize,
+    /// The same where the kernel moves them.
+    pub(crate) splice: usize,
     /// The one read buffer, [`limits::SERVICE_BUFFER`] bytes.
     pub(crate) buf: Vec<u8>,
+    pub(crate) pipes: Pipes,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
 }
@@ -114,14 +118,14 @@ impl Cx {
             vhosts: BTreeMap::new(),
             next_vhost: 0,
             listeners: Vec::new(),
-            run: VecDeque::new(),
+            run: RunQueue::default(),
             calling: false,
             going: false,
             deprecated: false,
             is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
-            timers: Timers::default(),
+            timers: Timers::new(),
             resolver: Resolver::new(mio_waker.clone(), resolver::addresses),
             peer_names: Resolver::new(mio_waker, resolver::name),
             passwords,
@@ -134,7 +138,9 @@ impl Cx {
             logs: Logs::default(),
             handshakes: limits::TLS_HANDSHAKES,
             slice: limits::SERVICE_BUFFER,
+            splice: limits::SPLICE,
             buf: vec![0; limits::SERVICE_BUFFER],
+            pipes: Pipes::default(),
             out: Vec::new(),
         }
     }
@@ -288,7 +294,6 @@ impl Cx {
                 false => registered = io.register(registry, id.token(), READING),
             }
             let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
-            wsi.flags.queued = true;
             wsi.flags.unpolled = unpolled;
             wsi.facts = facts;
             wsi
@@ -296,7 +301,7 @@ impl Cx {
         let id = wsi.id;
         match registered {
             Ok(()) => {
-                self.run.push_back(id);
+                self.run.push(wsi);
                 Ok(id)
             }
             Err(error) => {
@@ -313,12 +318,11 @@ impl Cx {
         let binding = Binding { role: self.role("connect"), protocol: plan.then.protocol };
         let wsi = self.slots.insert(|id| {
             let mut wsi = Wsi::new(id, vhost, Transport::None, Peer::None, Origin::Client, binding);
-            wsi.flags.queued = true;
             wsi.parent = parent;
             wsi.asked = Some(Box::new(Asked::Connect(plan)));
             wsi
         });
-        self.run.push_back(wsi.id);
+        self.run.push(wsi);
         wsi.id
     }
 
@@ -330,7 +334,7 @@ impl Cx {
     /// Gives a connection a turn, soon. Does nothing for a stale id and for the connection in hand.
     pub(crate) fn wake(&mut self, id: WsiId) {
         if let Some(wsi) = self.slots.get_mut(id) {
-            enqueue(&mut self.run, wsi);
+            self.run.push(wsi);
         }
     }
 
@@ -376,14 +380,6 @@ impl fmt::Display for Tag<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tag { vhost, wsi } = self;
         write!(f, "wsi {} {vhost} {} {}", wsi.id, wsi.role_name, wsi.peer)
-    }
-}
-
-/// Puts a connection into the run queue, once.
-pub(crate) fn enqueue(run: &mut VecDeque<WsiId>, wsi: &mut Wsi) {
-    if !wsi.flags.queued {
-        wsi.flags.queued = true;
-        run.push_back(wsi.id);
     }
 }
 

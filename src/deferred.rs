@@ -8,7 +8,7 @@ use std::any::Any;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::cx::{Cx, enqueue};
+use crate::cx::Cx;
 use crate::protocol;
 use crate::reason::{Reason, VhostReason};
 use crate::role::CloseReason;
@@ -195,7 +195,7 @@ impl Cx {
         if let Some(wsi) = self.slots.get_mut(id) {
             change(wsi);
             self.timers.arm(wsi);
-            enqueue(&mut self.run, wsi);
+            self.run.push(wsi);
         }
     }
 

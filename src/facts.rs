@@ -20,7 +20,7 @@ use crate::access_line::{Stamp, push_quoted, push_word};
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
 use crate::role::{Binding, CloseReason};
-use crate::transport::{Medium, Received, Transport};
+use crate::transport::{Medium, Piped, Received, Transport};
 use crate::vhost::VhostId;
 use crate::vhost_info::Listen;
 use crate::wsi::{Origin, Peer, Wsi, WsiId};
@@ -153,6 +153,15 @@ impl Wsi {
     /// Reads, and counts.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> std::io::Result<Received> {
         let received = self.io.recv(buf)?;
+        if let Some(facts) = &mut self.facts {
+            facts.note_received(&received);
+        }
+        Ok(received)
+    }
+
+    /// The same through the kernel.
+    pub(crate) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> std::io::Result<Received> {
+        let received = self.io.recv_piped(piped, most)?;
         if let Some(facts) = &mut self.facts {
             facts.note_received(&received);
         }

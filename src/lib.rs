@@ -97,6 +97,7 @@ mod resolver;
 mod retry;
 mod ring;
 mod role;
+mod run_queue;
 mod seldom;
 mod service;
 mod slots;

@@ -9,6 +9,24 @@ pub const SERVICE_BUFFER: usize = 256 * 1024;
 /// Bytes that one turn of a connection moves while others wait.
 pub const SLICE_WHILE_OTHERS_WAIT: usize = 64 * 1024;
 
+/// Bytes that one turn of a relayed connection moves where the kernel moves them by itself (splice(2)), and so the most that a pipe holds.
+pub const SPLICE: usize = 1024 * 1024;
+
+/// The same while other connections wait for their turn.
+pub const SPLICE_WHILE_OTHERS_WAIT: usize = 128 * 1024;
+
+/// Bytes that a read has to bring for the next one to be of a stream that moves much.
+pub const BULK_READ: usize = 32 * 1024;
+
+/// Turns of those who move much between two looks for fresh events.
+pub const BULK_TURNS: usize = 1;
+
+/// Pipes that a context has open at most. Streams beyond them are copied.
+pub const PIPES: usize = 16;
+
+/// How long a pipe stays open that nobody needs.
+pub const PIPES_SPARE: Duration = Duration::from_secs(1);
+
 /// Events taken from the system in one turn of the loop.
 pub const EVENTS: usize = 1024;
 
@@ -145,6 +163,9 @@ pub const HTTP_CLOSE_AT_ONCE: u64 = 16 * 1024;
 
 /// Bytes of a file that are read and sent at a time.
 pub const HTTP_FILE_CHUNK: usize = 128 * 1024;
+
+/// Bytes of a file that the system is asked to send by itself at a time. They are not copied, so that takes no longer than a slice that is.
+pub const HTTP_SENDFILE: usize = 256 * 1024;
 
 /// Bytes of a file whose content is kept for the next who asks for it.
 pub const FILE_CACHE_FILE: usize = 64 * 1024;

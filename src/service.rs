@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::attached::Alarm;
 use crate::connect;
-use crate::cx::{Cx, enqueue};
+use crate::cx::Cx;
 use crate::deferred::Deferred;
 use crate::limits;
 use crate::protocol::{self, FIRST, Verdict};
@@ -40,21 +40,31 @@ impl Cx {
         true
     }
 
-    /// A turn because of an event, for who does not have one coming.
-    pub(crate) fn service_unless_queued(&mut self, id: WsiId) {
-        if self.slots.get_mut(id).is_some_and(|wsi| !wsi.flags.queued) {
-            self.service(id);
+    /// A turn because of an event, for who does not have one coming: at once, or in the lane of those who move much.
+    pub(crate) fn service_event(&mut self, id: WsiId) {
+        match self.slots.get_mut(id) {
+            Some(wsi) if wsi.is_bulk() => self.run.push(wsi),
+            Some(wsi) if !wsi.flags.queued => self.service(id),
+            _ => {}
         }
     }
 
-    /// Everybody who is in the run queue now, once.
+    /// Everybody who is in the prompt lane of the run queue now, once; then a few of the other.
     pub(crate) fn service_run_queue(&mut self) {
-        for _ in 0..self.run.len() {
-            let Some(id) = self.run.pop_front() else { return };
-            if let Some(wsi) = self.slots.get_mut(id) {
-                wsi.flags.queued = false;
-                self.service(id);
-            }
+        for _ in 0..self.run.prompt() {
+            let Some(id) = self.run.pop_prompt() else { break };
+            self.service_queued(id);
+        }
+        for _ in 0..self.run.bulk().min(limits::BULK_TURNS) {
+            let Some(id) = self.run.pop_bulk() else { break };
+            self.service_queued(id);
+        }
+    }
+
+    fn service_queued(&mut self, id: WsiId) {
+        if let Some(wsi) = self.slots.get_mut(id) {
+            wsi.flags.queued = false;
+            self.service(id);
         }
     }
 
@@ -63,6 +73,7 @@ impl Cx {
         while let Some(due) = self.timers.pop_due(self.now) {
             match due {
                 Due::Wsi(id, at) => self.alarm(id, at),
+                Due::Pipes => self.pipes.tidy(),
                 Due::Sul(sul, vhost, protocol) => protocol::tell_vhost(self, vhost, protocol, VhostReason::Sul(sul)),
             }
             self.run_deferred();
@@ -183,7 +194,7 @@ impl Cx {
                     }
                 }
                 Next::Again => {
-                    enqueue(&mut self.run, &mut wsi);
+                    self.run.push(&mut wsi);
                     break;
                 }
                 Next::Stay => break,
@@ -234,7 +245,7 @@ impl Cx {
         let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
-        if !wsi.flags.draining && wsi.tx.is_empty() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
+        if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
         }
         wsi.flags.draining.then(|| Binding { role: self.role("drain"), protocol: None })
@@ -257,7 +268,7 @@ impl Cx {
             if let Some(facts) = &mut partner.facts {
                 facts.note_partner_ended(reason);
             }
-            enqueue(&mut self.run, partner);
+            self.run.push(partner);
         }
         let children = wsi.attached.as_mut().map(|attached| mem::take(&mut attached.children));
         let close = |child| Deferred::Close(child, "its parent has closed");

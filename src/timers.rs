@@ -2,15 +2,19 @@
 //!
 //! A connection's times (its role's deadline, its protocol's timer and timeout) are plain fields that are moved as often as one likes;
 //! the entry here is only moved when it would come too late. So the keep-alive timeout of a busy connection costs a store per request.
+//!
+//! Idle connections have an entry too, so it is kept small: times are nanoseconds since the timers were made, half of an `Instant`.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::vhost::{ProtocolIndex, VhostId};
 use crate::wsi::{Wsi, WsiId};
 
-/// A time, and a number that puts those who wait for the same time into the order in which they came.
-pub(crate) type At = (Instant, u32);
+/// A time in nanoseconds, and a number that puts those who wait for the same time into the order in which they came.
+pub(crate) type At = (u64, NonZeroU32);
 
 /// A call that was scheduled with [`Cx::schedule`](crate::Cx::schedule) (lws's `lws_sorted_usec_list_t`). Never used twice.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -21,24 +25,34 @@ pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
     Wsi(WsiId, Instant),
     Sul(SulId, VhostId, ProtocolIndex),
+    /// Pipes may be spare that nobody needs any more.
+    Pipes,
 }
 
-#[derive(Default)]
 pub(crate) struct Timers {
     entries: BTreeMap<At, Entry>,
-    last_number: u32,
+    /// What times count from; who waits for an earlier one has waited long enough.
+    begin: Instant,
+    next_number: NonZeroU32,
+    /// There is an entry for the pipes.
+    pipes: bool,
 }
 
 enum Entry {
+    Pipes,
     Wsi(WsiId),
     Sul(VhostId, ProtocolIndex),
 }
 
 impl Timers {
+    pub(crate) fn new() -> Timers {
+        Timers { entries: BTreeMap::new(), begin: Instant::now(), next_number: NonZeroU32::MIN, pipes: false }
+    }
+
     /// Makes sure that `wsi` is looked at no later than at the first of its times.
     pub(crate) fn arm(&mut self, wsi: &mut Wsi) {
         let Some((next, _)) = wsi.next_alarm() else { return };
-        if wsi.armed.is_some_and(|(armed, _)| armed <= next) {
+        if wsi.armed.is_some_and(|(armed, _)| armed <= self.nanos(next)) {
             return;
         }
         self.disarm(wsi);
@@ -55,9 +69,16 @@ impl Timers {
         SulId(self.insert(at, Entry::Sul(vhost, protocol)))
     }
 
+    /// Has somebody look after the pipes at a time, unless that is to come already.
+    pub(crate) fn arm_pipes(&mut self, at: impl FnOnce() -> Instant) {
+        if !mem::replace(&mut self.pipes, true) {
+            self.insert(at(), Entry::Pipes);
+        }
+    }
+
     fn insert(&mut self, at: Instant, entry: Entry) -> At {
-        self.last_number = self.last_number.wrapping_add(1);
-        let at = (at, self.last_number);
+        let at = (self.nanos(at), self.next_number);
+        self.next_number = self.next_number.checked_add(1).unwrap_or(NonZeroU32::MIN);
         self.entries.insert(at, entry);
         at
     }
@@ -74,16 +95,30 @@ impl Timers {
 
     /// Takes out the first entry that is due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Due> {
+        let now = self.nanos(now);
         let first = self.entries.first_entry().filter(|first| first.key().0 <= now)?;
         let (at, entry) = first.remove_entry();
         Some(match entry {
-            Entry::Wsi(id) => Due::Wsi(id, at.0),
+            Entry::Wsi(id) => Due::Wsi(id, self.instant(at)),
             Entry::Sul(vhost, protocol) => Due::Sul(SulId(at), vhost, protocol),
+            Entry::Pipes => {
+                self.pipes = false;
+                Due::Pipes
+            }
         })
     }
 
     /// How long the loop may sleep.
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
-        self.entries.first_key_value().map(|((at, _), _)| at.saturating_duration_since(now))
+        self.entries.first_key_value().map(|(at, _)| self.instant(*at).saturating_duration_since(now))
+    }
+
+    /// 584 years fit.
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begin).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, (nanos, _): At) -> Instant {
+        self.begin + Duration::from_nanos(nanos)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -23,7 +24,7 @@ use crate::proxied::Direct;
 use crate::role::{Binding, CloseReason, Role};
 use crate::timers::At;
 use crate::tls::PeerCert;
-use crate::transport::{Medium, Transport, datagrams};
+use crate::transport::{Medium, Piped, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
 
 /// What anybody but the loop keeps of a connection. A stale one finds nothing and does nothing.
@@ -128,6 +129,9 @@ pub enum WriteError {
     },
 }
 
+/// What an idle connection costs is this, its role's state, and a timer's entry.
+const _: () = assert!(size_of::<Wsi>() <= 400, "a Wsi has grown; what few connections need belongs in a box");
+
 /// A connection (`struct lws`). Callbacks are handed theirs; others are reached by [`WsiId`] through [`Cx`](crate::Cx).
 pub struct Wsi {
     pub(crate) id: WsiId,
@@ -143,6 +147,8 @@ pub struct Wsi {
     pub(crate) rx: Buf,
     /// Accepted from user code or another connection, and not yet sent.
     pub(crate) tx: Buf,
+    /// The same, in the kernel. Of the two only one is in use at a time.
+    pub(crate) piped: Piped,
     /// Bytes that the system has taken so far.
     pub(crate) sent: u64,
     /// When the role wants its `on_timeout`.
@@ -235,6 +241,8 @@ pub(crate) struct Flags {
     pub(crate) undecided: bool,
     /// What is sent waits in `tx` for what the role sends next.
     pub(crate) corked: bool,
+    /// It moves slice after slice: those who move little do not wait for it.
+    pub(crate) bulk: bool,
 }
 
 impl Wsi {
@@ -250,6 +258,7 @@ impl Wsi {
             pss: None,
             rx: Buf::default(),
             tx: Buf::default(),
+            piped: Piped::default(),
             sent: 0,
             deadline: None,
             armed: None,
@@ -438,6 +447,7 @@ impl Wsi {
         if self.flags.corked {
             return Ok(0);
         }
+        debug_assert!(self.piped.is_empty(), "what is sent later would overtake it");
         let taken = if self.tx.is_empty() && self.io.writable() { self.io.send(bytes)? } else { 0 };
         self.count_sent(taken);
         if taken < bytes.len() || self.io.pending() {
@@ -446,9 +456,40 @@ impl Wsi {
         Ok(taken)
     }
 
+    /// The same for the last bytes of the connection: its end goes with them, if nothing waits before them and they are taken at once.
+    pub(crate) fn send_last(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<usize> {
+        if self.flags.corked || !self.tx.is_empty() || !self.io.writable() {
+            return self.send(registry, bytes);
+        }
+        let (taken, is_ended) = self.io.send_last(bytes)?;
+        self.count_sent(taken);
+        self.flags.fin |= is_ended;
+        self.flags.fin_sent |= is_ended;
+        if taken < bytes.len() || self.io.pending() {
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(taken)
+    }
+
+    /// The same for `len` bytes of a file, which the system takes by itself. `None`: it cannot.
+    pub(crate) fn send_file(
+        &mut self,
+        registry: &Registry,
+        file: &File,
+        from: u64,
+        len: usize,
+    ) -> io::Result<Option<usize>> {
+        let Some(taken) = self.io.send_file(file, from, len)? else { return Ok(None) };
+        self.count_sent(taken);
+        if taken < len {
+            self.io.arm_for_write(registry, self.id.token())?;
+        }
+        Ok(Some(taken))
+    }
+
     /// Bytes that the system has taken or will be given.
     pub(crate) fn handed_over(&self) -> u64 {
-        self.sent + self.tx.len() as u64
+        self.sent + (self.tx.len() + self.piped.len()) as u64
     }
 
     fn count_sent(&mut self, bytes: usize) {
@@ -462,10 +503,28 @@ impl Wsi {
     /// Not bounded here: who calls it reads no more before [`Wsi::is_flushed`].
     pub(crate) fn transmit(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
         let taken = self.send(registry, bytes)?;
-        if taken < bytes.len() {
-            self.tx.push(&bytes[taken..]);
-        }
+        self.queue(&bytes[taken..]);
         Ok(())
+    }
+
+    /// [`Wsi::send_last`], and queues the rest.
+    pub(crate) fn transmit_last(&mut self, registry: &Registry, bytes: &[u8]) -> io::Result<()> {
+        let taken = self.send_last(registry, bytes)?;
+        self.queue(&bytes[taken..]);
+        Ok(())
+    }
+
+    fn queue(&mut self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.tx.push(rest);
+        }
+    }
+
+    /// The same for what is in a pipe.
+    pub(crate) fn transmit_piped(&mut self, registry: &Registry, piped: Piped) -> io::Result<()> {
+        debug_assert!(self.is_flushed(), "it would overtake what waits");
+        self.piped = piped;
+        self.flush(registry)
     }
 
     /// Sends what is queued, as far as the system takes it, and behind it the end where asked for.
@@ -476,7 +535,11 @@ impl Wsi {
             self.count_sent(sent);
             self.tx.consume(sent);
         }
-        if self.flags.fin && !self.flags.fin_sent && self.tx.is_empty() {
+        while !self.piped.is_empty() && self.io.writable() {
+            let sent = self.io.send_piped(&mut self.piped)?;
+            self.count_sent(sent);
+        }
+        if self.flags.fin && !self.flags.fin_sent && self.has_sent_all() {
             self.say_goodbye();
             if !self.io.pending() {
                 self.flags.fin_sent = true;
@@ -498,7 +561,17 @@ impl Wsi {
 
     /// Whether everything that was accepted for the peer has reached the system (the contrary of `lws_partial_buffered`).
     pub fn is_flushed(&self) -> bool {
-        self.tx.is_empty() && !self.io.pending()
+        self.has_sent_all() && !self.io.pending()
+    }
+
+    /// Whether the transport has taken everything.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.tx.is_empty() && self.piped.is_empty()
+    }
+
+    /// Whether its turns move much, so that others go before it.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.flags.bulk || !self.piped.is_empty()
     }
 
     /// Sends the end behind everything queued.

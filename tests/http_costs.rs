@@ -73,6 +73,7 @@ fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
     let mut calls = server.between("GET /script.js", "GET /data.json");
     let mut count = |name: &str| calls.remove(name).unwrap_or(0);
     assert_eq!(count("sendto"), REQUESTS + 1, "head and content leave together");
+    assert_eq!(count("shutdown"), REQUESTS + 1, "and the end with them");
     assert!(count("recvfrom") <= 2 * REQUESTS + 3, "once to find that nothing has come yet");
     assert!(count("accept4") <= 2 * REQUESTS + 3, "once to find that nobody else waits");
     assert!(count("epoll_wait") <= 2 * REQUESTS + 3);
@@ -80,6 +81,24 @@ fn a_connection_for_one_request_asks_nothing_needless_of_the_system() {
     assert!(count("pread64") <= 1);
     calls.retain(|name, _| !LOOKS.contains(&name.as_str()));
     assert_eq!(calls, BTreeMap::new(), "nothing else is asked of the system");
+}
+
+#[test]
+fn of_a_big_file_the_server_reads_the_first_piece_alone() {
+    const PIECE: usize = limits::HTTP_FILE_CHUNK;
+    let site = Site::new();
+    site.write("big.txt", &vec![b'x'; 8 * PIECE]);
+    let server = http_server(&site.root());
+    let mut stream = connect(server.program.port());
+    let mut get = |path: &str| ask(&mut stream, "localhost", path).body.len();
+    get("/style.css");
+    assert_eq!(get("/big.txt"), 8 * PIECE);
+    get("/data.json");
+    let calls = server.between("GET /style.css", "GET /data.json");
+    let count = |name: &str| calls.get(name).copied().unwrap_or(0);
+    // One is for the small file.
+    assert!(count("pread64") <= 2, "{calls:?}");
+    assert!(count("sendfile") >= 4, "the system sends the rest, a slice at a time: {calls:?}");
 }
 
 #[test]

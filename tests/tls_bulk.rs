@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use rlws::protocols::RawEcho;
-use rlws::{Listen, Options, ProtocolTable, VhostInfo};
+use rlws::{Listen, Options, ProtocolTable, VhostInfo, limits};
 use sha2::{Digest, Sha256};
 use util::certs::localhost;
-use util::tls::{self, Client, trusting};
+use util::tls::{self, Client, Ending, trusting};
 use util::*;
 
 const MIB: usize = 1024 * 1024;
@@ -62,6 +62,29 @@ fn a_hundred_megabytes_of_https_pass_a_slow_reader_in_little_memory() {
     assert_little_more(most, before);
     drop(client);
     program.assert_fds_back_to(fds);
+    program.stop();
+}
+
+#[test]
+fn the_last_response_ends_with_close_notify_whatever_its_length() {
+    let site = Site::new();
+    let lengths = [0, 1, 16 * 1024, limits::TLS_SEND - 500, limits::TLS_SEND, limits::HTTP_FILE_CHUNK, 3 * MIB];
+    for length in lengths {
+        site.write(format!("{length}.bin"), &random_bytes(length as u64, length));
+    }
+    let program = https_program(&site);
+    for only_1_2 in [true, false] {
+        let client = Client { only_1_2, ..trusting() };
+        for length in lengths {
+            let mut client = client.connect(program.port(), "localhost");
+            let head = format!("GET /{length}.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            send(&mut client, head.as_bytes());
+            let (answer, ending) = tls::read_until_the_end(&mut client);
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{length}");
+            assert!(answer.ends_with(&random_bytes(length as u64, length)), "{length}");
+            assert_eq!(ending, Ending::Orderly, "{length}");
+        }
+    }
     program.stop();
 }
 

@@ -347,6 +347,24 @@ fn only_the_groups_that_are_set_are_agreed_on() {
 }
 
 #[test]
+fn without_settings_aes_128_is_agreed_on_and_chacha20_with_who_wants_it() {
+    let server = serving(with_settings(TlsSettings::default()));
+    for (version, list, clients, agreed) in [
+        ("-tls1_3", "-ciphersuites", ["AES_256_GCM_SHA384", "AES_128_GCM_SHA256"], "AES_128_GCM_SHA256"),
+        ("-tls1_3", "-ciphersuites", ["CHACHA20_POLY1305_SHA256", "AES_128_GCM_SHA256"], "CHACHA20_POLY1305_SHA256"),
+        ("-tls1_3", "-ciphersuites", ["AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"], "AES_256_GCM_SHA384"),
+        ("-tls1_2", "-cipher", ["AES256-GCM-SHA384", "AES128-GCM-SHA256"], "AES128-GCM-SHA256"),
+        ("-tls1_2", "-cipher", ["CHACHA20-POLY1305", "AES128-GCM-SHA256"], "CHACHA20-POLY1305"),
+    ] {
+        let prefix = if version == "-tls1_3" { "TLS_" } else { "ECDHE-ECDSA-" };
+        let offer = clients.map(|suite| format!("{prefix}{suite}")).join(":");
+        let output = succeed(tls::s_client(server.made).args([version, list, &offer]));
+        let output = String::from_utf8_lossy(&output);
+        assert!(output.contains(&format!("Cipher is {prefix}{agreed}")), "{offer}: {output}");
+    }
+}
+
+#[test]
 fn of_several_suites_the_servers_favourite_is_agreed_on() {
     for (versions, own) in [
         ("-tls1_3", ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"]),

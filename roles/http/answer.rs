@@ -272,14 +272,17 @@ impl Answer {
             head = head.field(name, value);
         }
         head.end();
-        let head = out.len();
+        let (head, closes) = (out.len(), !terms.keep_alive);
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Content::File(file) => return send_file(file.into_body(), head, out, wsi, cx),
-            Content::Kept(kept) => return send_file(kept.into_body(), head, out, wsi, cx),
+            Content::File(file) => return send_file(file.into_body().closing(closes), head, out, wsi, cx),
+            Content::Kept(kept) => return send_file(kept.into_body().closing(closes), head, out, wsi, cx),
         }
-        wsi.transmit(&cx.registry, out)?;
+        match closes {
+            true => wsi.transmit_last(&cx.registry, out)?,
+            false => wsi.transmit(&cx.registry, out)?,
+        }
         Ok((head, None))
     }
 }

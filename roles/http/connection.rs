@@ -25,7 +25,7 @@ use crate::transport::Received;
 use crate::wsi::Wsi;
 
 use super::answer::Answer;
-use super::body::{Decoder, Piece};
+use super::body::Decoder;
 use super::entry::Entry;
 use super::file_body::FileBody;
 use super::h1::{self, Body, Bounds, Expect, Head, Parsed, Version};
@@ -37,6 +37,7 @@ use super::response::Terms;
 use super::route::{Bound, Route};
 use super::status::Status;
 use super::transaction::{self, Step, Transaction};
+use super::unread::Unread;
 
 pub(super) struct Connection {
     /// Plain http on a TLS port: the answer is always that it moved to https.
@@ -48,7 +49,7 @@ pub(super) struct Connection {
     /// What of a request's body nobody reads.
     unread: Option<Box<Unread>>,
     /// What the request at the start of `wsi.rx` waits for.
-    waits: Option<Waits>,
+    waits: Option<WaitsFor>,
     /// The request in hand counts for the limit of its address.
     counted: bool,
     /// There has been a response before.
@@ -57,26 +58,17 @@ pub(super) struct Connection {
     idle: Duration,
     /// How much of `wsi.rx` is known to be no whole head.
     looked_at: usize,
-    /// Empty lines that came before the next request.
-    empty_lines: usize,
+    /// Empty lines that came before the next request, or more than there may be.
+    empty_lines: u8,
 }
 
 /// What a request can wait for before it is answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waits {
+enum WaitsFor {
     /// A guard's verdict.
     Guard,
     /// That its address has fewer others.
     Turn,
-}
-
-/// A body that is discarded up to the next request.
-struct Unread {
-    rest: Decoder,
-    /// Bytes that it may still have.
-    room: usize,
-    /// Its response is out, and its time is running.
-    is_timed: bool,
 }
 
 impl Role for Connection {
@@ -100,10 +92,10 @@ impl Role for Connection {
         if let Some(waits) = self.waits {
             let held = wsi.rx.take();
             match waits {
-                Waits::Guard => {
+                WaitsFor::Guard => {
                     log::warn!("{}: what was asked about its request has not been answered in time", cx.tag(wsi));
                 }
-                Waits::Turn => log::info!("{}: its address has too many requests (ip-limit-ah)", cx.tag(wsi)),
+                WaitsFor::Turn => log::info!("{}: its address has too many requests (ip-limit-ah)", cx.tag(wsi)),
             }
             return Next::Close(refuse(wsi, cx, Status::SERVICE_UNAVAILABLE, held.as_slice()));
         }
@@ -259,8 +251,8 @@ impl Connection {
                     Served::Waits(waits) => {
                         if self.waits.replace(waits) != Some(waits) {
                             wsi.deadline = match waits {
-                                Waits::Guard => cx.after(limits::BASIC_AUTH_WAIT),
-                                Waits::Turn => cx.after(cx.info.timeout),
+                                WaitsFor::Guard => cx.after(limits::BASIC_AUTH_WAIT),
+                                WaitsFor::Turn => cx.after(cx.info.timeout),
                             };
                         }
                         Ok(Some(Next::Stay))
@@ -306,9 +298,9 @@ impl Connection {
         if lines > 0 {
             held.consume(lines * "\r\n".len());
             self.looked_at = 0;
-            self.empty_lines += lines;
+            self.empty_lines = self.empty_lines.saturating_add(u8::try_from(lines).unwrap_or(u8::MAX));
         }
-        self.empty_lines <= limits::HTTP_EMPTY_LINES
+        usize::from(self.empty_lines) <= limits::HTTP_EMPTY_LINES
     }
 
     /// A head ends with a line: without a new line end, a look at the same bytes again would only cost time.
@@ -318,7 +310,7 @@ impl Connection {
 
     fn serve(&mut self, wsi: &mut Wsi, cx: &mut Cx, head: &Head<'_>, bytes: &[u8]) -> Result<Served, CloseReason> {
         if !self.take_turn(wsi, cx) {
-            return self.wait(wsi, Waits::Turn);
+            return self.wait(wsi, WaitsFor::Turn);
         }
         cx.choose_vhost(wsi, head.host.map(host::name_of_host));
         let route = match reject::rejected(cx, bytes) {
@@ -333,7 +325,7 @@ impl Connection {
             head_only: head.method == Method::Head,
         };
         match route {
-            Route::Wait => return self.wait(wsi, Waits::Guard),
+            Route::Wait => return self.wait(wsi, WaitsFor::Guard),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
             Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
         }
@@ -354,7 +346,7 @@ impl Connection {
     fn give_turn(&mut self, wsi: &Wsi, cx: &mut Cx) {
         let next = if mem::take(&mut self.counted) {
             cx.peer_limits.end_request(&wsi.peer)
-        } else if self.waits == Some(Waits::Turn) {
+        } else if self.waits == Some(WaitsFor::Turn) {
             cx.peer_limits.leave_queue(&wsi.peer, wsi.id)
         } else {
             None
@@ -365,7 +357,7 @@ impl Connection {
     }
 
     /// It is not waited for somebody who has gone.
-    fn wait(&self, wsi: &Wsi, waits: Waits) -> Result<Served, CloseReason> {
+    fn wait(&self, wsi: &Wsi, waits: WaitsFor) -> Result<Served, CloseReason> {
         match wsi.io.dead() {
             true => Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into())),
             false => Ok(Served::Waits(waits)),
@@ -496,7 +488,7 @@ impl Connection {
             (Err(reason), None) => return Err(reason),
         }
         wsi.rx = held;
-        if !unread.rest.is_over() {
+        if !unread.is_over() {
             return Ok(false);
         }
         let was_timed = self.unread.take().is_some_and(|unread| unread.is_timed);
@@ -521,29 +513,7 @@ fn has_another(bytes: &[u8]) -> bool {
 enum Served {
     Goes,
     /// It stays where it is.
-    Waits(Waits),
-}
-
-impl Unread {
-    fn new(rest: Decoder) -> Unread {
-        Unread { rest, room: limits::DRAIN_BYTES, is_timed: false }
-    }
-
-    /// How many bytes are the body's.
-    fn take(&mut self, bytes: &[u8]) -> Result<usize, CloseReason> {
-        let mut at = 0;
-        loop {
-            let at_fault = |_| CloseReason::PeerFault("its request's body is malformed".into());
-            let (taken, piece) = self.rest.decode(&bytes[at..]).map_err(at_fault)?;
-            at += taken;
-            self.room =
-                self.room.checked_sub(taken).ok_or(CloseReason::Refused("nobody reads its request's body".into()))?;
-            match piece {
-                Piece::Data(_) if !self.rest.is_over() => {}
-                _ => return Ok(at),
-            }
-        }
-    }
+    Waits(WaitsFor),
 }
 
 /// How long a connection may be idle behind a response.

@@ -1,8 +1,9 @@
-//! The body of a response that is a file: read piece by piece, as the client takes it.
+//! The body of a response that is a file: sent piece by piece, as the client takes it.
 //!
 //! ```text
 //! FileBody::new(file, range) ──▶ send_behind(head)     head and first piece in one write
-//!                                send, send, ..        the rest, whenever the system takes more
+//!                                send, send, ..        the rest, whenever the system takes more: by the system itself (sendfile) where it
+//!                                                      can, else read and written
 //! ```
 //!
 //! It is one piece of the file, or the pieces and texts of a multipart body, each sent by itself.
@@ -32,35 +33,55 @@ pub(super) struct FileBody {
     end: u64,
     /// What comes behind it.
     parts: Option<Box<ByteRanges>>,
+    /// The connection ends behind it.
+    closes: bool,
 }
 
 /// Where its bytes come from.
 enum Source {
-    Disk(File),
+    Disk {
+        file: File,
+        /// The system is asked to send it by itself.
+        by_system: bool,
+    },
     Kept(Rc<KeptFile>),
+}
+
+impl Source {
+    fn of(file: File) -> Source {
+        Source::Disk { file, by_system: true }
+    }
 }
 
 impl FileBody {
     /// The bytes `range` of `file`.
     pub(super) fn new(file: File, range: Range<u64>) -> FileBody {
-        FileBody { source: Source::Disk(file), at: range.start, end: range.end, parts: None }
+        FileBody { source: Source::of(file), at: range.start, end: range.end, parts: None, closes: false }
     }
 
     /// All of a file whose content is kept.
     pub(super) fn of_kept(file: Rc<KeptFile>) -> FileBody {
         let end = file.content.len() as u64;
-        FileBody { source: Source::Kept(file), at: 0, end, parts: None }
+        FileBody { source: Source::Kept(file), at: 0, end, parts: None, closes: false }
     }
 
     /// Some pieces of `file`, with the texts between them.
     pub(super) fn of_parts(file: File, parts: Box<ByteRanges>) -> FileBody {
-        FileBody { source: Source::Disk(file), at: 0, end: 0, parts: Some(parts) }
+        FileBody { source: Source::of(file), at: 0, end: 0, parts: Some(parts), closes: false }
+    }
+
+    /// The connection ends behind it, or goes on.
+    pub(super) fn closing(self, closes: bool) -> FileBody {
+        FileBody { closes, ..self }
     }
 
     /// Sends another piece. `true`: that was the last one.
     pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
         if !wsi.is_flushed() || !wsi.io.writable() {
             return Ok(false);
+        }
+        if self.send_by_system(wsi, cx)? {
+            return Ok(self.at == self.end && self.parts.is_none());
         }
         let mut out = std::mem::take(&mut cx.out);
         let sent = self.send_behind(&mut out, wsi, cx);
@@ -74,20 +95,37 @@ impl FileBody {
         let head = out.len();
         let piece = (self.end - self.at).min(limits::HTTP_FILE_CHUNK.min(cx.slice) as u64) as usize;
         match &self.source {
-            Source::Disk(file) => read(file, out, self.at, piece).map_err(CloseReason::Lost)?,
+            Source::Disk { file, .. } => read(file, out, self.at, piece).map_err(CloseReason::Lost)?,
             Source::Kept(file) => out.extend_from_slice(&file.content[self.at as usize..][..piece]),
         }
-        if wsi.flags.corked && self.parts.is_none() && self.at + piece as u64 == self.end {
+        let is_rest = self.parts.is_none() && self.at + piece as u64 == self.end;
+        if wsi.flags.corked && is_rest {
             wsi.tx.push(out);
             self.at = self.end;
             return Ok(true);
         }
-        let sent = wsi.send(&cx.registry, out)?;
+        let sent = match is_rest && self.closes {
+            true => wsi.send_last(&cx.registry, out)?,
+            false => wsi.send(&cx.registry, out)?,
+        };
         if sent < head {
             wsi.tx.push(&out[sent..head]);
         }
         self.at += sent.saturating_sub(head) as u64;
         Ok(self.at == self.end && self.parts.is_none())
+    }
+
+    /// Has the system send more of the piece that is on its way. `false`: there is none, or it does not do that.
+    fn send_by_system(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<bool, CloseReason> {
+        let Source::Disk { file, by_system } = &mut self.source else { return Ok(false) };
+        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE as u64) as usize;
+        if piece == 0 || !*by_system {
+            return Ok(false);
+        }
+        let sent = wsi.send_file(&cx.registry, file, self.at, piece).map_err(became_shorter)?;
+        self.at += sent.unwrap_or(0) as u64;
+        *by_system = sent.is_some();
+        Ok(*by_system)
     }
 
     /// Where a part is out, or none has begun: goes on to the next one, whose text is added to `out`.
@@ -107,10 +145,14 @@ impl FileBody {
 pub(super) fn read(file: &File, out: &mut Vec<u8>, from: u64, piece: usize) -> io::Result<()> {
     let begin = out.len();
     out.resize(begin + piece, 0);
-    file.read_exact_at(&mut out[begin..], from).map_err(|error| match error.kind() {
+    file.read_exact_at(&mut out[begin..], from).map_err(became_shorter)
+}
+
+fn became_shorter(error: io::Error) -> io::Error {
+    match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "a file became shorter while it was sent"),
         _ => error,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -147,19 +147,20 @@ impl FileResponse {
         }
     }
 
-    /// Writes what a file's response has beside length and type. A 304 has what a 200 would have had, as far as caches want it (RFC 9110
+    /// Writes what a file's response has beside length and type, in the order of one that is kept. A 304 has what a 200 would have had, as far as caches want it (RFC 9110
     /// section 15.4.5).
     pub(super) fn headers<'a>(&self, mut head: ResponseHead<'a>) -> ResponseHead<'a> {
+        if self.status != Status::NOT_MODIFIED {
+            head = self.content_headers(head);
+        }
         if let Some(validators) = &self.validators {
             head = validators.headers(head);
         }
-        if self.varies {
-            head = varies(head);
-        }
-        if self.status == Status::NOT_MODIFIED {
-            return head;
-        }
-        head = coded(head, self.coding);
+        if self.varies { varies(head) } else { head }
+    }
+
+    fn content_headers<'a>(&self, head: ResponseHead<'a>) -> ResponseHead<'a> {
+        let head = coded(head, self.coding);
         match &self.part {
             Part::Bytes(range) if self.status == Status::PARTIAL_CONTENT => head.content_range(range, self.complete),
             _ if self.validators.is_some() => accepts_ranges(head),

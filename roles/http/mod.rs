@@ -41,6 +41,7 @@ mod response;
 mod route;
 mod status;
 mod transaction;
+mod unread;
 mod validators;
 
 use crate::context::ContextInfo;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{CipherSuite, InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::{Pem, TlsError, TlsSettings, backend, chain, provider};
 
@@ -75,13 +75,16 @@ impl TlsInfo {
 
 /// A vhost's TLS, ready for handshakes.
 pub(crate) struct ServerTls {
-    pub(crate) config: Arc<ServerConfig>,
+    /// The suites in the client's order, or in that of the settings where they name some.
+    config: Arc<ServerConfig>,
+    /// The same with the suites in our order, where the settings name none.
+    in_our_order: Option<Arc<ServerConfig>>,
     pub(crate) requires_client_cert: bool,
 }
 
 impl ServerTls {
     pub(crate) fn new(info: &TlsInfo, alpn: Vec<Vec<u8>>) -> Result<ServerTls, TlsError> {
-        let provider = provider(&info.settings)?;
+        let provider = provider_of_servers(&info.settings)?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&info.settings.versions()?)
             .map_err(TlsError::settings)?;
@@ -109,11 +112,59 @@ impl ServerTls {
         config.ticketer = backend::Ticketer::new().map_err(TlsError::settings)?;
         // Sessions that a server remembers (TLS 1.2) would have no such end, and hold memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        let in_our_order = (!config.ignore_client_order).then(|| {
+            let mut ours = config.clone();
+            ours.ignore_client_order = true;
+            Arc::new(ours)
+        });
         Ok(ServerTls {
             config: Arc::new(config),
+            in_our_order,
             requires_client_cert: matches!(info.client_certs, ClientCerts::Required { .. }),
         })
     }
+
+    /// What a handshake with that client goes by.
+    ///
+    /// AES-128-GCM comes before AES-256-GCM, whose TLS 1.3 suite costs a handshake SHA-384 in software and not the SHA-256 that processors have;
+    /// RFC 8446 section 9.1 asks everybody for the former. A client that puts ChaCha20 first has no AES in hardware, and gets its way.
+    pub(crate) fn config_for(&self, client: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let known =
+            |suite: &CipherSuite| self.config.crypto_provider().cipher_suites.iter().any(|it| it.suite() == *suite);
+        let favourite = client.cipher_suites().iter().copied().find(known);
+        match &self.in_our_order {
+            Some(ours) if !favourite.is_some_and(is_chacha) => ours.clone(),
+            _ => self.config.clone(),
+        }
+    }
+}
+
+/// The provider for servers: unless the settings name suites, those with AES-128 come first.
+fn provider_of_servers(settings: &TlsSettings) -> Result<Arc<CryptoProvider>, TlsError> {
+    let mut provider = provider(settings)?;
+    if settings.cipher_suites.is_empty() {
+        // Stable: else as the build has them.
+        Arc::make_mut(&mut provider).cipher_suites.sort_by_key(|suite| !is_aes_128(suite.suite()));
+    }
+    Ok(provider)
+}
+
+fn is_aes_128(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+    )
+}
+
+fn is_chacha(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    )
 }
 
 /// `None`: clients are not asked for certificates.

@@ -165,6 +165,23 @@ impl Tls {
         Ok(taken)
     }
 
+    /// The same, and close_notify behind it if all is taken. The end of the stream has to follow at once.
+    pub(crate) fn send_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (before, last) = bytes.split_at(bytes.len().saturating_sub(limits::TLS_SEND));
+        let mut taken = self.send(before)?;
+        if taken < before.len() || !self.writable() {
+            return Ok(taken);
+        }
+        self.count_records(last.len())?;
+        taken += self.conn.writer().write(last)?;
+        if taken == bytes.len() {
+            self.said_goodbye = true;
+            self.conn.send_close_notify();
+        }
+        self.push_by(Transport::send_held_back)?;
+        Ok(taken)
+    }
+
     /// TLS 1.2 cannot change its keys, and a key is good for so many records only: rustls silently drops what comes after.
     fn count_records(&mut self, bytes: usize) -> io::Result<()> {
         self.records += bytes.div_ceil(MAX_RECORD) as u64;
@@ -177,8 +194,12 @@ impl Tls {
 
     /// Hands waiting ciphertext to the socket.
     pub(crate) fn push(&mut self) -> io::Result<()> {
+        self.push_by(Transport::send_vectored)
+    }
+
+    fn push_by(&mut self, send: SendBy) -> io::Result<()> {
         while self.conn.wants_write() && self.under.writable() {
-            match self.conn.write_tls(&mut Outlet(&mut self.under)) {
+            match self.conn.write_tls(&mut Outlet { under: &mut self.under, send }) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -229,22 +250,25 @@ impl Read for Inlet<'_> {
     }
 }
 
-/// The socket as rustls writes to it.
-struct Outlet<'a>(&'a mut Transport);
+/// How the socket is written to.
+type SendBy = fn(&mut Transport, &[IoSlice<'_>]) -> io::Result<usize>;
 
-impl Outlet<'_> {
-    fn sent(n: usize) -> io::Result<usize> {
-        if n == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(n) }
-    }
+/// The socket as rustls writes to it.
+struct Outlet<'a> {
+    under: &'a mut Transport,
+    send: SendBy,
 }
 
 impl Write for Outlet<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Self::sent(self.0.send(bytes)?)
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Self::sent(self.0.send_vectored(slices)?)
+        match (self.send)(self.under, slices)? {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            n => Ok(n),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,8 +4,13 @@
 
 pub(crate) mod datagrams;
 mod file;
+// The portable twin only copies. `--cfg rlws_portable` builds it on Linux, for the tests.
+#[cfg_attr(any(not(target_os = "linux"), rlws_portable), path = "copying.rs")]
+mod pipes;
+mod sendfile;
 mod sock;
 
+use std::fs;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,6 +24,7 @@ use crate::tls::stream::Tls;
 
 pub(crate) use datagrams::Datagrams;
 pub(crate) use file::File;
+pub(crate) use pipes::{Piped, Pipes};
 use sock::Shortage;
 pub(crate) use sock::Sock;
 
@@ -228,6 +234,71 @@ impl Transport {
         on_stream!(self, sock => sock.send_vectored(slices), tls _tls => Ok(0), else Ok(0))
     }
 
+    /// Writes the last bytes, and the end with them if the system takes all of them now: FIN leaves in the packet of the last byte, and over
+    /// TLS close_notify in the same write. How many were taken, and whether the end was said.
+    ///
+    /// The end is said in this very call, and not by closing the socket: bytes that are held back for it would be thrown away where
+    /// input is unread.
+    pub(crate) fn send_last(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
+        let taken = match self {
+            Transport::Tcp(sock) => sock.send_held_back(&[IoSlice::new(bytes)])?,
+            Transport::Tls(tls) => tls.send_last(bytes)?,
+            io => return Ok((io.send(bytes)?, false)),
+        };
+        let is_all = taken == bytes.len() && !self.pending();
+        if is_all {
+            self.shutdown_write();
+        }
+        Ok((taken, is_all))
+    }
+
+    /// The same for several pieces that may wait in the system for what follows them at once.
+    pub(crate) fn send_held_back(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(sock) => sock.send_held_back(slices),
+            io => io.send_vectored(slices),
+        }
+    }
+
+    /// Has the system send `len` bytes of a file, from `from` on, as far as it takes them now. `None`: it cannot, and they have to be read and
+    /// sent, as over TLS.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: the file ends before.
+    pub(crate) fn send_file(&mut self, file: &fs::File, from: u64, len: usize) -> io::Result<Option<usize>> {
+        match self {
+            Transport::Tcp(sock) => sock.send_file(file, from, len),
+            Transport::Unix(sock) => sock.send_file(file, from, len),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the kernel can move what it receives on by itself. Of TCP it can, but not past the mark of urgent data.
+    pub(crate) fn splices_from(&self) -> bool {
+        matches!(self, Transport::Tcp(sock) if !sock.urgent)
+    }
+
+    /// Whether the kernel can move bytes to it by itself.
+    pub(crate) fn splices_to(&self) -> bool {
+        matches!(self, Transport::Tcp(_))
+    }
+
+    /// Reads up to `most` bytes into a pipe that is empty.
+    pub(crate) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> io::Result<Received> {
+        match self {
+            Transport::Tcp(sock) => sock.recv_piped(piped, most),
+            _ => Ok(Received::Blocked),
+        }
+    }
+
+    /// Writes what is in a pipe, as far as the system takes it now.
+    pub(crate) fn send_piped(&mut self, piped: &mut Piped) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(sock) => sock.send_piped(piped),
+            _ => Ok(0),
+        }
+    }
+
     /// Whether bytes that were taken have not all reached the system.
     pub(crate) fn pending(&self) -> bool {
         on_stream!(self, _sock => false, tls tls => tls.pending(), else false)
@@ -306,15 +377,16 @@ impl Transport {
 
     /// The state of a connect that was begun: `None` while it is under way.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        let (error, peer) = match self {
-            Transport::Tcp(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
-            Transport::Unix(sock) => (sock.io.take_error(), sock.io.peer_addr().map(drop)),
+        // Who has a peer is connected; that is one system call where all is well.
+        let error = match self {
+            Transport::Tcp(sock) if sock.io.peer_addr().is_err() => sock.io.take_error(),
+            Transport::Unix(sock) if sock.io.peer_addr().is_err() => sock.io.take_error(),
+            Transport::Tcp(_) | Transport::Unix(_) => return Some(Ok(())),
             _ => return None,
         };
-        match (error, peer) {
-            (Ok(Some(error)), _) | (Err(error), _) => Some(Err(error)),
-            (Ok(None), Ok(())) => Some(Ok(())),
-            (Ok(None), Err(_)) => None,
+        match error {
+            Ok(Some(error)) | Err(error) => Some(Err(error)),
+            Ok(None) => None,
         }
     }
 }

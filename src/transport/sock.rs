@@ -10,16 +10,24 @@
 //!
 //! A write that fails does not end the connection: what the peer had sent before it went is still read. Only then reading fails too.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use crate::limits;
 
-use super::{READING, Received};
+use super::{Piped, READING, Received, sendfile};
+
+/// How bytes are sent that leave with those behind them. Elsewhere than on Linux they leave at once.
+#[cfg(target_os = "linux")]
+const HELD_BACK: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
+#[cfg(not(target_os = "linux"))]
+const HELD_BACK: SendFlags = SendFlags::NOSIGNAL;
 
 /// A socket and what the poll last said of it.
 pub(crate) struct Sock<S> {
@@ -28,14 +36,16 @@ pub(crate) struct Sock<S> {
     pub(crate) writable: bool,
     /// Short reads prove nothing: read until nothing comes.
     read_on: bool,
+    /// There was urgent data.
+    pub(super) urgent: bool,
     /// It carries datagrams: an empty one is not the end, and an error is not one either.
     endless: bool,
     pub(super) dead: bool,
     pub(super) eof: bool,
     /// The system has said that the peer has ended its side; what came before may be unread.
     pub(super) ended: bool,
-    /// The errno of a write that failed; further ones go nowhere.
-    write_failed: Option<i32>,
+    /// Why a write failed; further ones go nowhere.
+    write_failed: Option<Errno>,
     /// The poll does not know it: a short write is to be followed by another one, which says why.
     unpolled: bool,
     pub(super) shortage: Shortage,
@@ -63,6 +73,7 @@ impl<S: Source> Sock<S> {
             readable: false,
             writable: true,
             read_on: false,
+            urgent: false,
             endless: false,
             dead: false,
             eof: false,
@@ -112,6 +123,7 @@ impl<S: Source> Sock<S> {
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();
+        self.urgent |= event.is_priority();
         self.read_on |= event.is_read_closed() || event.is_priority();
         self.ended |= event.is_read_closed();
         self.dead |= event.is_error() && !self.endless;
@@ -170,7 +182,25 @@ where
         if self.eof {
             return Ok(Received::Eof);
         }
-        match retry(|| (&self.io).read(buf)) {
+        let result = retry(|| (&self.io).read(buf));
+        let received = self.received(result)?;
+        if let Received::Bytes(n) = received {
+            self.readable = n == buf.len() || self.read_on;
+        }
+        Ok(received)
+    }
+
+    /// The same through the kernel. Here a short read proves nothing: the pipe may have no slot left.
+    pub(super) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> io::Result<Received> {
+        if self.eof {
+            return Ok(Received::Eof);
+        }
+        let result = retry(|| piped.fill(&self.io, most));
+        self.received(result)
+    }
+
+    fn received(&mut self, result: io::Result<usize>) -> io::Result<Received> {
+        match result {
             Ok(0) if self.endless => Ok(Received::Bytes(0)),
             Ok(0) if self.write_failed.is_some() => Err(self.failure().unwrap_or(ErrorKind::ConnectionReset.into())),
             Ok(0) => {
@@ -179,7 +209,6 @@ where
             }
             Ok(n) => {
                 self.tries = 0;
-                self.readable = n == buf.len() || self.read_on;
                 Ok(Received::Bytes(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
@@ -192,7 +221,7 @@ where
 
     /// Why what was sent last went nowhere.
     pub(super) fn failure(&self) -> Option<io::Error> {
-        self.write_failed.map(io::Error::from_raw_os_error)
+        self.write_failed.map(io::Error::from)
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -204,12 +233,61 @@ where
     }
 
     pub(super) fn send_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let [one] = slices {
+            return self.send(one);
+        }
         let all = slices.iter().map(|slice| slice.len()).sum();
         if self.write_failed.is_some() {
             return Ok(all);
         }
         let result = retry(|| (&self.io).write_vectored(slices));
         self.sent(result, all)
+    }
+
+    /// The same, but what is taken may wait in the system until more is sent or the end is, which has to follow at once. For sockets alone.
+    pub(super) fn send_held_back(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        if self.write_failed.is_some() {
+            return Ok(all);
+        }
+        let result = retry(|| match slices {
+            [one] => Ok(send(&self.io, one, HELD_BACK)?),
+            several => Ok(sendmsg(&self.io, several, &mut SendAncillaryBuffer::default(), HELD_BACK)?),
+        });
+        self.sent(result, all)
+    }
+
+    /// The same for `len` bytes of a file, from `from` on. `None`: this has to be read and sent.
+    ///
+    /// # Errors
+    /// `UnexpectedEof`: the file ends before.
+    pub(super) fn send_file(&mut self, file: &File, from: u64, len: usize) -> io::Result<Option<usize>> {
+        if self.write_failed.is_some() {
+            return Ok(Some(len));
+        }
+        match retry(|| sendfile::send(&self.io, file, from, len)) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            // Whether fewer are because of the socket or because of the file, only the next call says.
+            Ok(n) => {
+                self.tries = 0;
+                Ok(Some(n))
+            }
+            Err(error) => self.sent(Err(error), len).map(Some),
+        }
+    }
+
+    pub(super) fn send_piped(&mut self, piped: &mut Piped) -> io::Result<usize> {
+        let wanted = piped.len();
+        let result = match self.write_failed {
+            None => retry(|| piped.empty_into(&self.io)),
+            Some(_) => Ok(wanted),
+        };
+        let sent = self.sent(result, wanted)?;
+        if self.write_failed.is_some() {
+            piped.discard();
+        }
+        Ok(sent)
     }
 
     fn sent(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<usize> {
@@ -225,7 +303,7 @@ where
             }
             Err(error) => {
                 log::debug!("writing: {error}; reading what is left");
-                let errno = error.raw_os_error().unwrap_or(Errno::PIPE.raw_os_error());
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::PIPE);
                 (self.write_failed, self.readable, self.read_on) = (Some(errno), true, true);
                 Ok(wanted)
             }
