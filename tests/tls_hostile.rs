@@ -2,12 +2,13 @@
 
 mod util;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rlws::protocols::RawEcho;
-use rlws::{ClientCerts, ContextInfo, Listen, Options, ProtocolTable, TlsInfo, VhostInfo, limits};
+use rlws::{ClientCerts, Context, ContextInfo, Listen, Options, ProtocolTable, TlsInfo, VhostInfo, limits};
 use rustls::ContentType;
 use util::certs::{ca, localhost};
 use util::server::make_vhost;
@@ -228,7 +229,27 @@ fn a_hello_in_records_of_a_byte_each_is_understood_and_one_without_end_is_not() 
     assert_unharmed(&server);
 }
 
-fn half_close_if_there(socket: &std::net::TcpStream) {
+/// Each of them has a fresh byte in every turn of the loop.
+#[test]
+fn hellos_that_trickle_keep_no_other_from_its_handshake() {
+    let patient = ContextInfo { timeout: DEADLINE, ..Default::default() };
+    let mut context = Context::new(patient).expect("a context");
+    let port = make_vhost(&mut context, vhost("localhost", localhost().tls_info()));
+    let (_, hello) = tls::hello(&trusting().config(), "localhost");
+    let mut trickles: Vec<TcpStream> = (0..3 * limits::TLS_HANDSHAKES).map(|_| connect(port)).collect();
+    let mut other = connect(port);
+    for (turn, byte) in hello[..100].chunks(1).enumerate() {
+        trickles.iter_mut().for_each(|client| send(client, byte));
+        if turn == 20 {
+            send(&mut other, &hello);
+        }
+        context.service(Some(Duration::ZERO)).expect("service");
+    }
+    other.set_nonblocking(true).expect("O_NONBLOCK");
+    assert_eq!(other.read(&mut [0]).expect("the server's hello"), 1);
+}
+
+fn half_close_if_there(socket: &TcpStream) {
     let _gone_already = socket.shutdown(std::net::Shutdown::Write);
 }
 
