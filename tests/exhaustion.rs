@@ -207,7 +207,7 @@ fn tls_waits_for_memory_and_loses_no_byte() {
     certs::localhost().write(folder.path(), "its");
     let file = |name: &str| folder.path().join(name).display().to_string();
     let args = ["-s".to_owned(), "--cert".to_owned(), file("its.cert"), "--key".to_owned(), file("its.key")];
-    for call in ["recvfrom", "writev"] {
+    for call in ["recvfrom", "sendto"] {
         let faults = Faults { example: ECHOES, args: &args, call, count: 3 };
         let begin = |traced: &Traced| {
             let mut stream = tls::trusting().connect(traced.program.port(), "localhost");
