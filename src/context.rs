@@ -33,7 +33,8 @@ pub struct ContextInfo {
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
     /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
-    /// one has ended; a warning says so once. `None`: as many as the process may have descriptors when it begins to listen, less those
+    /// one has ended; a warning says so once. A connection that is to be made when there are so many fails, and with it the client that was to be
+    /// relayed. `None`: as many as the process may have descriptors when it begins to listen, less those
     /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
     pub max_connections: Option<usize>,
     /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
@@ -273,7 +274,8 @@ impl Context {
         // What was asked for between turns.
         cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
-        cx.handshakes = limits::TLS_HANDSHAKES;
+        // Half of them are for who waits from before, however many are fresh.
+        cx.handshakes = limits::TLS_HANDSHAKES / 2;
         let waiting = fresh + cx.run.prompt() + cx.run.bulk();
         (cx.slice, cx.splice) = match waiting {
             0 | 1 => (limits::SERVICE_BUFFER, limits::SPLICE),
@@ -287,6 +289,7 @@ impl Context {
                 token => cx.service_event(WsiId::of_token(token)),
             }
         }
+        cx.handshakes += limits::TLS_HANDSHAKES / 2;
         cx.service_run_queue();
         cx.service_timers();
         if cx.pipes.has_spare() {

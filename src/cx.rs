@@ -73,7 +73,7 @@ pub struct Cx {
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
     pub(crate) warned: Warned,
-    /// Connections that a listen socket lets there be.
+    /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
@@ -87,7 +87,7 @@ pub struct Cx {
     pub(crate) date: Date,
     pub(crate) files: FileCache,
     pub(crate) logs: Logs,
-    /// TLS handshakes that may still begin in this turn.
+    /// Steps of TLS handshakes that may still be taken in this turn.
     pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
     pub(crate) slice: usize,

@@ -23,6 +23,8 @@ pub(crate) struct Warned {
     pub(crate) too_many: Seldom,
     /// An address has as many as it may that have not said what they want.
     pub(crate) undecided: Seldom,
+    /// A connection of our own takes any certificate.
+    pub(crate) insecure: Seldom,
     /// The poll takes no more.
     pub(crate) unpolled: Seldom,
 }

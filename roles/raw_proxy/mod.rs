@@ -50,6 +50,11 @@ impl RoleOps for RawProxy {
         Some(Medium::Stream)
     }
 
+    /// Both halves of the pair.
+    fn connections(&self) -> usize {
+        2
+    }
+
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         let protocol = to.unwrap_or_default();
         let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();

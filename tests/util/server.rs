@@ -97,14 +97,35 @@ impl<T: Send + 'static> Server<T> {
     #[track_caller]
     pub fn ask<R: Send + 'static>(&self, job: impl FnOnce(&mut Context) -> R + Send + 'static) -> R {
         let (tell, told) = mpsc::channel();
-        let job: Job = Box::new(move |context| {
+        self.post(move |context| {
             // Only a test that failed meanwhile stops listening.
             let _ = tell.send(job(context));
         });
-        let jobs = self.jobs.as_ref().expect("only drop takes it");
-        jobs.send(job).expect("the loop's thread has ended");
-        self.waker.wake();
         told.recv_timeout(DEADLINE).expect("the loop does not answer")
+    }
+
+    /// The same without waiting for it.
+    #[track_caller]
+    fn post(&self, job: impl FnOnce(&mut Context) + Send + 'static) {
+        let jobs = self.jobs.as_ref().expect("only drop takes it");
+        jobs.send(Box::new(job)).expect("the loop's thread has ended");
+        self.waker.wake();
+    }
+
+    /// Does something while the loop stands still, which then sees all of it at once. Who connects meanwhile has its time from then on.
+    #[track_caller]
+    pub fn held<R>(&self, job: impl FnOnce() -> R) -> R {
+        let (go, wait) = mpsc::channel::<()>();
+        let (stands, standing) = mpsc::channel();
+        self.post(move |_| {
+            stands.send(()).expect("the test waits for this");
+            // Only a test that has failed says nothing.
+            let _ = wait.recv();
+        });
+        standing.recv_timeout(DEADLINE).expect("the loop does not answer");
+        let done = job();
+        go.send(()).expect("it waits for this");
+        done
     }
 
     /// Has the loop do one whole turn: it has then read what was sent to it before.
