@@ -123,7 +123,7 @@ impl Role for Listening {
 impl Listening {
     /// Who is waiting waits a little longer.
     fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
-        self.warn(wsi, cx, &format!("{why}; who comes now waits"));
+        self.warn(wsi, cx, &format!("{why}; who comes next waits"));
         self.pause = Some(Pause::Rest);
         wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
         Next::Stay

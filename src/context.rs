@@ -46,7 +46,7 @@ pub struct ContextInfo {
     /// client, its address counts, and the balancer's does not. Leave room for those that share an address (NAT).
     pub ip_limit_wsi: Option<u32>,
     /// Those of them that may not have said yet what they want (`ip-limit-undecided`, not in lws), however many others there are: of http it is
-    /// said by the first whole head, else by the verdict on the first packet. When one more comes, the one that has said nothing for longest
+    /// said by the first whole head, else by the verdict on the first packet. When one more comes, the one that has been there for longest
     /// is hung up on, so who speaks at once gets through a flood of its own address. `None`: half of what [`ContextInfo::max_connections`]
     /// comes to; `Some(0)`: as many as there are. Whose connections count, and as one, is as for `ip_limit_wsi`.
     pub ip_limit_undecided: Option<u32>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{JoinHandle, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rlws::{Context, ContextInfo, VhostInfo, Waker};
 
@@ -155,6 +155,16 @@ impl<T: Send + 'static> Server<T> {
     pub fn wait_for_log(&self, parts: &[&str]) {
         let has_it = || self.log().iter().any(|line| parts.iter().all(|part| line.contains(part)));
         eventually(&format!("a log line with {parts:?}"), has_it);
+    }
+
+    /// So many lines say it, of which one a second at most is a warning.
+    #[track_caller]
+    pub fn assert_warned_seldom(&self, what: &str, times: usize, since: Instant) {
+        let lines: Vec<String> = self.log().into_iter().filter(|line| line.contains(what)).collect();
+        assert_eq!(lines.len(), times, "{lines:?}");
+        let warnings = lines.iter().filter(|line| line.starts_with("WARN")).count();
+        let most = since.elapsed().as_secs() as usize + 1;
+        assert!((1..=most).contains(&warnings), "{warnings} warnings, {most} at most: {lines:?}");
     }
 
     /// Waits until all connections are gone, and with them their file descriptors.
