@@ -9,7 +9,7 @@
 //! | `onward-tls-name` | the name its certificate has to be for; the host of `onward` unless told |
 //! | `onward-tls-ca` | PEM file of who may have signed it; whom the system trusts unless told |
 //! | `onward-tls-cert`, `onward-tls-key` | PEM files to show a server that asks for a certificate |
-//! | `onward-tls-insecure` | `1`: take any certificate; each connection logs a warning |
+//! | `onward-tls-insecure` | `1`: take any certificate; a warning says so, once a second at most |
 
 use std::time::Duration;
 

@@ -57,7 +57,12 @@ impl RoleOps for Connect {
             addresses: VecDeque::new(),
             tried: Vec::new(),
         };
-        connecting.begin(wsi, cx);
+        if cx.slots.len() > cx.most_connections {
+            let why = "there are as many connections as may be (max_connections, rlimit-nofile)";
+            connecting.tried.push(why.to_owned());
+        } else {
+            connecting.begin(wsi, cx);
+        }
         Ok(Box::new(connecting))
     }
 }

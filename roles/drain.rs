@@ -18,6 +18,11 @@ impl RoleOps for Drain {
         "drain"
     }
 
+    /// Who comes here without having said what it wants still holds a place of those.
+    fn is_undecided(&self) -> bool {
+        true
+    }
+
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         wsi.deadline = Some(cx.now + limits::DRAIN_TIME);
         wsi.flags.fin = true;

@@ -41,14 +41,17 @@ impl RoleOps for FirstPacket {
     }
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
+        let may_be_header = is_not_among_trusted(wsi, cx);
         let silence_at = cx
             .vhost(wsi.vhost)
             .filter(|vhost| vhost.options().contains(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG))
+            // A header could follow any silence.
+            .filter(|_| !may_be_header)
             .and_then(|vhost| vhost.fallback_silence)
             .filter(|after| !after.is_zero())
             .and_then(|after| cx.after(after));
         wsi.deadline = silence_at.or(cx.after(cx.info.timeout));
-        Ok(Box::new(Undecided { silence_at, may_be_header: is_not_among_trusted(wsi, cx) }))
+        Ok(Box::new(Undecided { silence_at, may_be_header }))
     }
 }
 
@@ -80,6 +83,10 @@ impl Role for Undecided {
             Received::Bytes(_) | Received::Blocked => self.judge(wsi, cx, first.as_slice()),
         };
         wsi.rx = first;
+        if self.silence_at.is_some() && matches!(next, Next::Become(_)) {
+            // The silence is over; how long the rest takes is for the next role to limit.
+            wsi.deadline = None;
+        }
         next
     }
 

@@ -63,15 +63,15 @@ impl Role for Listening {
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
         let trusted = cx.trusted_of(vhost);
-        for _ in 0..limits::ACCEPT_BATCH {
-            if cx.slots.len() >= cx.most_connections {
-                let open = cx.slots.len();
-                return self.rest(
-                    wsi,
-                    cx,
-                    &format!("{open} connections, as many as may be (max_connections, rlimit-nofile)"),
-                );
-            }
+        // Each may be handed to the listen-accept role.
+        let each = cx.vhost(vhost).map_or(1, |vhost| vhost.listen_accept.role.connections());
+        let open = cx.slots.len();
+        let room = cx.most_connections.saturating_sub(open) / each;
+        if room == 0 {
+            let why = format!("{open} connections, as many as may be (max_connections, rlimit-nofile)");
+            return self.rest(wsi, cx, &why);
+        }
+        for _ in 0..room.min(limits::ACCEPT_BATCH) {
             match accept(&mut wsi.io) {
                 Ok(Some((io, peer))) => match cx.header_first(trusted.as_deref(), &peer) {
                     None => begin(wsi, cx, (vhost, first), io, peer),
@@ -123,7 +123,7 @@ impl Role for Listening {
 impl Listening {
     /// Who is waiting waits a little longer.
     fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
-        self.warn(wsi, cx, &format!("{why}; who comes now waits"));
+        self.warn(wsi, cx, &format!("{why}; who comes next waits"));
         self.pause = Some(Pause::Rest);
         wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
         Next::Stay

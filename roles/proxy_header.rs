@@ -95,7 +95,7 @@ fn refused(wsi: &mut Wsi, refusal: &Refusal) -> CloseReason {
         // A flood fills no log.
         Refusal::TooMany => {
             wsi.facts = None;
-            CloseReason::Ignored
+            CloseReason::TooMany
         }
         Refusal::Filter => {
             wsi.judged("drop", "filter");

@@ -230,14 +230,13 @@ impl Client {
     }
 }
 
-fn begin_client(wsi: &mut Wsi, cx: &Cx, plan: &SecurePlan) -> Result<(), String> {
+fn begin_client(wsi: &mut Wsi, cx: &mut Cx, plan: &SecurePlan) -> Result<(), String> {
     let name = plan.tls.info().server_name.as_deref().or(plan.target.host()).unwrap_or("localhost").to_owned();
     let server = ServerName::try_from(name.clone()).map_err(|error| format!("{name}: {error}"))?;
     if plan.tls.info().insecure {
-        log::warn!(
-            "{}: takes any certificate for {name}: anybody on the path can read and change what passes",
-            cx.tag(wsi)
-        );
+        let what =
+            format_args!("takes any certificate for {name}: anybody on the path can read and change what passes");
+        cx.warn_seldom(wsi, |warned| &mut warned.insecure, what);
     }
     let connection = ClientConnection::new(plan.tls.config.clone(), server).map_err(|error| error.to_string())?;
     wrap(wsi, connection.into(), !plan.tls.info().insecure, &[]).map_err(|error| error.to_string())

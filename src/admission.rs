@@ -5,7 +5,7 @@
 //!
 //! Who is let in may still have nothing to say. Of an address only so many may be there that have not said what they want; beyond, the one
 //! goes that has been there longest, and has still said nothing when it is looked at a last time. A flood so loses its own connections,
-//! while who speaks at once is through before its turn to go comes. In lws there is no such limit.
+//! while who speaks at once is through before its turn to go comes. Who is refused holds its place until it has gone. In lws there is no such limit.
 
 use std::mem;
 
@@ -75,8 +75,11 @@ impl Cx {
         // What it has said meanwhile counts; it may not have had a turn yet.
         self.look_at(id);
         let Some(wsi) = self.slots.get_mut(id).filter(|wsi| wsi.flags.undecided) else { return };
-        // A flood fills no log.
-        wsi.facts = None;
+        let has_ended = wsi.flags.draining;
+        if !has_ended {
+            // A flood fills no log.
+            wsi.facts = None;
+        }
         let told = self.warned.undecided.tell(self.now);
         if let (Some(wsi), Some(most)) = (self.slots.get(id), self.most_undecided()) {
             told.log(format_args!(
@@ -84,7 +87,10 @@ impl Cx {
                 self.tag(wsi)
             ));
         }
-        self.close_now(id, CloseReason::Timeout("others of its address wait to be looked at"));
+        match has_ended {
+            true => self.cut_off(id),
+            false => self.close_now(id, CloseReason::Timeout("others of its address wait to be looked at")),
+        }
     }
 
     /// Connections of one address that may not have said what they want; `None`: as many as there are.

@@ -14,7 +14,6 @@ use crate::protocol;
 use crate::proxy_header::ProxyProtocol;
 use crate::reason::Reason;
 use crate::role::{Binding, CloseReason, Next};
-use crate::seldom::Told;
 use crate::tls::TlsClient;
 use crate::transport::Transport;
 use crate::vhost::ProtocolIndex;
@@ -199,9 +198,7 @@ pub(crate) fn give_up(wsi: &Wsi, cx: &mut Cx, why: &str) -> Next {
         parent.peer.to_string()
     });
     let for_whom = client.map(|client| format!(" for {client}")).unwrap_or_default();
-    let now = cx.now;
-    let told = cx.vhost_mut(wsi.vhost).map_or(Told::Info, |vhost| vhost.unconnected.tell(now));
-    told.log(format_args!("{}: {why}{for_whom}", cx.tag(wsi)));
+    cx.warn_seldom(wsi, |warned| &mut warned.unconnected, format_args!("{why}{for_whom}"));
     Next::Close(CloseReason::Refused("there is no connection".into()))
 }
 

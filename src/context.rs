@@ -33,7 +33,8 @@ pub struct ContextInfo {
     /// What http calls itself in `Server:` (`server-string`); `rlws`.
     pub server_string: String,
     /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
-    /// one has ended; a warning says so once. `None`: as many as the process may have descriptors when it begins to listen, less those
+    /// one has ended; a warning says so once. A connection that is to be made when there are so many fails, and with it the client that was to be
+    /// relayed. `None`: as many as the process may have descriptors when it begins to listen, less those
     /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
     pub max_connections: Option<usize>,
     /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
@@ -45,7 +46,7 @@ pub struct ContextInfo {
     /// client, its address counts, and the balancer's does not. Leave room for those that share an address (NAT).
     pub ip_limit_wsi: Option<u32>,
     /// Those of them that may not have said yet what they want (`ip-limit-undecided`, not in lws), however many others there are: of http it is
-    /// said by the first whole head, else by the verdict on the first packet. When one more comes, the one that has said nothing for longest
+    /// said by the first whole head, else by the verdict on the first packet. When one more comes, the one that has been there for longest
     /// is hung up on, so who speaks at once gets through a flood of its own address. `None`: half of what [`ContextInfo::max_connections`]
     /// comes to; `Some(0)`: as many as there are. Whose connections count, and as one, is as for `ip_limit_wsi`.
     pub ip_limit_undecided: Option<u32>,
@@ -273,7 +274,8 @@ impl Context {
         // What was asked for between turns.
         cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
-        cx.handshakes = limits::TLS_HANDSHAKES;
+        // Half of them are for who waits from before, however many are fresh.
+        cx.handshakes = limits::TLS_HANDSHAKES / 2;
         let waiting = fresh + cx.run.prompt() + cx.run.bulk();
         (cx.slice, cx.splice) = match waiting {
             0 | 1 => (limits::SERVICE_BUFFER, limits::SPLICE),
@@ -287,6 +289,7 @@ impl Context {
                 token => cx.service_event(WsiId::of_token(token)),
             }
         }
+        cx.handshakes += limits::TLS_HANDSHAKES / 2;
         cx.service_run_queue();
         cx.service_timers();
         if cx.pipes.has_spare() {

@@ -29,7 +29,7 @@ use crate::protocol::{Protocol, Verdict};
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::run_queue::RunQueue;
-use crate::seldom::Warned;
+use crate::seldom::{Seldom, Told, VhostWarned, Warned};
 use crate::slots::Slots;
 use crate::timers::{SulId, Timers};
 use crate::transport::{Pipes, READING, Transport};
@@ -73,7 +73,7 @@ pub struct Cx {
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
     pub(crate) warned: Warned,
-    /// Connections that a listen socket lets there be.
+    /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
@@ -87,7 +87,7 @@ pub struct Cx {
     pub(crate) date: Date,
     pub(crate) files: FileCache,
     pub(crate) logs: Logs,
-    /// TLS handshakes that may still begin in this turn.
+    /// Steps of TLS handshakes that may still be taken in this turn.
     pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
     pub(crate) slice: usize,
@@ -367,6 +367,13 @@ impl Cx {
     /// A connection's name in the log: id, vhost, role and peer.
     pub(crate) fn tag<'a>(&'a self, wsi: &'a Wsi) -> Tag<'a> {
         Tag { vhost: self.vhost(wsi.vhost).map_or("-", Vhost::name), wsi }
+    }
+
+    /// Warns of what one connection of a vhost after another may run into, as often as the log is to hear of it.
+    pub(crate) fn warn_seldom(&mut self, wsi: &Wsi, of: fn(&mut VhostWarned) -> &mut Seldom, what: fmt::Arguments<'_>) {
+        let now = self.now;
+        let told = self.vhost_mut(wsi.vhost).map_or(Told::Info, |vhost| of(&mut vhost.warned).tell(now));
+        told.log(format_args!("{}: {what}", self.tag(wsi)));
     }
 }
 

@@ -16,11 +16,11 @@ pub(crate) fn room_for_connections(connections: usize) -> usize {
     room(allowed, open.saturating_sub(connections))
 }
 
-/// A listen socket and a connection at least: the system still has its own say.
+/// A listen socket and a relayed pair at least: the system still has its own say.
 fn room(allowed: usize, elsewhere: usize) -> usize {
     let left = allowed.saturating_sub(elsewhere);
     let reserve = (left / 8).min(limits::DESCRIPTOR_RESERVE);
-    (left - reserve).max(2)
+    (left - reserve).max(3)
 }
 
 #[cfg(test)]
@@ -33,6 +33,6 @@ mod tests {
         assert_eq!(room(1024, 24), 936);
         assert_eq!(room(20_000, 1_000), 18_936);
         assert_eq!(room(usize::MAX, 5), usize::MAX - 5 - limits::DESCRIPTOR_RESERVE);
-        assert_eq!([room(10, 20), room(0, 0)], [2, 2]);
+        assert_eq!([room(10, 20), room(0, 0)], [3, 3]);
     }
 }

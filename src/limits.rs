@@ -43,7 +43,7 @@ pub const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 pub const MEMORY_TRIES: u32 = 100;
 
 /// Descriptors that connections leave for files, logs and look-ups, unless `ContextInfo::max_connections` says how many connections there
-/// may be.
+/// may be. Where there are fewer than eight times as many, an eighth.
 pub const DESCRIPTOR_RESERVE: usize = 64;
 
 /// How often at most a warning is given again of what one peer after another may run into, such as a limit of its address, or an onward

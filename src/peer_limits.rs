@@ -17,7 +17,7 @@
 //!
 //! A peer is an IPv4 address, or the 64 bits that an IPv6 network begins with: a host picks the rest as it likes (RFC 7421). Only what is
 //! accepted over TCP counts. The table has an entry for each peer that has a connection, so it is never longer than the connections are
-//! many; without a limit there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`, the list of those who wait for an `ah`.
+//! many; without limits there is no table. In lws: `LWS_WITH_PEER_LIMITS`, `struct lws_peer`, the list of those who wait for an `ah`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};

@@ -42,6 +42,11 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// What a connection comes to that a listen socket hands to it, with those that it makes itself.
+    fn connections(&self) -> usize {
+        1
+    }
+
     /// Whether who is in it has not said yet what it wants (`ContextInfo::ip_limit_undecided`).
     fn is_undecided(&self) -> bool {
         false
@@ -122,6 +127,8 @@ pub enum CloseReason {
     Refused(Cow<'static, str>),
     /// Nobody serves it, and the configuration does not want to hear of it.
     Ignored,
+    /// Its address has as many connections as it may, and the log has heard of it.
+    TooMany,
     /// The other half of the relay has gone.
     PartnerGone,
     /// What was queued is out; role drain says so.
@@ -144,7 +151,7 @@ impl CloseReason {
             | CloseReason::PeerFault(_)
             | CloseReason::PartnerGone
             | CloseReason::Refused(_) => true,
-            CloseReason::Lost(_) | CloseReason::Timeout(_) | CloseReason::Drained => false,
+            CloseReason::Lost(_) | CloseReason::Timeout(_) | CloseReason::TooMany | CloseReason::Drained => false,
         }
     }
 
@@ -164,6 +171,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Timeout(what) => write!(f, "timed out: {what}"),
             CloseReason::Refused(what) => write!(f, "closed by us: {what}"),
             CloseReason::Ignored => f.write_str("nothing serves what it speaks"),
+            CloseReason::TooMany => f.write_str("its address has too many connections"),
             CloseReason::PartnerGone => f.write_str("closed with the other side of the relay"),
             CloseReason::Drained => f.write_str("drained"),
         }

@@ -27,6 +27,19 @@ pub(crate) struct Warned {
     pub(crate) unpolled: Seldom,
 }
 
+/// Those of a vhost.
+#[derive(Debug, Default)]
+pub(crate) struct VhostWarned {
+    /// A connection of its own comes to nothing.
+    pub(crate) unconnected: Seldom,
+    /// A connection of its own takes any certificate.
+    pub(crate) insecure: Seldom,
+    /// A protocol does not do its part for a peer.
+    pub(crate) protocol: Seldom,
+    /// What a mount asks before it serves is not answered in time.
+    pub(crate) unasked: Seldom,
+}
+
 /// What the log is to hear of it.
 #[must_use]
 pub(crate) enum Told {

@@ -121,6 +121,13 @@ impl Cx {
         }
     }
 
+    /// Ends a connection that is in role drain, without waiting for its peer.
+    pub(crate) fn cut_off(&mut self, id: WsiId) {
+        if let Some(wsi) = self.slots.take(id) {
+            self.settle(wsi, Next::Close(CloseReason::Drained));
+        }
+    }
+
     fn turn(&mut self, mut wsi: Box<Wsi>, turn: Turn<'_>) {
         let next = match mem::replace(&mut wsi.doing, Doing::Lent) {
             Doing::Starting(first) => self.introduce(&mut wsi, first),
@@ -236,7 +243,7 @@ impl Cx {
         };
         match reason {
             CloseReason::Drained => {}
-            CloseReason::Ignored => log::debug!("{}: {reason}", self.tag(wsi)),
+            CloseReason::Ignored | CloseReason::TooMany => log::debug!("{}: {reason}", self.tag(wsi)),
             _ => log::info!("{}: {reason}", self.tag(wsi)),
         }
         self.note_end(wsi, &reason);

@@ -23,7 +23,7 @@ use crate::protocol::{ProtocolTable, Vhd};
 use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
-use crate::seldom::Seldom;
+use crate::seldom::VhostWarned;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
@@ -59,8 +59,7 @@ pub struct Vhost {
     /// It is being destroyed: nothing new may begin on it.
     pub(crate) going: bool,
     mounts_checked: Option<Instant>,
-    /// Connections of its own come to nothing.
-    pub(crate) unconnected: Seldom,
+    pub(crate) warned: VhostWarned,
 }
 
 /// A protocol of a vhost.
@@ -194,7 +193,7 @@ impl Vhost {
             listener: None,
             going: false,
             mounts_checked: None,
-            unconnected: Seldom::default(),
+            warned: VhostWarned::default(),
         })
     }
 

@@ -57,7 +57,7 @@ pub struct VhostInfo {
     pub listen_accept_protocol: Option<String>,
     /// With the fallback option: a connection that is still silent or undecided after this long is not http
     /// (`fallback-silence-ms`). For clients that wait for the server to speak first. Keep it above the patience of browsers,
-    /// which open connections ahead of need.
+    /// which open connections ahead of need. On a listen socket with `proxy_protocol_from` it is for those alone who come with a header.
     pub fallback_silence: Option<Duration>,
     /// How long a keep-alive connection may idle between requests (`keepalive_timeout`); 5 s.
     pub keepalive_timeout: Duration,

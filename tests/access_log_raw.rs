@@ -2,7 +2,7 @@
 
 mod util;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -54,6 +54,12 @@ fn with_tls(info: impl FnOnce() -> VhostInfo + Send + 'static) -> impl FnOnce() 
 
 fn impatient() -> ContextInfo {
     ContextInfo { timeout: SHORT, ..Default::default() }
+}
+
+fn says(server: &Server, bytes: &[u8]) -> TcpStream {
+    let mut client = connect(server.made);
+    send(&mut client, bytes);
+    client
 }
 
 /// What a line says of which way it went, who ended first, and how.
@@ -137,20 +143,11 @@ fn half_close_after_flush(client: &mut util::tls::TlsStream) {
 #[test]
 fn what_is_never_decided_is_logged_too() {
     // Nothing, then the end; nothing, for too long; half a word, for too long; gone.
-    type Case<'a> = (&'a dyn Fn(u16), [&'static str; 5], u64);
-    let waits = |bytes: &'static [u8]| {
-        move |port: u16| {
-            let mut client = connect(port);
-            send(&mut client, bytes);
-            read_until_closed(&mut client);
-        }
-    };
-    let leaves = |port| drop(connect(port));
-    let vanishes = |port| {
-        let mut client = connect(port);
-        send(&mut client, b"GE");
-        reset(client);
-    };
+    type Case<'a> = (&'a dyn Fn(&Server), [&'static str; 5], u64);
+    let sends = |server: &Server, bytes| server.held(|| says(server, bytes));
+    let waits = |bytes: &'static [u8]| move |server: &Server| drop(read_until_closed(&mut sends(server, bytes)));
+    let leaves = |server: &Server| server.held(|| drop(connect(server.made)));
+    let vanishes = |server: &Server| server.held(|| reset(says(server, b"GE")));
     let deeds: [Case<'_>; 4] = [
         (&leaves, ["drop/eof", "first-packet", "-", "client", "the peer closed"], 0),
         (&waits(b""), ["drop/timeout", "first-packet", "-", "us", "timed out: it did not say what it is"], 0),
@@ -160,7 +157,7 @@ fn what_is_never_decided_is_logged_too() {
     for (deed, [verdict, role, protocol, first, how], received) in deeds {
         let log = LogFile::new();
         let server = Server::with_vhost_in(impatient(), echoing(&log, Options::empty()));
-        deed(server.made);
+        deed(&server);
         let line = log.connection();
         let [_, _, _, _, said] = story(&line);
         assert_eq!(story(&line)[..4], [verdict, role, protocol, first]);
@@ -175,18 +172,13 @@ fn what_is_never_decided_is_logged_too() {
 fn what_a_tls_listener_drops_is_logged() {
     let log = LogFile::new();
     let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
-    let mut plain = connect(server.made);
-    send(&mut plain, b"GET / HTTP/1.1\r\n\r\n");
-    read_until_closed(&mut plain);
-    drop(plain);
+    read_until_closed(&mut server.held(|| says(&server, b"GET / HTTP/1.1\r\n\r\n")));
     let line = log.connection();
     assert_eq!(story(&line)[..4], ["drop/match", "first-packet", "-", "us"]);
 
     let log = LogFile::new();
     let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
-    let mut hello = connect(server.made);
-    send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
-    read_until_closed(&mut hello);
+    read_until_closed(&mut server.held(|| says(&server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")));
     let line = log.connection();
     assert_eq!(story(&line)[..4], ["tls/match", "tls", "-", "us"]);
     assert!(line.how.contains("handshake"), "{line:?}");

@@ -129,7 +129,7 @@ fn a_full_disk_is_warned_about_and_stops_nothing() {
     // The last ones are told when the context goes.
     drop((server, log));
     assert_eq!(lost(&told()), count, "every line is accounted for");
-    assert!(told().len() <= 5, "one a second: {:?}", told());
+    assert!(told().len() as u64 <= start.elapsed().as_secs() + 2, "one a second: {:?}", told());
 }
 
 #[test]

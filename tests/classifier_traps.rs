@@ -2,12 +2,14 @@
 
 mod util;
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rlws::protocols::{HttpDummy, RawProxy};
 use rlws::{Context, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
+use rustls::StreamOwned;
+use util::tls::TlsStream;
 use util::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -87,8 +89,34 @@ impl Port {
         self.onward.accept().ok().map(|(stream, _)| with_deadline(stream))
     }
 
+    /// The next connection onward, which comes without more time.
     #[track_caller]
-    fn hears(&mut self, client: &mut TcpStream, want: &[u8]) {
+    fn will_be_relayed(&mut self) -> TcpStream {
+        let mut relayed = None;
+        eventually("it is relayed", || {
+            relayed = self.relayed();
+            relayed.is_some()
+        });
+        relayed.expect("it is")
+    }
+
+    /// TLS over the connection of a client.
+    #[track_caller]
+    fn shakes_hands(&mut self, socket: TcpStream) -> TlsStream {
+        let mut stream = StreamOwned::new(tls::begin(&tls::trusting().config(), "localhost"), socket);
+        eventually("the handshake is done", || {
+            self.turns();
+            match stream.conn.complete_io(&mut stream.sock) {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+            !stream.conn.is_handshaking()
+        });
+        stream
+    }
+
+    #[track_caller]
+    fn hears(&mut self, client: &mut dyn Read, want: &[u8]) {
         let mut heard = Vec::new();
         eventually("it hears all of it", || {
             self.turns();
@@ -158,31 +186,118 @@ fn whoever_leaves_in_silence_connects_nobody_onward() {
     }
 }
 
+/// What becomes of a client whose first bytes are there in the turn in which its time is over.
+#[derive(Debug, PartialEq, Eq)]
+enum Became {
+    Relayed,
+    /// It got this.
+    Answered(Vec<u8>),
+    /// It may go on.
+    Waits,
+}
+
+#[track_caller]
+fn at_the_deadline(tls: bool, silence: Option<Duration>, first: &[u8]) -> Became {
+    let mut port = Port::new(tls, silence);
+    let mut client = port.client();
+    send(&mut client, first);
+    port.at(silence.unwrap_or(ContextInfo::default().timeout));
+    if let Some(mut onward) = port.relayed() {
+        port.turns();
+        assert_eq!(read_exactly(&mut onward, first.len()), first);
+        return Became::Relayed;
+    }
+    if port.wsi_count() == 2 && client.peek(&mut [0]).is_err() {
+        return Became::Waits;
+    }
+    let mut start = [0; 12];
+    match client.read(&mut start) {
+        Ok(n) => Became::Answered(start[..n].to_vec()),
+        Err(error) => panic!("{}: {error}", shown(first)),
+    }
+}
+
 #[test]
 fn bytes_that_come_at_the_very_end_of_the_silence_are_looked_at_first() {
-    // What is sent before the turn in which the silence ends, and whether it is relayed.
-    let cases: [(&[u8], bool); 4] =
-        [(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", false), (b"SSH-2.0-x\r\n", true), (b"GE", true), (b"", true)];
-    for (first, is_relayed) in cases {
-        let mut port = Port::new(false, Some(SILENCE));
+    let page = b"HTTP/1.1 200".to_vec();
+    assert_eq!(at_the_deadline(false, Some(SILENCE), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Became::Answered(page));
+    for (tls, first) in
+        [(false, b"SSH-2.0-x\r\n".as_slice()), (false, b"GE"), (false, b""), (true, b"\x16\x03"), (true, b"")]
+    {
+        assert_eq!(at_the_deadline(tls, Some(SILENCE), first), Became::Relayed, "{}", shown(first));
+    }
+    // A hello that has begun is no silence.
+    assert_eq!(at_the_deadline(true, Some(SILENCE), b"\x16\x03\x01\x02\x00\x01"), Became::Waits);
+}
+
+#[test]
+fn bytes_that_come_at_the_very_end_of_the_time_are_looked_at_first() {
+    assert_eq!(at_the_deadline(false, None, b"SSH-2.0-x\r\n"), Became::Relayed);
+    assert_eq!(at_the_deadline(true, None, b"SSH-2.0-x\r\n"), Became::Relayed);
+    for (tls, first) in [(false, b"GE".as_slice()), (false, b""), (true, b"\x16\x03"), (true, b"")] {
+        assert_eq!(at_the_deadline(tls, None, first), Became::Answered(Vec::new()), "{}", shown(first));
+    }
+}
+
+#[test]
+fn what_begins_before_the_silence_is_over_has_as_much_time_as_without_it() {
+    let timeout = ContextInfo::default().timeout;
+    for silence in [SILENCE, 3 * timeout] {
+        for (tls, first) in [(false, b"GET / HTTP/1.1\r\nHost: a\r\n".as_slice()), (true, b"\x16\x03\x01\x02\x00\x01")]
+        {
+            let mut port = Port::new(tls, Some(silence));
+            let mut client = port.client();
+            port.at(silence - MS);
+            send(&mut client, first);
+            port.turns();
+            for still in [silence + MS, silence + timeout - 2 * MS] {
+                port.at(still);
+                assert_eq!(port.wsi_count(), 2, "{}: {still:?} of {silence:?}", shown(first));
+            }
+            port.at(silence + timeout);
+            port.hears_until_closed(&mut client);
+            assert!(port.relayed().is_none(), "{}", shown(first));
+        }
+    }
+}
+
+#[test]
+fn what_is_tls_but_no_hello_is_relayed_at_once() {
+    for first in [
+        // An alert, data, SSL 2's hello, a server's hello.
+        b"\x15\x03\x01\x00\x02\x02\x28".as_slice(),
+        b"\x17\x03\x03\x00\x10",
+        b"\x80\x2e\x01\x00\x02",
+        b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",
+    ] {
+        let mut port = Port::new(true, None);
         let mut client = port.client();
         send(&mut client, first);
-        port.at(SILENCE);
-        match port.relayed() {
-            Some(mut onward) => {
-                assert!(is_relayed, "{}", shown(first));
+        let mut onward = port.will_be_relayed();
+        port.turns();
+        assert_eq!(read_exactly(&mut onward, first.len()), first);
+    }
+}
+
+#[test]
+fn a_hello_that_was_begun_and_abandoned_connects_nobody_onward() {
+    let (_, hello) = tls::hello(&tls::trusting().config(), "localhost");
+    for cut in [6, 50, hello.len() - 1] {
+        for with_reset in [false, true] {
+            let mut port = Port::new(true, Some(SILENCE));
+            let mut client = port.client();
+            send(&mut client, &hello[..cut]);
+            port.turns();
+            match with_reset {
+                true => reset(client),
+                false => drop(client),
+            }
+            eventually("it is gone", || {
                 port.turns();
-                assert_eq!(read_exactly(&mut onward, first.len()), first);
-            }
-            None => {
-                assert!(!is_relayed, "{}", shown(first));
-                let mut start = [0; 12];
-                eventually("the answer", || {
-                    port.turns();
-                    client.peek(&mut start).is_ok_and(|n| n == start.len())
-                });
-                assert_eq!(&start, b"HTTP/1.1 200");
-            }
+                port.wsi_count() == 1
+            });
+            port.at(2 * SILENCE);
+            assert!(port.relayed().is_none(), "cut at {cut}");
         }
     }
 }
@@ -233,40 +348,67 @@ fn what_looks_like_a_balancers_header_is_relayed_with_it() {
         let mut port = Port::new(false, None);
         let mut client = port.client();
         send(&mut client, first);
-        let mut relayed = None;
-        eventually("it is relayed", || {
-            relayed = port.relayed();
-            relayed.is_some()
-        });
+        let mut onward = port.will_be_relayed();
         port.turns();
-        assert_eq!(read_exactly(&mut relayed.expect("it is"), first.len()), first);
+        assert_eq!(read_exactly(&mut onward, first.len()), first);
     }
+}
+
+/// How a session came to be relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Bytes,
+    Silence,
+    /// By what it said over TLS.
+    BytesInTls,
 }
 
 #[test]
 fn a_session_that_fell_back_idles_for_hours_while_http_idles_out() {
-    for silence in [None, Some(SILENCE)] {
-        let mut port = Port::new(false, silence);
-        let mut session = port.client();
-        send(&mut session, b"SSH-2.0-x\r\n");
-        let mut relayed = None;
-        eventually("it is relayed", || {
-            relayed = port.relayed();
-            relayed.is_some()
-        });
-        let mut onward = relayed.expect("it is");
+    for (tls, silence, by) in [
+        (false, None, By::Bytes),
+        (false, Some(SILENCE), By::Bytes),
+        (false, Some(SILENCE), By::Silence),
+        (true, None, By::Bytes),
+        (true, Some(SILENCE), By::Silence),
+        (true, Some(SILENCE), By::BytesInTls),
+    ] {
+        let mut port = Port::new(tls, silence);
+        let mut client = port.client();
+        let mut session: Box<dyn Read> = match by {
+            By::Bytes => {
+                send(&mut client, b"SSH-2.0-x\r\n");
+                Box::new(client)
+            }
+            By::Silence => {
+                port.at(SILENCE);
+                Box::new(client)
+            }
+            By::BytesInTls => {
+                let mut session = port.shakes_hands(client);
+                session.write_all(b"SSH-2.0-x\r\n").expect("there is room");
+                Box::new(session)
+            }
+        };
+        let mut onward = port.will_be_relayed();
         port.turns();
-        assert_eq!(read_exactly(&mut onward, 11), b"SSH-2.0-x\r\n");
-        let mut browser = port.client();
-        send(&mut browser, b"GET /style.css HTTP/1.1\r\nHost: a\r\n\r\n");
+        if by != By::Silence {
+            assert_eq!(read_exactly(&mut onward, 11), b"SSH-2.0-x\r\n");
+        }
+        let mut browser = (!tls).then(|| port.client());
+        if let Some(browser) = &mut browser {
+            send(browser, b"GET /style.css HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
         port.turns();
         for hour in 1..=12 {
             port.at(Duration::from_secs(3600 * hour));
         }
-        assert!(port.hears_until_closed(&mut browser).starts_with(b"HTTP/1.1 200 "));
+        if let Some(browser) = &mut browser {
+            assert!(port.hears_until_closed(browser).starts_with(b"HTTP/1.1 200 "));
+        }
         // The listen socket, and the two halves.
-        assert_eq!(port.wsi_count(), 3);
+        assert_eq!(port.wsi_count(), 3, "{by:?}");
         send(&mut onward, BANNER);
-        port.hears(&mut session, BANNER);
+        port.hears(&mut *session, BANNER);
     }
 }

@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
+use util::certs::ca;
 use util::lwsws::{ECHO, Folder, workers};
 use util::tls::TlsStream;
+use util::tls_onward::TlsOnward;
 use util::traced::Traced;
 use util::*;
 
@@ -81,7 +83,9 @@ fn live(traced: &Traced) -> TcpStream {
 /// Warnings so far, and as many as there may be: one a second of each of the two kinds.
 #[track_caller]
 fn warns_seldom(log: &str, since: Instant) {
-    let lines = log.lines().filter(|line| line.contains("] W: ")).count();
+    // One is of the configuration, where the tests run as root.
+    let of_peers = |line: &&str| line.contains("] W: ") && !line.contains("run as root");
+    let lines = log.lines().filter(of_peers).count();
     let most = 2 * since.elapsed().as_secs() as usize + 2;
     assert!((1..=most).contains(&lines), "{lines} warnings, {most} at most:\n{log}");
 }
@@ -164,6 +168,35 @@ fn a_relay_waits_for_memory_and_loses_no_byte() {
     });
 }
 
+/// The onward half cannot say the end of its handshake when the two meet; what the client has said by then waits for it.
+#[test]
+fn a_relay_that_begins_without_memory_passes_on_what_it_holds() {
+    let onward = TlsOnward::echo(certs::localhost());
+    let relay = format!(
+        r#""ws-protocols": [{{ "raw-proxy": {{ "status": "ok", "onward": "{}", "onward-tls": "1", "onward-tls-name": "localhost",
+            "onward-tls-ca": "DIR/ca" }} }}], "listen-accept-role": "raw-proxy", "listen-accept-protocol": "raw-proxy",
+            "fallback-listen-accept": "1""#,
+        onward.onward.target()
+    );
+    let folder = Folder::new("", &relay);
+    fs::write(folder.path("ca"), ca().text()).expect("write");
+    let lwsws = folder.command();
+    let mut command = Command::new(require("strace"));
+    // The first with two records is the one that ends the handshake.
+    command.args(["-D", "-f", "-qq", "--inject=writev:error=ENOBUFS:when=1", "-o"]).arg(folder.path("calls"));
+    command.arg(lwsws.get_program()).args(lwsws.get_args());
+    let program = Program::spawn(&mut command);
+    program.wait_for_log(" workers serve ");
+    program.wait_for_log("listening on ");
+    let mut client = connect(program.port());
+    echoes(&mut client, b"hello");
+    let calls = fs::read_to_string(folder.path("calls")).expect("strace wrote of it");
+    assert!(calls.contains("(INJECTED)"), "{calls}");
+    echoes(&mut client, b"more");
+    drop(client);
+    program.stop();
+}
+
 #[test]
 fn tls_waits_for_memory_and_loses_no_byte() {
     fn page(stream: &mut TlsStream, path: &str) {
@@ -174,7 +207,7 @@ fn tls_waits_for_memory_and_loses_no_byte() {
     certs::localhost().write(folder.path(), "its");
     let file = |name: &str| folder.path().join(name).display().to_string();
     let args = ["-s".to_owned(), "--cert".to_owned(), file("its.cert"), "--key".to_owned(), file("its.key")];
-    for call in ["recvfrom", "writev"] {
+    for call in ["recvfrom", "sendto"] {
         let faults = Faults { example: ECHOES, args: &args, call, count: 3 };
         let begin = |traced: &Traced| {
             let mut stream = tls::trusting().connect(traced.program.port(), "localhost");
@@ -281,8 +314,9 @@ fn rests_and_serves(pid: i32, live: &mut TcpStream) {
         echoes(live, b"still there?");
         thread::sleep(Duration::from_millis(50));
     }
-    let (used, per_second) = (ticks(pid) - before, 100);
-    assert!(used < per_second / 2, "{used} ticks in {:?}", begun.elapsed());
+    // A tick is 10 ms.
+    let (used, all) = (ticks(pid) - before, begun.elapsed().as_millis() as u64 / 10);
+    assert!(used < all / 5, "{used} ticks of {all}");
 }
 
 /// Lets this process have as many descriptors as it may, and says how many.
@@ -343,8 +377,10 @@ fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
     let begun = Instant::now();
     let crowd: Vec<TcpStream> = (0..200).map(|_| connect(port)).inspect(|mut one| _ = one.write_all(b"\0x")).collect();
     program.wait_for_log("as many as may be");
-    rests_and_serves(workers(&program)[0], &mut live);
+    let worker = workers(&program)[0];
+    rests_and_serves(worker, &mut live);
     warns_seldom(&program.log(), begun);
+    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 60, "the reserve is nobody's");
     drop(crowd);
     eventually("others are relayed again", || is_served(port));
     echoes(&mut live, b"after");

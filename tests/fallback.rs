@@ -229,8 +229,11 @@ fn a_silent_client_is_dropped_at_the_timeout() {
 #[test]
 fn the_first_packet_timeout_no_longer_applies_after_the_fallback() {
     let server = Server::with_vhost_in(patient(SHORT), echoing);
-    let mut fallen_back = connect(server.made);
-    send(&mut fallen_back, b"S");
+    let mut fallen_back = server.held(|| {
+        let mut client = connect(server.made);
+        send(&mut client, b"S");
+        client
+    });
     assert_eq!(read_exactly(&mut fallen_back, 1), b"S");
     // This one is our clock: it is dropped when the first one's timeout has passed as well.
     assert_eq!(read_until_closed(&mut connect(server.made)).0, b"");

@@ -5,7 +5,7 @@ mod util;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rlws::{
     Call, Interests, Listen, Mount, Options, Protocol, ProtocolTable, Pvo, Reason, RespondError, Response, Verdict,
@@ -266,6 +266,18 @@ fn a_response_that_ends_too_early_ends_its_connection() {
     assert_eq!(read_to_end(&mut stream), b"he");
     server.wait_for_log(&["WARN", "pages", "3 bytes too early"]);
     server.wait_for_log(&["pages: ClosedHttp"]);
+}
+
+#[test]
+fn what_a_protocol_does_wrong_for_each_of_its_peers_is_told_once_a_second() {
+    let (_site, server) = serve();
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let mut stream = connect(server.made);
+        send(&mut stream, request("GET", "a", "/short").as_bytes());
+        read_until_closed(&mut stream);
+    }
+    server.assert_warned_seldom("too early", 5, begun);
 }
 
 #[test]

@@ -3,13 +3,12 @@
 
 mod util;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rlws::protocols::{HttpDummy, RawEcho};
+use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
 use socket2::{Domain, Socket, Type};
 use util::server::make_vhost;
@@ -224,13 +223,9 @@ fn who_speaks_at_once_gets_through_a_flood_of_its_own_address() {
 #[test]
 fn who_has_spoken_is_not_taken_for_silent_in_a_burst() {
     let server = wary(Some(2), None);
-    let (go, wait) = mpsc::channel::<()>();
-    let clients = std::thread::scope(|scope| {
-        let held = scope.spawn(|| server.ask(move |_| wait.recv()));
+    let clients = server.held(|| {
         let mut clients: Vec<TcpStream> = (0..20).map(|_| connect(server.made)).collect();
         clients.iter_mut().for_each(|client| send(client, b"hello"));
-        go.send(()).expect("it waits");
-        held.join().expect("asked").expect("gone on");
         clients
     });
     for mut client in clients {
@@ -310,6 +305,36 @@ fn unless_told_an_address_that_says_nothing_takes_half_of_the_room() {
     silent(&server, 10).iter().for_each(is_served);
 }
 
+/// What it has said is nothing that anybody serves, and it does not hang up.
+#[test]
+fn who_is_refused_counts_until_it_has_gone() {
+    for (bad, answered) in [(&b"GET / HTTP/1.1\r\n\r\n"[..], true), (&b"\x16\x03\x01\0\x04\x01\0\0\0"[..], false)] {
+        let info = ContextInfo { max_connections: Some(11), timeout: DEADLINE, ..Default::default() };
+        let server = Server::with_vhost_in(info, move || VhostInfo {
+            name: "localhost".into(),
+            tls: (!answered).then(|| certs::localhost().tls_info()),
+            options: Options::empty(),
+            ..falling_back()
+        });
+        let refused = || {
+            let mut client = connect(server.made);
+            send(&mut client, bad);
+            let (said, _) = read_until_closed(&mut client);
+            assert_eq!(said.starts_with(b"HTTP/1.1 400 "), answered, "{said:?}");
+            client
+        };
+        let begun = Instant::now();
+        let crowd: Vec<TcpStream> = (0..30).map(|_| refused()).collect();
+        assert!(server.wsi_count() <= 6, "it takes half of the room at most");
+        server.wait_for_log(&["WARN", "127.0.0.1", "ip-limit-undecided"]);
+        let seconds = begun.elapsed().as_secs() as usize;
+        assert!(warnings(&server, "ip-limit-undecided") <= seconds + 1);
+        assert_eq!(warnings(&server, "max_connections"), 0, "nobody has to wait");
+        drop(crowd);
+        server.assert_nothing_left();
+    }
+}
+
 /// A site with something that does not fit into sockets, whose requests are limited.
 fn limited_site(limit: u32, timeout: Duration) -> (Site, Server) {
     let site = Site::new();
@@ -326,11 +351,19 @@ fn limited_site(limit: u32, timeout: Duration) -> (Site, Server) {
 
 const BIG: usize = 16 * 1024 * 1024;
 
+/// A client whose request comes with it.
+fn asks(server: &Server, path: &str) -> TcpStream {
+    server.held(|| {
+        let mut client = connect(server.made);
+        send(&mut client, http::request("GET", "a", path).as_bytes());
+        client
+    })
+}
+
 /// So many clients that have asked for it and read nothing.
 fn busy(server: &Server, count: usize) -> Vec<TcpStream> {
     let begin = |_| {
-        let mut client = connect(server.made);
-        send(&mut client, http::request("GET", "a", "/big.png").as_bytes());
+        let mut client = asks(server, "/big.png");
         assert_eq!(http::read_head(&mut client).status, 200);
         client
     };
@@ -388,13 +421,13 @@ fn who_sends_many_requests_at_once_has_its_next_turn_behind_those_who_wait() {
 fn a_request_that_waits_too_long_for_its_turn_is_503() {
     let (_site, server) = limited_site(1, Duration::from_millis(100));
     let clients = busy(&server, 1);
-    let mut late = connect(server.made);
-    let answer = http::ask(&mut late, "a", "/");
+    let mut late = asks(&server, "/");
+    let answer = http::read_response(&mut late);
     assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
     assert_eq!(read_to_end(&mut late), b"");
     drop((clients, late));
     server.assert_nothing_left();
-    assert_eq!(http::get(server.made, "a", "/").text(), site::INDEX);
+    assert_eq!(http::read_response(&mut asks(&server, "/")).text(), site::INDEX);
 }
 
 #[test]
@@ -420,6 +453,60 @@ fn who_comes_when_there_are_enough_waits_for_another_to_go() {
     drop(clients);
     server.wait_for_log(&["WARN", "nobody has to wait any more"]);
     server.assert_nothing_left();
+}
+
+/// Relays to an echo server, among so many connections.
+fn relaying(max_connections: usize, options: Options) -> (Onward, Server) {
+    let onward = Onward::echo();
+    let target = onward.target();
+    let info = ContextInfo {
+        max_connections: Some(max_connections),
+        ip_limit_undecided: Some(0),
+        timeout: DEADLINE,
+        ..Default::default()
+    };
+    let server = Server::with_vhost_in(info, move || VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<RawProxy>()],
+        pvo: util::options("raw-proxy", &[("onward", &target)]),
+        listen_accept_role: Some("raw-proxy".into()),
+        listen_accept_protocol: Some("raw-proxy".into()),
+        options,
+        ..Default::default()
+    });
+    (onward, server)
+}
+
+#[test]
+fn a_relay_takes_the_room_of_two() {
+    // The listen socket, three pairs, and one too few for another.
+    let (_onward, server) = relaying(8, Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    clients.iter().for_each(is_served);
+    let mut waiting: Vec<TcpStream> = (0..3).map(|_| connect(server.made)).collect();
+    waiting.iter_mut().for_each(|client| send(client, b"hello"));
+    server.wait_for_log(&["WARN", "7 connections", "max_connections"]);
+    clients.iter().for_each(is_served);
+    for mut client in waiting {
+        drop(clients.remove(0));
+        assert_eq!(read_exactly(&mut client, 5), b"hello", "who comes waits");
+        clients.push(client);
+    }
+    assert!(server.wsi_count() <= 8);
+}
+
+/// Each had its place while it said nothing.
+#[test]
+fn of_many_that_speak_at_once_those_are_relayed_for_whom_there_is_room() {
+    let (_onward, server) = relaying(12, Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG);
+    let mut clients = silent(&server, 10);
+    clients.iter_mut().for_each(|client| send(client, b"\0"));
+    server.wait_for_log(&["WARN", "cannot connect to", "as many connections as may be", "max_connections"]);
+    let relayed: usize = clients.iter_mut().filter_map(|client| client.read(&mut [0]).ok()).sum();
+    assert!((1..=5).contains(&relayed), "{relayed} are relayed");
+    assert!(server.wsi_count() <= 12);
+    drop(clients);
+    is_served(&connect(server.made));
 }
 
 /// Who comes and goes at the limit makes somebody wait again and again.

@@ -307,6 +307,24 @@ fn from_others_a_header_is_refused() {
     }
 }
 
+/// Which may come after any pause, in the middle as well.
+#[test]
+fn from_others_silence_is_no_answer() {
+    let info = || ContextInfo { timeout: Duration::from_millis(200), ..Default::default() };
+    for start in [&b""[..], b"P", b"PROXY", &v2(b"")[..11]] {
+        let server = Server::with_vhost_in(info(), || VhostInfo {
+            fallback_silence: Some(Duration::from_millis(1)),
+            ..distrusting(FALLBACK)
+        });
+        let mut client = connect(server.made);
+        send(&mut client, start);
+        assert_eq!(read_until_closed(&mut client).0, b"", "{start:?} does not fall back");
+        server.wait_for_log(&["INFO", "127.0.0.1", "timed out: it did not say what it is"]);
+        drop(client);
+        server.assert_nothing_left();
+    }
+}
+
 #[test]
 fn from_others_everything_else_is_served() {
     for talk in [Talk::Http, Talk::Raw] {
@@ -458,7 +476,12 @@ fn a_limit_by_address_is_the_clients_and_not_the_balancers() {
     Talk::Listens.hears(&mut first);
     let mut second = enter("203.0.113.2");
     Talk::Listens.hears(&mut second);
-    assert_eq!(read_until_closed(&mut enter("203.0.113.1")).0, b"", "it has one already");
+    let before = server.wsi_count();
+    let mut third = connect(server.made);
+    // More than is read at a time.
+    send(&mut third, &[of_client("203.0.113.1"), vec![b'x'; 60_000]].concat());
+    assert_eq!(read_until_closed(&mut third).0, b"", "it has one already");
+    assert_eq!(server.wsi_count(), before, "its end is not waited for");
     server.wait_for_log(&["WARN", "203.0.113.1:4660", "ip-limit-wsi"]);
     drop((first, second));
     server.assert_nothing_left();

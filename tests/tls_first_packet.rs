@@ -378,8 +378,11 @@ fn a_hello_that_pauses_is_dropped_at_the_timeout_and_is_no_silence() {
         ..vhost(FALLBACK)
     });
     for cut in [6, 100, hello.len()] {
-        let mut client = connect(server.made);
-        send(&mut client, &hello[..cut]);
+        let mut client = server.held(|| {
+            let mut client = connect(server.made);
+            send(&mut client, &hello[..cut]);
+            client
+        });
         let (answer, _) = read_until_closed(&mut client);
         assert!(!answer.ends_with(b"hello"), "cut at {cut}");
     }

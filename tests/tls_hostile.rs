@@ -2,12 +2,13 @@
 
 mod util;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rlws::protocols::RawEcho;
-use rlws::{ClientCerts, ContextInfo, Listen, Options, ProtocolTable, TlsInfo, VhostInfo, limits};
+use rlws::{ClientCerts, Context, ContextInfo, Listen, Options, ProtocolTable, TlsInfo, VhostInfo, limits};
 use rustls::ContentType;
 use util::certs::{ca, localhost};
 use util::server::make_vhost;
@@ -70,6 +71,7 @@ fn a_turn_reads_no_more_of_tiny_records_than_it_reads_of_big_ones() {
     for client in both_versions() {
         // The buffer of a unix socket is all there to be read at once, where TCP brings it piece by piece.
         let mut socket = UnixStream::connect(&path).expect("connect");
+        socket.set_read_timeout(Some(DEADLINE)).expect("SO_RCVTIMEO");
         let mut conn = tls::begin(&client.config(), "localhost");
         while conn.is_handshaking() {
             conn.complete_io(&mut socket).expect("handshake");
@@ -87,7 +89,7 @@ fn a_turn_reads_no_more_of_tiny_records_than_it_reads_of_big_ones() {
         conn.send_close_notify();
         conn.write_tls(&mut socket).expect("send");
         while !conn.process_new_packets().expect("no alert").peer_has_closed() {
-            conn.read_tls(&mut socket).expect("its end");
+            assert_ne!(conn.read_tls(&mut socket).expect("its end"), 0, "it ends with close_notify");
         }
         let events = server.events();
         let sizes: Vec<usize> = events.iter().filter(|event| event.what == What::Rx).map(|it| it.bytes.len()).collect();
@@ -227,7 +229,27 @@ fn a_hello_in_records_of_a_byte_each_is_understood_and_one_without_end_is_not() 
     assert_unharmed(&server);
 }
 
-fn half_close_if_there(socket: &std::net::TcpStream) {
+/// Each of them has a fresh byte in every turn of the loop.
+#[test]
+fn hellos_that_trickle_keep_no_other_from_its_handshake() {
+    let patient = ContextInfo { timeout: DEADLINE, ..Default::default() };
+    let mut context = Context::new(patient).expect("a context");
+    let port = make_vhost(&mut context, vhost("localhost", localhost().tls_info()));
+    let (_, hello) = tls::hello(&trusting().config(), "localhost");
+    let mut trickles: Vec<TcpStream> = (0..3 * limits::TLS_HANDSHAKES).map(|_| connect(port)).collect();
+    let mut other = connect(port);
+    for (turn, byte) in hello[..100].chunks(1).enumerate() {
+        trickles.iter_mut().for_each(|client| send(client, byte));
+        if turn == 20 {
+            send(&mut other, &hello);
+        }
+        context.service(Some(Duration::ZERO)).expect("service");
+    }
+    other.set_nonblocking(true).expect("O_NONBLOCK");
+    assert_eq!(other.read(&mut [0]).expect("the server's hello"), 1);
+}
+
+fn half_close_if_there(socket: &TcpStream) {
     let _gone_already = socket.shutdown(std::net::Shutdown::Write);
 }
 
@@ -240,7 +262,7 @@ fn a_handshake_that_trickles_is_dropped_at_the_timeout() {
         let mut socket = connect(server.made);
         send(&mut socket, &hello);
         while conn.is_handshaking() && !conn.wants_write() {
-            conn.read_tls(&mut socket).expect("the server's answer");
+            assert_ne!(conn.read_tls(&mut socket).expect("the server's answer"), 0, "it has hung up already");
             conn.process_new_packets().expect("a good one");
         }
         let mut flight = Vec::new();

@@ -170,9 +170,10 @@ impl Answer {
     }
 
     /// What a protocol says with a status, and a text perhaps.
-    pub(super) fn by_status(wsi: &Wsi, cx: &Cx, code: u16, body: Option<String>) -> Answer {
+    pub(super) fn by_status(wsi: &Wsi, cx: &mut Cx, code: u16, body: Option<String>) -> Answer {
         let Some(status) = Status::from_code(code) else {
-            log::warn!("{}: {code} is no final status; a protocol answers 200 to 599", cx.tag(wsi));
+            let what = format_args!("{code} is no final status; a protocol answers 200 to 599");
+            cx.warn_seldom(wsi, |warned| &mut warned.protocol, what);
             return Answer::page(Status::INTERNAL_SERVER_ERROR);
         };
         match (status, body) {
@@ -183,11 +184,12 @@ impl Answer {
     }
 
     /// Sends the client to where its protocol says.
-    pub(super) fn by_redirect(wsi: &Wsi, cx: &Cx, code: u16, location: String) -> Answer {
+    pub(super) fn by_redirect(wsi: &Wsi, cx: &mut Cx, code: u16, location: String) -> Answer {
         match Status::from_code(code).filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308)) {
             Some(status) => Answer::page(status).with("Location", location),
             None => {
-                log::warn!("{}: {code} redirects nobody; 301, 302, 303, 307 and 308 do", cx.tag(wsi));
+                let what = format_args!("{code} redirects nobody; 301, 302, 303, 307 and 308 do");
+                cx.warn_seldom(wsi, |warned| &mut warned.protocol, what);
                 Answer::page(Status::INTERNAL_SERVER_ERROR)
             }
         }

@@ -93,7 +93,8 @@ impl Role for Connection {
             let held = wsi.rx.take();
             match waits {
                 WaitsFor::Guard => {
-                    log::warn!("{}: what was asked about its request has not been answered in time", cx.tag(wsi));
+                    let what = format_args!("what was asked about its request has not been answered in time");
+                    cx.warn_seldom(wsi, |warned| &mut warned.unasked, what);
                 }
                 WaitsFor::Turn => log::info!("{}: its address has too many requests (ip-limit-ah)", cx.tag(wsi)),
             }

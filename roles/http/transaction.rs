@@ -232,10 +232,11 @@ impl Transaction {
         said(wsi) == Said::Nothing && self.body.is_none() && !self.completion_due && !waits
     }
 
-    fn answer_for_it(&self, wsi: &mut Wsi, cx: &Cx) {
+    fn answer_for_it(&self, wsi: &mut Wsi, cx: &mut Cx) {
         if self.asked {
             let protocol = wsi.protocol_name.unwrap_or_default();
-            log::warn!("{}: protocol {protocol} neither answers its request nor waits for anything", cx.tag(wsi));
+            let what = format_args!("protocol {protocol} neither answers its request nor waits for anything");
+            cx.warn_seldom(wsi, |warned| &mut warned.protocol, what);
             wsi.return_http_status(Status::INTERNAL_SERVER_ERROR.code(), None);
         } else {
             wsi.return_http_status(Status::NOT_FOUND.code(), None);
@@ -295,7 +296,8 @@ impl Transaction {
         }
         if let Some(missing) = missing.filter(|_| framing == Framing::Length) {
             let protocol = wsi.protocol_name.unwrap_or_default();
-            log::warn!("{}: protocol {protocol} has completed a response {missing} bytes too early", cx.tag(wsi));
+            let what = format_args!("protocol {protocol} has completed a response {missing} bytes too early");
+            cx.warn_seldom(wsi, |warned| &mut warned.protocol, what);
             self.is_decided = true;
             return Err(CloseReason::Refused("its response ended too early".into()));
         }

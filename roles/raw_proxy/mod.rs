@@ -50,6 +50,11 @@ impl RoleOps for RawProxy {
         Some(Medium::Stream)
     }
 
+    /// Both halves of the pair.
+    fn connections(&self) -> usize {
+        2
+    }
+
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, to: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         let protocol = to.unwrap_or_default();
         let interests = cx.enabled(wsi.vhost, protocol).map(|enabled| enabled.table.interests).unwrap_or_default();
@@ -148,7 +153,8 @@ impl Half {
     fn connect_onward(&self, wsi: &mut Wsi, cx: &mut Cx, protocol: ProtocolIndex) -> Result<(), CloseReason> {
         let Some(Asked::Onward(onward)) = wsi.asked.take().map(|asked| *asked) else {
             let name = cx.enabled(wsi.vhost, protocol).map_or("-", |enabled| enabled.table.name);
-            log::warn!("{}: protocol {name} did not say where to relay to (connect_onward)", cx.tag(wsi));
+            let what = format_args!("protocol {name} did not say where to relay to (connect_onward)");
+            cx.warn_seldom(wsi, |warned| &mut warned.protocol, what);
             return Err(CloseReason::Refused("its protocol did not ask for an onward connection".into()));
         };
         wsi.set_idle_timeout(onward.idle_timeout);

@@ -77,14 +77,14 @@ impl Pump {
         if all_is_over(partner) {
             return Err(CloseReason::Done);
         }
-        if wsi.is_flushed() && partner.io.readable() && !partner.io.eof() {
+        if wsi.is_flushed() && has_input(partner) {
             // It may have stopped reading for our sake.
             run.push(partner);
         }
         if moved || wsi.deadline.is_none() {
             wsi.deadline = patience(wsi, partner).and_then(|patience| now.checked_add(patience));
         }
-        let more = wsi.io.readable() && !wsi.io.eof() && !wsi.flags.rx_paused && partner.is_flushed();
+        let more = has_input(wsi) && partner.is_flushed();
         Ok(if more { Next::Again } else { Next::Stay })
     }
 
@@ -159,6 +159,12 @@ fn splice(wsi: &mut Wsi, partner: WsiId, cx: &mut Cx, mut piped: Piped) -> Resul
         partner_lost(partner.transmit_piped(registry, piped))?;
     }
     Ok(received)
+}
+
+/// Whether there is something to move that has come to it.
+fn has_input(wsi: &Wsi) -> bool {
+    let unread = wsi.io.readable() && !wsi.io.eof();
+    !wsi.flags.rx_paused && (unread || !wsi.rx.is_empty())
 }
 
 /// How long the pair may be silent.

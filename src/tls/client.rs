@@ -25,7 +25,7 @@ pub struct TlsClientInfo {
     /// Versions, cipher suites and groups.
     pub settings: TlsSettings,
     /// Take any certificate from anybody (`LCCSCF_ALLOW_SELFSIGNED` and its kin, all of them). Whoever is on the path can then
-    /// read and change everything; each connection logs a warning.
+    /// read and change everything; a warning says so when it is used, once a second at most.
     pub insecure: bool,
 }
 

@@ -1,18 +1,20 @@
 //! The context that is tested: a listener of every kind, and the relay behind them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawEcho};
 use rlws::{
-    Call, Context, ContextInfo, InitError, Listen, Mount, Onward, Options, Peer, Protocol, ProtocolTable,
-    ProxyProtocol, Pvo, Reason, Target, Verdict, VhostCall, VhostInfo,
+    AccessLog, Call, Context, ContextInfo, InitError, Listen, Mount, Onward, Options, Peer, Pem, Protocol,
+    ProtocolTable, ProxyProtocol, Pvo, Reason, Response, Roots, Target, TlsClient, TlsClientInfo, Verdict, Vhost,
+    VhostCall, VhostInfo,
 };
 
-use crate::script::{DOORS, Door, has_header, is_refused, number_of, onward_address};
+use crate::beyond::Beyond;
+use crate::case::{DOORS, Door, has_header, is_refused, number_of, onward_address};
+use crate::requests;
 use crate::util::{certs, options, server};
 
 /// Nothing is given up for its slowness: the machine may be busy.
@@ -24,38 +26,35 @@ pub fn context_info() -> ContextInfo {
     ContextInfo { timeout: PATIENCE, connect_timeout: PATIENCE, ..Default::default() }
 }
 
-/// The ports that a relay connects to.
-#[derive(Debug, Clone, Copy)]
-pub struct Beyond {
-    pub onward: u16,
-    /// For what came by unix socket.
-    pub onward_of_unix: u16,
-    /// Where nobody listens.
-    pub refused: u16,
-}
-
-impl Beyond {
-    /// From what `to_string` says.
-    pub fn from_text(text: &str) -> Option<Beyond> {
-        let ports: Vec<u16> = text.split(' ').map_while(|port| port.parse().ok()).collect();
-        let [onward, onward_of_unix, refused] = ports[..] else { return None };
-        Some(Beyond { onward, onward_of_unix, refused })
-    }
-}
-
-impl fmt::Display for Beyond {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.onward, self.onward_of_unix, self.refused)
-    }
-}
-
-/// Makes every listener; `folder` has the file that http serves, and gets the unix socket. Returns the ports.
+/// Makes every listener, for what is in `folder`. Returns the ports.
 pub fn make(context: &mut Context, beyond: Beyond, folder: &Path) -> BTreeMap<Door, u16> {
-    DOORS.into_iter().map(|door| (door, server::make_vhost(context, vhost(door, beyond, folder)))).collect()
+    let log = AccessLog::open(log_path(folder)).expect("a log");
+    let vhost = |door| VhostInfo { access_log: Some(log.clone()), ..vhost(door, beyond, folder) };
+    DOORS.into_iter().map(|door| (door, server::make_vhost(context, vhost(door)))).collect()
 }
 
-pub fn unix_path(folder: &Path) -> std::path::PathBuf {
+/// The unix socket that is one of the listeners.
+pub fn unix_path(folder: &Path) -> PathBuf {
     folder.join("door.sock")
+}
+
+/// The unix socket that a relay connects to.
+pub fn beyond_path(folder: &Path) -> PathBuf {
+    folder.join("beyond.sock")
+}
+
+pub fn log_path(folder: &Path) -> PathBuf {
+    folder.join("access.log")
+}
+
+/// Who has signed the certificate of the onward server.
+pub fn ca_path(folder: &Path) -> PathBuf {
+    folder.join("ca.pem")
+}
+
+/// The folder below it that http serves.
+pub fn site_path(folder: &Path) -> PathBuf {
+    folder.join("site")
 }
 
 fn vhost(door: Door, beyond: Beyond, folder: &Path) -> VhostInfo {
@@ -65,7 +64,15 @@ fn vhost(door: Door, beyond: Beyond, folder: &Path) -> VhostInfo {
         Door::Echo => ("raw-skt", "raw-echo"),
         _ => ("raw-proxy", "numbered-relay"),
     };
-    let port = |port: u16| port.to_string();
+    let text = |port: u16| port.to_string();
+    let onward = if door.has_tls_onward() { beyond.onward_tls } else { beyond.onward };
+    let unix = if door == Door::OnwardUnix { beyond_path(folder).display().to_string() } else { String::new() };
+    let balancers = "127.0.0.0/8".parse().expect("a network");
+    let client_tls = TlsClientInfo {
+        roots: Roots::Only(Pem::file(ca_path(folder))),
+        server_name: Some("localhost".into()),
+        ..Default::default()
+    };
     VhostInfo {
         // One that the certificate is for.
         name: "localhost".into(),
@@ -73,25 +80,33 @@ fn vhost(door: Door, beyond: Beyond, folder: &Path) -> VhostInfo {
             Door::Unix => Listen::unix(unix_path(folder)),
             _ => Listen::on(&door.address().to_string(), 0),
         },
-        tls: matches!(door, Door::TlsFallback | Door::TlsApply).then(|| certs::localhost().tls_info()),
+        tls: door.has_tls().then(|| certs::localhost().tls_info()),
+        client_tls: door.has_tls_onward().then_some(client_tls),
+        proxy_protocol_from: if door == Door::Balanced { vec![balancers] } else { Vec::new() },
         protocols: vec![
             ProtocolTable::of::<HttpDummy>(),
             ProtocolTable::of::<RawEcho>(),
             ProtocolTable::of::<NumberedRelay>(),
+            ProtocolTable::of::<Upload>(),
         ],
         pvo: options(
             "numbered-relay",
             &[
-                ("onward", &port(beyond.onward)),
-                ("onward-of-unix", &port(beyond.onward_of_unix)),
-                ("refused", &port(beyond.refused)),
+                ("onward", &text(onward)),
+                ("onward-of-unix", &text(beyond.onward_of_unix)),
+                ("refused", &text(beyond.refused)),
+                ("unix", &unix),
             ],
         ),
-        mounts: vec![Mount::files("/", folder)],
+        mounts: vec![
+            Mount::files("/", site_path(folder)),
+            Mount::redirect(requests::MOVED, requests::ELSEWHERE).append_path(),
+            Mount::callback(requests::UPLOAD, "upload"),
+        ],
         options: match door {
-            Door::Fallback | Door::Silence | Door::TlsFallback | Door::Echo => fallback,
-            Door::TlsApply | Door::Apply | Door::Unix => apply,
             Door::Http => Options::empty(),
+            _ if door.applies() => apply,
+            _ => fallback,
         },
         listen_accept_role: Some(role.into()),
         listen_accept_protocol: Some(protocol.into()),
@@ -101,12 +116,44 @@ fn vhost(door: Door, beyond: Beyond, folder: &Path) -> VhostInfo {
     }
 }
 
+/// Sends back what is posted, and the name of the request.
+struct Upload;
+
+impl Protocol for Upload {
+    const NAME: &'static str = "upload";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = ();
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        match reason {
+            Reason::Http(request) => {
+                let name = request.header_str("x-whose").unwrap_or_default().to_owned();
+                call.wsi.respond(Response::new(200).header("X-Whose", name)).expect("it is its answer");
+            }
+            Reason::HttpBody(data) => call.wsi.write(data).expect("nothing is read while output waits"),
+            Reason::HttpBodyCompletion => call.wsi.transaction_completed(),
+            _ => {}
+        }
+        Verdict::Continue
+    }
+}
+
 /// Relays each client to an address of its own, by which the onward server knows which client that is: by the client's address, and on a
 /// unix socket in the order in which they came.
 struct NumberedRelay;
 
 struct Ways {
-    beyond: Beyond,
+    onward: u16,
+    onward_of_unix: u16,
+    refused: u16,
+    /// Where all go, if it is not empty.
+    unix: String,
+    tls: Option<TlsClient>,
     by_unix: u64,
 }
 
@@ -116,16 +163,21 @@ impl Protocol for NumberedRelay {
     type Session = ();
     type Vhost = Ways;
 
-    fn init(_: VhostCall<'_>, pvo: &Pvo) -> Result<Ways, InitError> {
+    fn init(VhostCall { cx, vhost }: VhostCall<'_>, pvo: &Pvo) -> Result<Ways, InitError> {
         let port = |name| pvo.get(name).unwrap_or_default().parse::<u16>();
-        let beyond =
-            Beyond { onward: port("onward")?, onward_of_unix: port("onward-of-unix")?, refused: port("refused")? };
-        Ok(Ways { beyond, by_unix: 0 })
+        Ok(Ways {
+            onward: port("onward")?,
+            onward_of_unix: port("onward-of-unix")?,
+            refused: port("refused")?,
+            unix: pvo.get("unix").unwrap_or_default().to_owned(),
+            tls: cx.vhost(vhost).and_then(Vhost::client_tls).cloned(),
+            by_unix: 0,
+        })
     }
 
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         if let Reason::RawProxySrvAdopt = reason {
-            let onward = call.vhd.of(call.wsi.peer());
+            let onward = call.vhd.of(call.wsi.direct_peer());
             call.wsi.connect_onward(onward);
         }
         Verdict::Continue
@@ -134,20 +186,26 @@ impl Protocol for NumberedRelay {
 
 impl Ways {
     fn of(&mut self, client: &Peer) -> Onward {
-        let (number, port, header) = match client {
+        let (number, port, has_header) = match client {
             Peer::Tcp(address) => {
                 let IpAddr::V4(ip) = address.ip() else { panic!("{address}") };
                 let number = number_of(ip);
-                let port = if is_refused(number) { self.beyond.refused } else { self.beyond.onward };
+                let port = if is_refused(number) { self.refused } else { self.onward };
                 (number, port, has_header(number))
             }
             Peer::Unix => {
                 self.by_unix += 1;
-                (self.by_unix - 1, self.beyond.onward_of_unix, false)
+                (self.by_unix - 1, self.onward_of_unix, false)
             }
             other => panic!("a client that is {other}"),
         };
-        let target: Target = format!("ipv4:{}:{port}", onward_address(number)).parse().expect("a target");
-        Onward::from(target).proxy_protocol(header.then_some(ProxyProtocol::V1))
+        let target = match &*self.unix {
+            "" => format!("ipv4:{}:{port}", onward_address(number)),
+            path => format!("unix:{path}"),
+        };
+        let target: Target = target.parse().expect("a target");
+        let version = if number.is_multiple_of(3) { ProxyProtocol::V1 } else { ProxyProtocol::V2 };
+        let has_header = has_header || !self.unix.is_empty();
+        Onward::from(target).proxy_protocol(has_header.then_some(version)).tls(self.tls.clone())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::poison::Stream;
-use crate::requests::Responses;
+use crate::responses::{Answer, Responses};
 use crate::script::{Act, Script};
 use crate::wire::{Received, Wire};
 
@@ -15,12 +15,7 @@ pub enum Hears {
     Responses(Responses),
     /// At most a TLS alert.
     Alert,
-    /// A PROXY line that has this in it; then these bytes.
-    Header {
-        has: String,
-        line: Vec<u8>,
-        then: Stream,
-    },
+    Nothing,
 }
 
 /// How the other end's sending ended.
@@ -35,10 +30,13 @@ pub enum End {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub sent: u64,
-    /// Without a PROXY header.
     pub heard: u64,
-    /// What its script asked to hear came whole.
+    /// The responses that came whole, where it has asked for some.
+    pub answers: Vec<Answer>,
+    /// They are all that were due.
     pub whole: bool,
+    /// It was told that no more would come, before all that it asked for.
+    pub dismissed: bool,
     pub end: Option<End>,
     /// Sending failed.
     pub broken: Option<String>,
@@ -64,7 +62,9 @@ impl Peer {
         let seen = Outcome {
             sent: 0,
             heard: 0,
+            answers: Vec::new(),
             whole: true,
+            dismissed: false,
             end: None,
             broken: None,
             polite: script.is_polite(),
@@ -89,10 +89,10 @@ impl Peer {
         self.acts.front()
     }
 
-    /// Nothing moves any more: what it waits for may never come.
-    pub fn give_in(&mut self) -> bool {
+    /// Nothing moves any more: what it waits for may never come. An end that is due has to.
+    pub fn give_in(&mut self, end_is_due: bool) -> bool {
         let was_deaf = std::mem::take(&mut self.deaf);
-        let waits = matches!(self.acts.front(), Some(Act::Hear(_)));
+        let waits = !end_is_due && matches!(self.acts.front(), Some(Act::Hear(_)));
         if waits {
             self.acts.pop_front();
         }
@@ -120,6 +120,9 @@ impl Peer {
                 return true;
             };
             match act {
+                Act::Send { .. } if wire.is_handshaking() && self.seen.end.is_some() => {
+                    self.fails("the handshake came to nothing".to_owned());
+                }
                 Act::Send { bytes, piece } => {
                     if !wire.is_ready() {
                         break;
@@ -227,40 +230,17 @@ impl Peer {
             }
             Hears::Alert if self.seen.heard > 16 => Err("more than an alert".to_owned()),
             Hears::Alert => Ok(()),
-            Hears::Header { .. } => {
-                self.seen.heard = at;
-                self.take_header(bytes)
-            }
+            Hears::Nothing => Err(format!("it is answered: \"{}\"", bytes[..bytes.len().min(40)].escape_ascii())),
         };
         if let Err(why) = right {
             self.wrong.get_or_insert(why);
         }
     }
 
-    fn take_header(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let Hears::Header { has, line, then } = &mut self.hears else { return Ok(()) };
-        let before = line.len();
-        line.extend_from_slice(bytes);
-        let Some(end) = line.windows(2).position(|two| two == b"\r\n") else {
-            return if line.len() > 107 { Err("a PROXY line without an end".to_owned()) } else { Ok(()) };
-        };
-        let text = String::from_utf8_lossy(&line[..end]).into_owned();
-        if !text.starts_with("PROXY TCP4 ") || !text.contains(has.as_str()) {
-            return Err(format!("a PROXY line without {has}: {text}"));
-        }
-        let (rest, stream) = (bytes[end + 2 - before..].to_vec(), then.clone());
-        self.hears = Hears::Stream(stream);
-        if !rest.is_empty() {
-            self.take(&rest);
-        }
-        Ok(())
-    }
-
     fn finish_hearing(&mut self) {
-        self.seen.whole = match &self.hears {
-            Hears::Responses(responses) => responses.are_whole(),
-            Hears::Header { .. } => false,
-            Hears::Stream(_) | Hears::Alert => true,
-        };
+        if let Hears::Responses(responses) = &mut self.hears {
+            (self.seen.whole, self.seen.dismissed) = (responses.are_whole(), responses.dismissed);
+            self.seen.answers = responses.take_answers();
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! Bytes that say whose they are. Each end of each connection sends a stream that nobody else sends: any eight bytes of it name the
 //! connection, the end and the place, so a byte that shows up elsewhere is found, and so is where it came from.
+//!
+//! So whatever the library shares among connections, or uses again (the read buffer, the one that responses are put together in, kept files, memory
+//! that one connection has freed), is full of poison of others as soon as a run has begun, and a byte of it that is not written
+//! over is seen by whoever gets it. What is no stream has a name in it for the same purpose: see `requests`.
 
 use crate::dice::{mix, unmix};
 
@@ -8,24 +12,27 @@ use crate::dice::{mix, unmix};
 pub enum Owner {
     Client(u64),
     Onward(u64),
-    /// The file that http serves to all.
-    File,
+    /// A file that http serves to all, one of [`FILES`].
+    File(u64),
 }
+
+/// How many files there may be.
+const FILES: u64 = 16;
 
 impl Owner {
     fn code(self) -> u64 {
         match self {
-            Owner::Client(number) => 2 * number + 2,
-            Owner::Onward(number) => 2 * number + 3,
-            Owner::File => 1,
+            Owner::File(number) => number + 1,
+            Owner::Client(number) => 2 * number + FILES + 2,
+            Owner::Onward(number) => 2 * number + FILES + 3,
         }
     }
 
     fn from_code(code: u64) -> Owner {
-        match (code / 2, code % 2) {
-            (0, _) => Owner::File,
-            (one_more, 0) => Owner::Client(one_more - 1),
-            (one_more, _) => Owner::Onward(one_more - 1),
+        match code.checked_sub(FILES + 2) {
+            None => Owner::File(code - 1),
+            Some(code) if code % 2 == 0 => Owner::Client(code / 2),
+            Some(code) => Owner::Onward(code / 2),
         }
     }
 }
@@ -76,7 +83,7 @@ impl Stream {
 }
 
 /// Whose poison the first of some bytes are, and from which place of its stream.
-fn owner_of(bytes: &[u8]) -> Option<(Owner, u64)> {
+pub fn owner_of(bytes: &[u8]) -> Option<(Owner, u64)> {
     bytes.windows(8).take(64).find_map(|window| {
         let word = unmix(u64::from_le_bytes(window.try_into().expect("eight bytes")));
         let (code, block) = (word >> PLACE_BITS, word & ((1 << PLACE_BITS) - 1));

@@ -8,8 +8,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use rlws::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::doors::{self, Beyond};
-use crate::script::{DOORS, Door};
+use crate::beyond::Beyond;
+use crate::case::{DOORS, Door};
+use crate::doors;
 use crate::util::count_fds;
 use crate::world::World;
 
@@ -25,10 +26,9 @@ pub fn beyond() -> Option<Beyond> {
 pub fn serve(beyond: Beyond) {
     let folder = std::env::var(FOLDER).expect("who started it says it");
     let mut context = Context::new(doors::context_info()).expect("a context");
+    context.stop_on_signals().expect("signals");
     let ports = doors::make(&mut context, beyond, folder.as_ref());
     let text: Vec<_> = DOORS.iter().map(|door| ports[door].to_string()).collect();
-    // Whoever reads the ports counts descriptors then, and may end us.
-    context.stop_on_signals().expect("signals");
     println!("\nports {}", text.join(" "));
     context.run().expect("run");
 }

@@ -6,12 +6,31 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustls::ClientConnection;
+use rustix::net::{RecvFlags, recv};
+use rustls::Connection;
 use socket2::SockRef;
 
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// What can be read, without reading it; nothing is the end.
+    pub fn peek<'a>(&self, bytes: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let (count, _) = match self {
+            Socket::Tcp(socket) => recv(socket, &mut *bytes, RecvFlags::PEEK)?,
+            Socket::Unix(socket) => recv(socket, &mut *bytes, RecvFlags::PEEK)?,
+        };
+        Ok(&bytes[..count])
+    }
+
+    /// Has the system hold little of what has not been read.
+    pub fn narrow(&self) {
+        if let Socket::Tcp(socket) = self {
+            SockRef::from(socket).set_recv_buffer_size(16 * 1024).expect("own socket");
+        }
+    }
 }
 
 /// What reading gave.
@@ -28,13 +47,13 @@ pub enum Received {
 
 pub struct Wire {
     socket: Socket,
-    tls: Option<ClientConnection>,
+    tls: Option<Connection>,
     pub readable: bool,
     pub writable: bool,
 }
 
 impl Wire {
-    pub fn new(mut socket: Socket, tls: Option<ClientConnection>, registry: &Registry, token: Token) -> Wire {
+    pub fn new(mut socket: Socket, tls: Option<Connection>, registry: &Registry, token: Token) -> Wire {
         let source: &mut dyn Source = match &mut socket {
             Socket::Tcp(socket) => socket,
             Socket::Unix(socket) => socket,
@@ -45,7 +64,11 @@ impl Wire {
 
     /// Whether the other end can be told something.
     pub fn is_ready(&self) -> bool {
-        self.writable && self.tls.as_ref().is_none_or(|tls| !tls.is_handshaking())
+        self.writable && !self.is_handshaking()
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Whether all that was written has left.

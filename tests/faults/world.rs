@@ -1,34 +1,34 @@
 //! A run: many connections at once, both ends of each driven by one thread and one poll.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream, UnixStream};
-use mio::{Events, Interest, Poll, Token};
-use rustls::ClientConfig;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Events, Poll, Token};
+use rustls::{ClientConfig, ServerConfig, ServerConnection};
 use slab::Slab;
 use socket2::{Domain, Socket as RawSocket, Type};
 
-use crate::doors::{Beyond, unix_path};
+use crate::beyond::{Beyond, LISTENERS, Listeners, Stranger, Way};
+use crate::case::{ADDRESSES, Case, Door, Host, Talk, client_address, has_header, number_of};
+use crate::doors::{log_path, unix_path};
+use crate::journal::Journal;
 use crate::model::{Verdict, judge};
 use crate::peer::{Hears, Outcome, Peer};
 use crate::poison::{Owner, Stream};
-use crate::requests::Responses;
-use crate::script::{ADDRESSES, Case, DOORS, Door, Talk, client_address, number_of};
-use crate::util::{DEADLINE, tls};
+use crate::responses::Responses;
+use crate::tally::Tally;
+use crate::util::{DEADLINE, certs, tls, tls_onward};
 use crate::wire::{Socket, Wire};
 
 /// Connections at a time.
 const AT_ONCE: usize = 150;
 /// When nothing has moved for so long, both ends no longer wait for each other.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-const ONWARD: Token = Token(usize::MAX - 1);
-const ONWARD_OF_UNIX: Token = Token(usize::MAX - 2);
 
 /// One connection, both ends.
 struct Live {
@@ -39,90 +39,58 @@ struct Live {
     moved: Instant,
 }
 
-/// What a run has seen.
-#[derive(Debug, Default)]
-pub struct Tally {
-    pub verdicts: BTreeMap<(Door, Verdict), usize>,
-    pub bytes: u64,
-}
-
-impl Tally {
-    pub fn connections(&self) -> usize {
-        self.verdicts.values().sum()
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} connections, {} MiB:", self.connections(), self.bytes >> 20)?;
-        for door in DOORS {
-            let of_it = self.verdicts.iter().filter(|((of, _), _)| *of == door);
-            let counts: Vec<_> = of_it.map(|((_, verdict), count)| format!("{count} {verdict:?}")).collect();
-            write!(f, "\n  {door:?}: {}", counts.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
 pub struct World {
     seed: u64,
+    host: Host,
+    folder: PathBuf,
     poll: Poll,
-    onward: TcpListener,
-    onward_of_unix: TcpListener,
-    /// Holds a port that refuses.
-    refuses: RawSocket,
+    onward: Listeners,
     ports: BTreeMap<Door, u16>,
-    unix: PathBuf,
     tls: Arc<ClientConfig>,
+    server_tls: Arc<ServerConfig>,
     live: Slab<Live>,
     by_number: HashMap<u64, usize>,
+    strangers: Vec<Stranger>,
     /// Clients whose onward server has not been seen, and may still come.
     alone: HashMap<u64, Outcome>,
     /// The connections that came by unix socket, in their order.
     by_unix: Vec<u64>,
+    journal: Journal,
     pub tally: Tally,
     buf: Vec<u8>,
 }
 
 impl World {
-    pub fn new(seed: u64) -> World {
-        let listener = || TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).expect("bind");
-        let (mut onward, mut onward_of_unix) = (listener(), listener());
+    pub fn new(seed: u64, host: Host, folder: &Path) -> World {
         let poll = Poll::new().expect("a poll");
-        poll.registry().register(&mut onward, ONWARD, Interest::READABLE).expect("register");
-        poll.registry().register(&mut onward_of_unix, ONWARD_OF_UNIX, Interest::READABLE).expect("register");
-        let refuses = RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        refuses.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).expect("bind");
         World {
             seed,
-            poll,
-            onward,
-            onward_of_unix,
-            refuses,
+            host,
+            folder: folder.to_owned(),
+            onward: Listeners::new(poll.registry(), folder),
             ports: BTreeMap::new(),
-            unix: PathBuf::new(),
             tls: tls::trusting().config(),
+            server_tls: tls_onward::config(certs::localhost(), None, &[]),
             live: Slab::new(),
             by_number: HashMap::new(),
+            strangers: Vec::new(),
             alone: HashMap::new(),
             by_unix: Vec::new(),
+            journal: Journal::default(),
             tally: Tally::default(),
             buf: vec![0; 64 * 1024],
+            poll,
         }
     }
 
     /// Where the relay is to go.
     pub fn beyond(&self) -> Beyond {
-        Beyond {
-            onward: self.onward.local_addr().expect("bound").port(),
-            onward_of_unix: self.onward_of_unix.local_addr().expect("bound").port(),
-            refused: self.refuses.local_addr().expect("bound").as_socket_ipv4().expect("IPv4").port(),
-        }
+        self.onward.beyond()
     }
 
     /// Where the clients are to go.
-    pub fn enter(&mut self, ports: BTreeMap<Door, u16>, folder: &std::path::Path) {
-        (self.ports, self.unix) = (ports, unix_path(folder));
+    pub fn enter(&mut self, ports: BTreeMap<Door, u16>) {
+        self.ports = ports;
     }
 
     /// Does these connections, and waits until both ends of all that were reached are done.
@@ -148,11 +116,12 @@ impl World {
         self.poll.poll(&mut events, Some(if eager { Duration::ZERO } else { at_most })).expect("poll");
         for event in &events {
             match event.token() {
-                ONWARD | ONWARD_OF_UNIX => {}
+                Token(LISTENERS..) => {}
                 Token(token) => self.note(token, event.is_readable(), event.is_writable()),
             }
         }
-        self.accept();
+        self.strangers.extend(self.onward.accept());
+        self.meet();
         let (now, mut done) = (Instant::now(), Vec::new());
         for (index, live) in &mut self.live {
             live.step(now, &mut self.buf, self.seed);
@@ -164,7 +133,7 @@ impl World {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.live.is_empty()
+        self.live.is_empty() && self.strangers.is_empty()
     }
 
     fn note(&mut self, token: usize, readable: bool, writable: bool) {
@@ -178,26 +147,31 @@ impl World {
     }
 
     fn begin(&mut self, number: u64) {
-        let case = Case::random(self.seed, number);
+        let case = Case::random(self.seed, number, self.host);
         let (session, hello) = match &case.talk {
             Talk::NoTls { hello: Some(_) } => (None, tls::hello(&self.tls, "localhost").1),
-            _ if case.tls => (Some(tls::begin(&self.tls, "localhost")), case.prefix.0.clone()),
+            _ if case.tls => (Some(tls::begin(&self.tls, "localhost").into()), case.prefix.0.clone()),
             _ => (None, case.prefix.0.clone()),
         };
-        let says = Stream::new(Owner::Client(number), &hello);
+        let head = case.head.as_ref().map_or(&[][..], |head| &head.text.0);
+        let says = Stream::new(Owner::Client(number), &[head, &hello].concat());
         let hears = match &case.talk {
             Talk::Relayed => Hears::Stream(Stream::new(Owner::Onward(number), b"")),
             Talk::Echoed => Hears::Stream(says.clone()),
-            Talk::Requests(wants) => Hears::Responses(Responses::new(wants)),
+            Talk::Requests(wants) => Hears::Responses(Responses::new(number, wants)),
             Talk::NoTls { .. } => Hears::Alert,
+            Talk::NoHead => Hears::Nothing,
         };
         let socket = match case.door {
             Door::Unix => {
                 self.by_unix.push(number);
-                Socket::Unix(UnixStream::connect(&self.unix).expect("connect"))
+                Socket::Unix(UnixStream::connect(unix_path(&self.folder)).expect("connect"))
             }
             door => Socket::Tcp(connect_from(client_address(number), (door.address(), self.ports[&door]))),
         };
+        if case.narrow {
+            socket.narrow();
+        }
         let entry = self.live.vacant_entry();
         let wire = Wire::new(socket, session, self.poll.registry(), Token(2 * entry.key()));
         let client = Peer::new(wire, &case.client, says, hears);
@@ -205,31 +179,50 @@ impl World {
         entry.insert(Live { case, client: Ok(client), onward: None, moved: Instant::now() });
     }
 
-    /// Takes whom the relay sends. Always all: that the listeners are readable is told once.
-    fn accept(&mut self) {
-        while let Ok((stream, _)) = self.onward.accept() {
-            let round = self.by_number.keys().chain(self.alone.keys()).max().map_or(0, |newest| newest / ADDRESSES);
-            let within = number_of(local_address(&stream));
-            let number = [round, round.saturating_sub(1)]
-                .map(|round| round * ADDRESSES + within)
-                .into_iter()
-                .find(|number| self.by_number.contains_key(number) || self.alone.contains_key(number));
-            let number = number.unwrap_or_else(|| panic!("{} relays connection {within}, which is over", self.told()));
-            self.reached(number, stream);
-        }
-        while let Ok((stream, _)) = self.onward_of_unix.accept() {
-            let order = number_of(local_address(&stream));
-            let number = self.by_unix[order as usize];
-            self.reached(number, stream);
+    /// Finds out for whom relays come: by the address that they chose, by their PROXY header, or by both.
+    fn meet(&mut self) {
+        for mut stranger in mem::take(&mut self.strangers) {
+            let within = stranger.at.filter(|_| self.host == Host::Context).map(number_of);
+            let named = match (stranger.way, within) {
+                (Way::OfUnix, _) => None,
+                (_, Some(number)) if !has_header(number) => None,
+                _ => match stranger.client() {
+                    Ok(Some(client)) => Some(client),
+                    Ok(None) => {
+                        self.strangers.push(stranger);
+                        continue;
+                    }
+                    // It is gone already.
+                    Err(None) => continue,
+                    Err(Some(why)) => panic!("{} {:?}: {why}", self.told(), stranger.way),
+                },
+            };
+            let number = match (stranger.way, within, named.map(number_of)) {
+                (Way::OfUnix, Some(order), _) => self.by_unix[order as usize],
+                (_, Some(at), Some(named)) if at != named => {
+                    panic!("{} connection {at} is relayed as that of client {named}", self.told())
+                }
+                (_, at, named) => self.in_this_round(at.or(named).expect("one of them is told")),
+            };
+            self.reached(number, named, stranger);
         }
     }
 
+    /// The connection that has some number within its round of [`ADDRESSES`].
+    fn in_this_round(&self, within: u64) -> u64 {
+        let is_known = |number: &u64| self.by_number.contains_key(number) || self.alone.contains_key(number);
+        let round = self.by_number.keys().chain(self.alone.keys()).max().map_or(0, |newest| newest / ADDRESSES);
+        let mut candidates = [round, round.saturating_sub(1)].map(|round| round * ADDRESSES + within).into_iter();
+        let number = candidates.find(is_known);
+        number.unwrap_or_else(|| panic!("{} relays connection {within}, which is over", self.told()))
+    }
+
     /// The onward server of a connection is reached.
-    fn reached(&mut self, number: u64, stream: TcpStream) {
+    fn reached(&mut self, number: u64, named: Option<Ipv4Addr>, by: Stranger) {
         let index = self.by_number.get(&number).copied().unwrap_or_else(|| {
             let seen = self.alone.remove(&number);
             let seen = seen.unwrap_or_else(|| panic!("{} connection {number} is relayed twice", self.told()));
-            let case = Case::random(self.seed, number);
+            let case = Case::random(self.seed, number, self.host);
             *self.tally.verdicts.entry((case.door, Verdict::Refused)).or_default() -= 1;
             self.tally.bytes -= seen.sent;
             let late = Live { case, client: Err(seen), onward: None, moved: Instant::now() };
@@ -239,14 +232,25 @@ impl World {
         });
         let told = self.told();
         let live = &mut self.live[index];
+        let case = &live.case;
         assert!(live.onward.is_none(), "{told} connection {number} is relayed twice");
-        let wire = Wire::new(Socket::Tcp(stream), None, self.poll.registry(), Token(2 * index + 1));
-        let then = Stream::new(Owner::Client(number), &live.case.prefix.0);
-        let hears = match live.case.has_header() {
-            true => Hears::Header { has: format!(" {} ", client_address(number)), line: Vec::new(), then },
-            false => Hears::Stream(then),
+        let way = match case.door {
+            Door::Unix => Way::OfUnix,
+            door if door.has_tls_onward() => Way::Tls,
+            Door::OnwardUnix => Way::Unix,
+            _ => Way::Tcp,
         };
-        live.onward = Some(Peer::new(wire, &live.case.onward, Stream::new(Owner::Onward(number), b""), hears));
+        assert_eq!(way, by.way, "{told} connection {number} is relayed to where others go");
+        let client = case.has_header().then(|| case.client_address());
+        assert_eq!(named, client, "{told} connection {number} is relayed for another client");
+        let session =
+            (way == Way::Tls).then(|| ServerConnection::new(self.server_tls.clone()).expect("a server").into());
+        if case.narrow {
+            by.socket.narrow();
+        }
+        let wire = Wire::new(by.socket, session, self.poll.registry(), Token(2 * index + 1));
+        let hears = Hears::Stream(Stream::new(Owner::Client(number), &case.prefix.0));
+        live.onward = Some(Peer::new(wire, &case.onward, Stream::new(Owner::Onward(number), b""), hears));
     }
 
     fn end(&mut self, index: usize) {
@@ -254,25 +258,33 @@ impl World {
         self.by_number.remove(&live.case.number);
         let number = live.case.number;
         let client = live.client.map_or_else(|seen| seen, |peer| peer.seen);
-        let onward = live.onward.map(|peer| peer.seen);
+        let onward = live.onward.as_ref().map(|peer| peer.seen.clone());
         let verdict = judge(&live.case, &client, onward.as_ref());
         let verdict = verdict.unwrap_or_else(|why| {
             panic!(
                 "{} connection {number}: {why}\n{:?}\nclient: {client:?}\nonward: {onward:?}",
-                self.told(),
+                live.case.told(self.seed),
                 live.case
             )
         });
         *self.tally.verdicts.entry((live.case.door, verdict)).or_default() += 1;
         self.tally.bytes += client.sent + onward.as_ref().map_or(0, |onward| onward.sent);
-        if onward.is_none() && matches!(live.case.talk, Talk::Relayed) {
+        let may_come = onward.is_none() && matches!(live.case.talk, Talk::Relayed);
+        self.journal.note(live.case, verdict, &client);
+        if may_come {
             self.alone.insert(number, client);
         }
     }
 
+    /// Nothing in the access log is about somebody else. Only when all connections are gone.
+    pub fn check_log(&mut self) {
+        let lines = self.journal.check(&log_path(&self.folder));
+        eprintln!("{lines} lines in the access log");
+    }
+
     /// How this run is repeated.
     fn told(&self) -> String {
-        format!("FAULTS_SEED={}", self.seed)
+        told(self.host, self.seed)
     }
 
     /// Those of whom nobody came can no longer come.
@@ -299,19 +311,22 @@ impl Live {
                 self.moved = now;
             }
             if let Some(why) = &peer.wrong {
-                panic!("FAULTS_SEED={seed} connection {number}: {why}\n{:?}", self.case);
+                panic!("{} connection {number}: {why}\n{:?}", self.case.told(seed), self.case);
             }
         }
         let still = now.saturating_duration_since(self.moved);
         if still > PATIENCE {
-            for peer in self.client.iter_mut().chain(&mut self.onward) {
-                if peer.give_in() {
-                    self.moved = now;
-                }
+            let has_ended = |peer: &Peer| peer.seen.finished;
+            let (client, onward) =
+                (self.client.as_ref().is_ok_and(has_ended), self.onward.as_ref().is_some_and(has_ended));
+            let gave_in = self.client.as_mut().is_ok_and(|peer| peer.give_in(onward))
+                | self.onward.as_mut().is_some_and(|peer| peer.give_in(client));
+            if gave_in {
+                self.moved = now;
             }
         }
         let acts: Vec<_> = self.peers().map(Peer::act).collect();
-        assert!(still < DEADLINE, "FAULTS_SEED={seed} connection {number} hangs at {acts:?}\n{:?}", self.case);
+        assert!(still < DEADLINE, "{} connection {number} hangs at {acts:?}\n{:?}", self.case.told(seed), self.case);
     }
 
     fn is_done(&self) -> bool {
@@ -319,10 +334,19 @@ impl Live {
     }
 }
 
-fn local_address(stream: &TcpStream) -> Ipv4Addr {
-    match stream.local_addr().expect("connected") {
-        SocketAddr::V4(address) => *address.ip(),
-        SocketAddr::V6(address) => panic!("{address}"),
+/// How a run is repeated.
+fn told(host: Host, seed: u64) -> String {
+    let test = match host {
+        Host::Context => "whatever",
+        Host::Lwsws => "reloads",
+    };
+    format!("FAULTS_SEED={seed} cargo test --test faults {test}:")
+}
+
+impl Case {
+    /// How it is repeated alone.
+    fn told(&self, seed: u64) -> String {
+        format!("FAULTS_ONLY={} {}", self.number, told(self.host, seed))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{JoinHandle, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rlws::{Context, ContextInfo, VhostInfo, Waker};
 
@@ -97,14 +97,35 @@ impl<T: Send + 'static> Server<T> {
     #[track_caller]
     pub fn ask<R: Send + 'static>(&self, job: impl FnOnce(&mut Context) -> R + Send + 'static) -> R {
         let (tell, told) = mpsc::channel();
-        let job: Job = Box::new(move |context| {
+        self.post(move |context| {
             // Only a test that failed meanwhile stops listening.
             let _ = tell.send(job(context));
         });
-        let jobs = self.jobs.as_ref().expect("only drop takes it");
-        jobs.send(job).expect("the loop's thread has ended");
-        self.waker.wake();
         told.recv_timeout(DEADLINE).expect("the loop does not answer")
+    }
+
+    /// The same without waiting for it.
+    #[track_caller]
+    fn post(&self, job: impl FnOnce(&mut Context) + Send + 'static) {
+        let jobs = self.jobs.as_ref().expect("only drop takes it");
+        jobs.send(Box::new(job)).expect("the loop's thread has ended");
+        self.waker.wake();
+    }
+
+    /// Does something while the loop stands still, which then sees all of it at once. Who connects meanwhile has its time from then on.
+    #[track_caller]
+    pub fn held<R>(&self, job: impl FnOnce() -> R) -> R {
+        let (go, wait) = mpsc::channel::<()>();
+        let (stands, standing) = mpsc::channel();
+        self.post(move |_| {
+            stands.send(()).expect("the test waits for this");
+            // Only a test that has failed says nothing.
+            let _ = wait.recv();
+        });
+        standing.recv_timeout(DEADLINE).expect("the loop does not answer");
+        let done = job();
+        go.send(()).expect("it waits for this");
+        done
     }
 
     /// Has the loop do one whole turn: it has then read what was sent to it before.
@@ -134,6 +155,16 @@ impl<T: Send + 'static> Server<T> {
     pub fn wait_for_log(&self, parts: &[&str]) {
         let has_it = || self.log().iter().any(|line| parts.iter().all(|part| line.contains(part)));
         eventually(&format!("a log line with {parts:?}"), has_it);
+    }
+
+    /// So many lines say it, of which one a second at most is a warning.
+    #[track_caller]
+    pub fn assert_warned_seldom(&self, what: &str, times: usize, since: Instant) {
+        let lines: Vec<String> = self.log().into_iter().filter(|line| line.contains(what)).collect();
+        assert_eq!(lines.len(), times, "{lines:?}");
+        let warnings = lines.iter().filter(|line| line.starts_with("WARN")).count();
+        let most = since.elapsed().as_secs() as usize + 1;
+        assert!((1..=most).contains(&warnings), "{warnings} warnings, {most} at most: {lines:?}");
     }
 
     /// Waits until all connections are gone, and with them their file descriptors.

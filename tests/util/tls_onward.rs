@@ -36,22 +36,8 @@ impl TlsOnward {
 
     /// Asks for a certificate that `clients` has signed where given; `late`: says everything after the client's end.
     pub fn start(identity: &Identity, clients: Option<&Ca>, alpn: &[&str], late: bool) -> TlsOnward {
-        let provider = Arc::new(tls::backend::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(rustls::DEFAULT_VERSIONS)
-            .expect("versions that the provider has");
-        let builder = match clients {
-            Some(ca) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(ca.der()).expect("a CA");
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-                builder.with_client_cert_verifier(verifier.expect("a CA"))
-            }
-            None => builder.with_no_client_auth(),
-        };
-        let mut config = builder.with_single_cert(identity.chain(), identity.private_key()).expect("a pair");
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let (config, met) = (Arc::new(config), Arc::new(Mutex::new(Vec::new())));
+        let config = config(identity, clients, alpn);
+        let met = Arc::new(Mutex::new(Vec::new()));
         let onward = Onward::serve({
             let met = met.clone();
             move |socket, _| {
@@ -70,6 +56,26 @@ impl TlsOnward {
         eventually(&format!("the end of connection {number}"), || self.met.lock().expect("no panic").len() > number);
         self.met.lock().expect("no panic")[number].clone()
     }
+}
+
+/// What such a server is willing to do; it asks for a certificate that `clients` has signed where given.
+pub fn config(identity: &Identity, clients: Option<&Ca>, alpn: &[&str]) -> Arc<ServerConfig> {
+    let provider = Arc::new(tls::backend::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(rustls::DEFAULT_VERSIONS)
+        .expect("versions that the provider has");
+    let builder = match clients {
+        Some(ca) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(ca.der()).expect("a CA");
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
+            builder.with_client_cert_verifier(verifier.expect("a CA"))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(identity.chain(), identity.private_key()).expect("a pair");
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
 }
 
 fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, late: bool) -> Met {

@@ -186,12 +186,11 @@ impl Channel {
         fds.chunks(AT_ONCE).try_for_each(|fds| self.message(fds))
     }
 
-    /// Takes so many descriptors, waiting for them.
+    /// Takes so many descriptors that were sent together, waiting for them. Where some cannot be had none is, and none is left for the next call.
     pub(crate) fn receive(&self, count: usize) -> io::Result<Vec<OwnedFd>> {
-        let mut fds = Vec::new();
-        while fds.len() < count {
-            fds.extend(self.take()?);
-        }
+        // All of them, whatever becomes of the first.
+        let taken: Vec<io::Result<Vec<OwnedFd>>> = (0..count.div_ceil(AT_ONCE)).map(|_| self.take()).collect();
+        let fds: Vec<OwnedFd> = taken.into_iter().collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect();
         if fds.len() == count { Ok(fds) } else { Err(ErrorKind::InvalidData.into()) }
     }
 
@@ -229,7 +228,10 @@ impl Channel {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use proptest::prelude::*;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::*;
 
@@ -304,5 +306,24 @@ mod tests {
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
         drop(ours);
         assert_eq!(theirs.receive(1_000_000).expect_err("nobody is there").kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_cannot_be_received_does_not_come_with_the_next_ones() {
+        let (ours, theirs) = Channel::pair().expect("a pair");
+        let theirs = Channel::of(theirs);
+        let (first, mut next) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+        next.write_all(b"next").expect("write");
+        ours.send(&[first.as_fd(); AT_ONCE + 1]).expect("there is room");
+        let before = getrlimit(Resource::Nofile);
+        let free = first.try_clone().expect("dup").as_raw_fd() as u64;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(free + 10), ..before }).expect("setrlimit");
+        let error = theirs.receive(AT_ONCE + 1).expect_err("there are too many");
+        setrlimit(Resource::Nofile, before).expect("setrlimit");
+        assert!(error.to_string().contains("rlimit-nofile"), "{error}");
+        ours.send(&[next.as_fd()]).expect("there is room");
+        let (mut file, mut text) = (File::from(theirs.receive(1).expect("one").remove(0)), String::new());
+        file.rewind().and_then(|()| file.read_to_string(&mut text)).expect("read");
+        assert_eq!(text, "next");
     }
 }
