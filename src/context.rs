@@ -274,7 +274,8 @@ impl Context {
         // What was asked for between turns.
         cx.run_deferred();
         let fresh = events.iter().filter(|event| note(cx, event)).count();
-        cx.handshakes = limits::TLS_HANDSHAKES;
+        // Half of them are for who waits from before, however many are fresh.
+        cx.handshakes = limits::TLS_HANDSHAKES / 2;
         let waiting = fresh + cx.run.prompt() + cx.run.bulk();
         (cx.slice, cx.splice) = match waiting {
             0 | 1 => (limits::SERVICE_BUFFER, limits::SPLICE),
@@ -288,6 +289,7 @@ impl Context {
                 token => cx.service_event(WsiId::of_token(token)),
             }
         }
+        cx.handshakes += limits::TLS_HANDSHAKES / 2;
         cx.service_run_queue();
         cx.service_timers();
         if cx.pipes.has_spare() {

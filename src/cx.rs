@@ -87,7 +87,7 @@ pub struct Cx {
     pub(crate) date: Date,
     pub(crate) files: FileCache,
     pub(crate) logs: Logs,
-    /// TLS handshakes that may still begin in this turn.
+    /// Steps of TLS handshakes that may still be taken in this turn.
     pub(crate) handshakes: usize,
     /// Bytes that a connection may move in this turn.
     pub(crate) slice: usize,

@@ -2,7 +2,7 @@
 
 mod util;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -19,7 +19,10 @@ use util::*;
 
 const FALLBACK: Options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
 const APPLY: Options = Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG;
+/// How long a client is silent until it falls back.
 const SHORT: Duration = Duration::from_millis(100);
+/// Longer than any wait of a test that passes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What is not http is echoed.
 fn echoing(log: &LogFile, options: Options) -> impl FnOnce() -> VhostInfo + Send + 'static {
@@ -52,14 +55,8 @@ fn with_tls(info: impl FnOnce() -> VhostInfo + Send + 'static) -> impl FnOnce() 
     move || VhostInfo { tls: Some(tls), ..info() }
 }
 
-fn impatient() -> ContextInfo {
-    ContextInfo { timeout: SHORT, ..Default::default() }
-}
-
-fn says(server: &Server, bytes: &[u8]) -> TcpStream {
-    let mut client = connect(server.made);
-    send(&mut client, bytes);
-    client
+fn patient() -> ContextInfo {
+    ContextInfo { timeout: PATIENCE, ..Default::default() }
 }
 
 /// What a line says of which way it went, who ended first, and how.
@@ -144,10 +141,21 @@ fn half_close_after_flush(client: &mut util::tls::TlsStream) {
 fn what_is_never_decided_is_logged_too() {
     // Nothing, then the end; nothing, for too long; half a word, for too long; gone.
     type Case<'a> = (&'a dyn Fn(&Server), [&'static str; 5], u64);
-    let sends = |server: &Server, bytes| server.held(|| says(server, bytes));
-    let waits = |bytes: &'static [u8]| move |server: &Server| drop(read_until_closed(&mut sends(server, bytes)));
-    let leaves = |server: &Server| server.held(|| drop(connect(server.made)));
-    let vanishes = |server: &Server| server.held(|| reset(says(server, b"GE")));
+    let waits = |bytes: &'static [u8]| {
+        move |server: &Server| {
+            let mut client = connect(server.made);
+            send(&mut client, bytes);
+            server.wait_for_connections(1);
+            server.let_pass(PATIENCE);
+            read_until_closed(&mut client);
+        }
+    };
+    let leaves = |server: &Server| drop(connect(server.made));
+    let vanishes = |server: &Server| {
+        let mut client = connect(server.made);
+        send(&mut client, b"GE");
+        reset(client);
+    };
     let deeds: [Case<'_>; 4] = [
         (&leaves, ["drop/eof", "first-packet", "-", "client", "the peer closed"], 0),
         (&waits(b""), ["drop/timeout", "first-packet", "-", "us", "timed out: it did not say what it is"], 0),
@@ -156,7 +164,7 @@ fn what_is_never_decided_is_logged_too() {
     ];
     for (deed, [verdict, role, protocol, first, how], received) in deeds {
         let log = LogFile::new();
-        let server = Server::with_vhost_in(impatient(), echoing(&log, Options::empty()));
+        let server = Server::with_vhost_in(patient(), echoing(&log, Options::empty()));
         deed(&server);
         let line = log.connection();
         let [_, _, _, _, said] = story(&line);
@@ -171,20 +179,27 @@ fn what_is_never_decided_is_logged_too() {
 #[test]
 fn what_a_tls_listener_drops_is_logged() {
     let log = LogFile::new();
-    let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
-    read_until_closed(&mut server.held(|| says(&server, b"GET / HTTP/1.1\r\n\r\n")));
+    let server = Server::with_vhost_in(patient(), with_tls(echoing(&log, Options::empty())));
+    let mut plain = connect(server.made);
+    send(&mut plain, b"GET / HTTP/1.1\r\n\r\n");
+    read_until_closed(&mut plain);
+    drop(plain);
     let line = log.connection();
     assert_eq!(story(&line)[..4], ["drop/match", "first-packet", "-", "us"]);
 
     let log = LogFile::new();
-    let server = Server::with_vhost_in(impatient(), with_tls(echoing(&log, Options::empty())));
-    read_until_closed(&mut server.held(|| says(&server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")));
+    let server = Server::with_vhost_in(patient(), with_tls(echoing(&log, Options::empty())));
+    let mut hello = connect(server.made);
+    send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    server.wait_for_connections(1);
+    server.let_pass(PATIENCE);
+    read_until_closed(&mut hello);
     let line = log.connection();
     assert_eq!(story(&line)[..4], ["tls/match", "tls", "-", "us"]);
     assert!(line.how.contains("handshake"), "{line:?}");
 
     let log = LogFile::new();
-    let server = Server::with_vhost(with_tls(echoing(&log, Options::empty())));
+    let server = Server::with_vhost_in(patient(), with_tls(echoing(&log, Options::empty())));
     let mut hello = connect(server.made);
     send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     drop(hello);

@@ -83,7 +83,9 @@ fn live(traced: &Traced) -> TcpStream {
 /// Warnings so far, and as many as there may be: one a second of each of the two kinds.
 #[track_caller]
 fn warns_seldom(log: &str, since: Instant) {
-    let lines = log.lines().filter(|line| line.contains("] W: ")).count();
+    // One is of the configuration, where the tests run as root.
+    let of_peers = |line: &&str| line.contains("] W: ") && !line.contains("run as root");
+    let lines = log.lines().filter(of_peers).count();
     let most = 2 * since.elapsed().as_secs() as usize + 2;
     assert!((1..=most).contains(&lines), "{lines} warnings, {most} at most:\n{log}");
 }
@@ -205,7 +207,7 @@ fn tls_waits_for_memory_and_loses_no_byte() {
     certs::localhost().write(folder.path(), "its");
     let file = |name: &str| folder.path().join(name).display().to_string();
     let args = ["-s".to_owned(), "--cert".to_owned(), file("its.cert"), "--key".to_owned(), file("its.key")];
-    for call in ["recvfrom", "writev"] {
+    for call in ["recvfrom", "sendto"] {
         let faults = Faults { example: ECHOES, args: &args, call, count: 3 };
         let begin = |traced: &Traced| {
             let mut stream = tls::trusting().connect(traced.program.port(), "localhost");
@@ -312,8 +314,9 @@ fn rests_and_serves(pid: i32, live: &mut TcpStream) {
         echoes(live, b"still there?");
         thread::sleep(Duration::from_millis(50));
     }
-    let (used, per_second) = (ticks(pid) - before, 100);
-    assert!(used < per_second / 2, "{used} ticks in {:?}", begun.elapsed());
+    // A tick is 10 ms.
+    let (used, all) = (ticks(pid) - before, begun.elapsed().as_millis() as u64 / 10);
+    assert!(used < all / 5, "{used} ticks of {all}");
 }
 
 /// Lets this process have as many descriptors as it may, and says how many.

@@ -13,8 +13,6 @@ const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 const HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and then some";
 /// Longer than any wait of a test that passes.
 const NEVER: Duration = Duration::from_secs(600);
-/// The first-packet timeout of the tests that wait for it to strike.
-const SHORT: Duration = Duration::from_millis(200);
 
 fn patient(timeout: Duration) -> ContextInfo {
     ContextInfo { timeout, ..Default::default() }
@@ -209,9 +207,11 @@ fn an_undecided_client_that_says_eof_is_anything_else() {
 
 #[test]
 fn an_undecided_client_that_pauses_is_dropped_at_the_timeout() {
-    let server = Server::with_vhost_in(patient(SHORT), recording);
+    let server = Server::with_vhost_in(patient(NEVER), recording);
     let mut client = connect(server.made);
     send(&mut client, b"GE");
+    server.wait_for_connections(1);
+    server.let_pass(NEVER);
     let (answer, _) = read_until_closed(&mut client);
     assert_eq!(answer, b"");
     assert_eq!(recorder::count(&server.events(), What::Bind), 0);
@@ -220,24 +220,26 @@ fn an_undecided_client_that_pauses_is_dropped_at_the_timeout() {
 
 #[test]
 fn a_silent_client_is_dropped_at_the_timeout() {
-    let server = Server::with_vhost_in(patient(SHORT), recording);
-    assert_eq!(read_until_closed(&mut connect(server.made)).0, b"");
+    let server = Server::with_vhost_in(patient(NEVER), recording);
+    let mut client = connect(server.made);
+    server.wait_for_connections(1);
+    server.let_pass(NEVER);
+    assert_eq!(read_until_closed(&mut client).0, b"");
+    drop(client);
     assert_eq!(recorder::count(&server.events(), What::Bind), 0);
     server.assert_nothing_left();
 }
 
 #[test]
 fn the_first_packet_timeout_no_longer_applies_after_the_fallback() {
-    let server = Server::with_vhost_in(patient(SHORT), echoing);
-    let mut fallen_back = server.held(|| {
-        let mut client = connect(server.made);
-        send(&mut client, b"S");
-        client
-    });
+    let server = Server::with_vhost_in(patient(NEVER), echoing);
+    let mut fallen_back = connect(server.made);
+    send(&mut fallen_back, b"S");
     assert_eq!(read_exactly(&mut fallen_back, 1), b"S");
-    // This one is our clock: it is dropped when the first one's timeout has passed as well.
-    assert_eq!(read_until_closed(&mut connect(server.made)).0, b"");
-    server.turn();
+    let mut silent = connect(server.made);
+    server.wait_for_connections(2);
+    server.let_pass(NEVER);
+    assert_eq!(read_until_closed(&mut silent).0, b"");
     send(&mut fallen_back, b"SH");
     assert_eq!(read_exactly(&mut fallen_back, 2), b"SH");
 }

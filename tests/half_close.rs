@@ -194,6 +194,29 @@ fn the_end_waits_behind_the_bytes_while_the_protocol_rests() {
 }
 
 #[test]
+fn the_end_comes_behind_all_that_was_written_before_it_however_late_that_is_read() {
+    for closes in [false, true] {
+        let mut turned = Loop::new(listening());
+        let bytes = random_bytes(3, limits::TX);
+        let all = bytes.clone();
+        on_call(move |wsi, _, reason| {
+            if let Reason::RawAdopt = reason {
+                // More than the socket takes.
+                wsi.write(&all).expect("there is room");
+                assert!(closes || wsi.shutdown_write().is_ok());
+                return if closes { Verdict::Close } else { Verdict::Continue };
+            }
+            Verdict::Continue
+        });
+        let (id, peer) = begun(&mut turned, false);
+        turned.turns();
+        let heard = turned.during(move || read_to_end(&mut &peer));
+        assert_same_bytes(&heard, &bytes);
+        turned.gone(id);
+    }
+}
+
+#[test]
 fn a_peer_that_resets_after_its_end_ends_the_connection() {
     let mut turned = Loop::new(listening());
     outlives(|_, _| Verdict::Continue);

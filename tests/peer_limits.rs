@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
-use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo};
+use rlws::{AdoptInfo, ContextInfo, Listen, Mount, Options, ProtocolTable, VhostInfo, limits};
 use socket2::{Domain, Socket, Type};
 use util::server::make_vhost;
 use util::*;
@@ -419,9 +419,14 @@ fn who_sends_many_requests_at_once_has_its_next_turn_behind_those_who_wait() {
 
 #[test]
 fn a_request_that_waits_too_long_for_its_turn_is_503() {
-    let (_site, server) = limited_site(1, Duration::from_millis(100));
+    // Less than a response that nobody reads may take.
+    let patience = limits::HTTP_SEND_STALL / 2;
+    let (_site, server) = limited_site(1, patience);
     let clients = busy(&server, 1);
-    let mut late = asks(&server, "/");
+    let mut late = connect(server.made);
+    send(&mut late, http::request("GET", "a", "/").as_bytes());
+    server.wait_for_connections(2);
+    server.let_pass(patience);
     let answer = http::read_response(&mut late);
     assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
     assert_eq!(read_to_end(&mut late), b"");

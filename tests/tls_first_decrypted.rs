@@ -190,9 +190,11 @@ fn a_silent_client_inside_tls_is_greeted_over_tls() {
 
 #[test]
 fn a_silent_client_inside_tls_is_dropped_at_the_timeout_without_a_fallback_for_silence() {
-    let info = ContextInfo { timeout: SHORT, ..Default::default() };
+    let info = ContextInfo { timeout: NEVER, ..Default::default() };
     let server = Server::with_vhost_in(info, || vhost::<0>("a.test", FALLBACK));
     let mut silent = trusting().connect(server.made, "a.test");
+    server.wait_for_connections(1);
+    server.let_pass(NEVER);
     assert_eq!(tls::read_until_the_end(&mut silent).0, b"");
     assert_eq!(recorder::count(&server.events(), What::Bind), 0);
 }

@@ -16,7 +16,7 @@ const REDIRECT: Options = Options::REDIRECT_HTTP_TO_HTTPS;
 const ALLOW: Options = Options::ALLOW_HTTP_ON_HTTPS_LISTENER;
 /// Longer than any wait of a test that passes.
 const NEVER: Duration = Duration::from_secs(600);
-/// For tests that wait for a time to run out.
+/// How long a client is silent until it falls back.
 const SHORT: Duration = Duration::from_millis(200);
 /// What begins neither http nor a ClientHello: nothing, Telnet and SOCKS and RDP, other records, SSL 2, the end of bytes.
 const NEITHER: [&[u8]; 10] = [
@@ -242,8 +242,12 @@ fn a_silent_client_is_greeted_in_plain_text_by_the_fallback() {
 
 #[test]
 fn a_silent_client_is_dropped_at_the_timeout() {
-    let server = Server::with_vhost_in(patient(SHORT), || vhost(FALLBACK));
-    assert_eq!(read_until_closed(&mut connect(server.made)).0, b"");
+    let server = server(FALLBACK);
+    let mut client = connect(server.made);
+    server.wait_for_connections(1);
+    server.let_pass(NEVER);
+    assert_eq!(read_until_closed(&mut client).0, b"");
+    drop(client);
     assert!(server.events().is_empty());
     server.assert_nothing_left();
 }
@@ -372,22 +376,24 @@ fn a_hello_that_was_begun_and_abandoned_leaves_nothing() {
 #[test]
 fn a_hello_that_pauses_is_dropped_at_the_timeout_and_is_no_silence() {
     let (_, hello) = tls::hello(&trusting().config(), "localhost");
-    let server = Server::with_vhost_in(patient(2 * SHORT), || VhostInfo {
-        fallback_silence: Some(SHORT),
+    let server = Server::with_vhost_in(patient(NEVER), || VhostInfo {
+        fallback_silence: Some(NEVER / 2),
         pvo: options("recorder", &[("greet", "1")]),
         ..vhost(FALLBACK)
     });
     for cut in [6, 100, hello.len()] {
-        let mut client = server.held(|| {
-            let mut client = connect(server.made);
-            send(&mut client, &hello[..cut]);
-            client
-        });
+        let mut client = connect(server.made);
+        send(&mut client, &hello[..cut]);
+        server.wait_for_connections(1);
+        server.let_pass(NEVER / 2);
+        server.wait_for_connections(1);
+        server.let_pass(NEVER / 2);
         let (answer, _) = read_until_closed(&mut client);
         assert!(!answer.ends_with(b"hello"), "cut at {cut}");
+        drop(client);
+        server.assert_nothing_left();
     }
     assert_eq!(recorder::count(&server.events(), What::Bind), 0);
-    server.assert_nothing_left();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use crate::dice::Dice;
 use crate::heads::{self, Head};
 use crate::requests::{self, Want};
-use crate::script::{DECIDED, Script};
+use crate::script::{DECIDED, Script, Total};
 
 /// The listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,6 +198,7 @@ impl Case {
             _ => (before + prefix.len()) as u64,
         });
         let narrow = dice.one_in(8);
+        let total = total.map(|bytes| Total { least: before as u64 + DECIDED, bytes });
         let client = Script::random(dice, total, narrow);
         let onward = Script::random(dice, None, narrow);
         let tls = door.has_tls() && !no_tls;

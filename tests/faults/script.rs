@@ -1,5 +1,6 @@
 //! What one end of a connection does, by chance.
 
+use std::mem;
 use std::time::Duration;
 
 use crate::dice::Dice;
@@ -42,7 +43,7 @@ impl Script {
     }
 
     /// One that sends so many bytes in all, or any number; `much`: more than sockets hold.
-    pub fn random(dice: &mut Dice, total: Option<u64>, much: bool) -> Script {
+    pub fn random(dice: &mut Dice, total: Option<Total>, much: bool) -> Script {
         let mut acts = talk(dice, total, much);
         match dice.below(16) {
             0 | 1 => acts.push(Act::Reset),
@@ -68,18 +69,24 @@ impl Script {
 /// So many bytes of a request or a ClientHello are known to be that.
 pub const DECIDED: u64 = 6;
 
-/// What is done before the end; so many bytes in all, or any number.
-fn talk(dice: &mut Dice, total: Option<u64>, much: bool) -> Vec<Act> {
+/// How much is sent, where that is known.
+#[derive(Clone, Copy)]
+pub struct Total {
+    /// What comes first: fewer bytes could still become something else.
+    pub least: u64,
+    pub bytes: u64,
+}
+
+/// What is done before the end.
+fn talk(dice: &mut Dice, total: Option<Total>, much: bool) -> Vec<Act> {
     let mut acts = Vec::new();
-    let mut left = total;
+    let (mut left, mut least) = (total.map(|total| total.bytes), total.map_or(0, |total| total.least));
     for _ in 0..dice.below(5) {
         match dice.below(6) {
             0 => acts.push(Act::Stall(Duration::from_millis(dice.below(15)))),
             1 => acts.push(Act::Hear(dice.below(5000))),
             _ => {
-                // Fewer bytes could still become something else.
-                let least = if total.is_some() && total == left { DECIDED } else { 0 };
-                let bytes = size(dice, much).max(least).min(left.unwrap_or(u64::MAX));
+                let bytes = size(dice, much).max(mem::take(&mut least)).min(left.unwrap_or(u64::MAX));
                 left = left.map(|left| left - bytes);
                 acts.push(send(dice, bytes));
             }

@@ -10,6 +10,9 @@ use rlws::{Context, ContextInfo, VhostInfo, Waker};
 use super::recorder::{self, Event};
 use super::{DEADLINE, count_fds, eventually, log};
 
+/// More than a connection takes to be accepted, and to have its first bytes looked at.
+const TURNS: usize = 10;
+
 type Job = Box<dyn FnOnce(&mut Context) + Send>;
 
 /// A running context. Dropping it ends the loop; a panic on the loop's thread becomes the test's.
@@ -132,6 +135,22 @@ impl<T: Send + 'static> Server<T> {
     #[track_caller]
     pub fn turn(&self) {
         self.ask(|context| context.service(Some(Duration::ZERO)).expect("service"));
+    }
+
+    /// Waits until so many connections are there, and has read what was sent to them before.
+    #[track_caller]
+    pub fn wait_for_connections(&self, count: usize) {
+        eventually(&format!("{count} connections"), || self.wsi_count() == self.wsi_at_start + count);
+        (0..TURNS).for_each(|_| self.turn());
+    }
+
+    /// Has the loop do a turn so much later. Then its time stands still until the real one is as late.
+    #[track_caller]
+    pub fn let_pass(&self, time: Duration) {
+        self.ask(move |context| {
+            let later = context.cx().now() + time;
+            context.service_at(later).expect("service_at");
+        });
     }
 
     #[track_caller]
