@@ -483,7 +483,7 @@ fn a_limit_by_address_is_the_clients_and_not_the_balancers() {
     assert_eq!(read_until_closed(&mut third).0, b"", "it has one already");
     assert_eq!(server.wsi_count(), before, "its end is not waited for");
     server.wait_for_log(&["WARN", "203.0.113.1:4660", "ip-limit-wsi"]);
-    drop((first, second));
+    drop((first, second, third));
     server.assert_nothing_left();
     Talk::Listens.hears(&mut enter("203.0.113.1"));
 }
