@@ -9,6 +9,7 @@ mod proxy_header;
 mod raw;
 mod raw_proxy;
 mod tls;
+mod ws;
 
 use crate::role::RoleOps;
 
@@ -24,6 +25,7 @@ pub(crate) static ALL: &[&dyn RoleOps] = &[
     &raw::RawFile,
     &raw::RawUdp,
     &raw_proxy::RawProxy,
+    &ws::Ws,
     &connect::Connect,
     &drain::Drain,
 ];

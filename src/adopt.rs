@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::listening;
 use crate::tls::TlsClient;
 use crate::transport::{Datagrams, File, Medium, Sock, Transport};
-use crate::vhost::VhostId;
+use crate::vhost::{VhostId, begins_elsewhere};
+use crate::ws::{WebSocket, WsConnect};
 use crate::wsi::{Origin, Peer, WsiId};
 
 /// What [`Cx::client_connect`] needs to know (`struct lws_client_connect_info`).
@@ -30,6 +31,8 @@ pub struct ConnectInfo {
     pub protocol: String,
     /// TLS, where the server speaks it.
     pub tls: Option<TlsClient>,
+    /// What role `ws` asks the server for.
+    pub ws: Option<WsConnect>,
     /// The connection that it is a child of: when that one closes, it is closed as well, and when it closes, that one's protocol hears
     /// `ChildClosing`.
     pub parent: Option<WsiId>,
@@ -56,7 +59,12 @@ impl ConnectInfo {
     /// A raw connection for a protocol of a vhost.
     pub fn new(vhost: VhostId, target: Target, protocol: &str) -> ConnectInfo {
         let (role, protocol) = ("raw-skt".to_owned(), protocol.to_owned());
-        ConnectInfo { vhost, target, role, protocol, tls: None, parent: None }
+        ConnectInfo { vhost, target, role, protocol, tls: None, ws: None, parent: None }
+    }
+
+    /// A WebSocket for a protocol of a vhost, in role `ws`.
+    pub fn ws(vhost: VhostId, target: Target, protocol: &str, ws: WsConnect) -> ConnectInfo {
+        ConnectInfo { ws: Some(ws), ..ConnectInfo::new(vhost, target, protocol).role("ws") }
     }
 
     /// Sets [`ConnectInfo::role`].
@@ -110,12 +118,12 @@ impl AdoptInfo {
 }
 
 impl Cx {
-    /// Begins a connection (`lws_client_connect_via_info`). Its protocol hears `RawConnected` or `ClientConnectionError` later, never
+    /// Begins a connection (`lws_client_connect_via_info`). Its protocol hears `RawConnected`, `ClientEstablished` or `ClientConnectionError` later, never
     /// from inside this call.
     ///
     /// # Errors
     /// [`Error::NoVhost`], [`Error::UnknownRole`], [`Error::UnknownProtocol`], [`Error::RoleMisfit`], and [`Error::Config`] for a role
-    /// that makes no connections by itself, such as raw-proxy.
+    /// that makes no connections by itself, such as raw-proxy, and for what cannot be asked of a server.
     pub fn client_connect(&mut self, info: ConnectInfo) -> Result<WsiId> {
         let vhost = self.open_vhost(info.vhost)?;
         let then = vhost.binding(Medium::Stream, &info.role, &info.protocol)?;
@@ -123,11 +131,23 @@ impl Cx {
             let what = format!("role {} has no connections of its own to make", then.role.name());
             return Err(Error::Config { vhost: vhost.name().to_owned(), what });
         }
+        let mistake = match (&info.ws, then.role.begins_as()) {
+            (Some(ws), Some(_)) => ws.mistake(),
+            (None, Some(_)) => Some(format!("role {} has to know what to ask for", then.role.name())),
+            (Some(_), None) => Some(format!("role {} asks for no WebSocket", then.role.name())),
+            (None, None) => None,
+        };
+        if let Some(what) = mistake {
+            return Err(Error::Config { vhost: vhost.name().to_owned(), what });
+        }
         let id = self.connect(
             info.vhost,
             ConnectPlan { target: info.target, header: Vec::new(), tls: info.tls, then },
             None,
         );
+        if let (Some(ws), Some(wsi)) = (info.ws, self.slots.get_mut(id)) {
+            wsi.ws = Some(Box::new(WebSocket::Wanted(ws)));
+        }
         self.set_parent(id, info.parent);
         Ok(id)
     }
@@ -210,7 +230,11 @@ impl Cx {
         prepare: impl FnOnce() -> Result<(Transport, Peer)>,
     ) -> Result<WsiId> {
         let role = info.role.as_deref().unwrap_or(role);
-        let binding = self.open_vhost(info.vhost)?.binding(medium, role, &info.protocol)?;
+        let vhost = self.open_vhost(info.vhost)?;
+        let binding = vhost.binding(medium, role, &info.protocol)?;
+        if let Some(begin) = binding.role.begins_as() {
+            return Err(begins_elsewhere(vhost.name(), binding.role, begin));
+        }
         let (io, peer) = prepare()?;
         let inserted = self.insert(info.vhost, io, peer, Origin::Adopted, binding);
         let id = inserted.map_err(Error::system("adopting a descriptor"))?;

@@ -48,6 +48,17 @@ impl Buf {
         }
     }
 
+    /// The last `n` bytes.
+    pub(crate) fn last_mut(&mut self, n: usize) -> &mut [u8] {
+        let at = self.len() - n;
+        &mut self.as_mut_slice()[at..]
+    }
+
+    /// All bytes, to be worked on in place.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().map_or(&mut [], |queue| &mut queue.bytes[queue.start..])
+    }
+
     /// Takes everything out.
     pub(crate) fn take(&mut self) -> Buf {
         std::mem::take(self)

@@ -34,6 +34,7 @@ use crate::slots::Slots;
 use crate::timers::{SulId, Timers};
 use crate::transport::{Pipes, READING, Transport};
 use crate::vhost::{Enabled, ProtocolIndex, Vhost, VhostId};
+use crate::ws;
 use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 
 /// The part of a [`Context`](crate::Context) that callbacks are handed.
@@ -95,6 +96,8 @@ pub struct Cx {
     pub(crate) splice: usize,
     /// The one read buffer, [`limits::SERVICE_BUFFER`] bytes.
     pub(crate) buf: Vec<u8>,
+    /// What WebSockets compress with, while none of them does.
+    pub(crate) ws_contexts: Rc<ws::Contexts>,
     pub(crate) pipes: Pipes,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
@@ -140,6 +143,7 @@ impl Cx {
             slice: limits::SERVICE_BUFFER,
             splice: limits::SPLICE,
             buf: vec![0; limits::SERVICE_BUFFER],
+            ws_contexts: Rc::default(),
             pipes: Pipes::default(),
             out: Vec::new(),
         }

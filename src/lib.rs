@@ -110,6 +110,7 @@ mod unix_owner;
 mod vhost;
 mod vhost_info;
 mod vhosts;
+mod ws;
 mod wsi;
 
 pub use access_log::AccessLog;
@@ -137,4 +138,5 @@ pub use tls::{ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsEr
 pub use unix_owner::UnixOwner;
 pub use vhost::{Vhost, VhostId};
 pub use vhost_info::{Listen, VhostInfo};
+pub use ws::{CloseCode, PermessageDeflate, Validity, WsAnswer, WsConnect, WsInfo, WsLimits, WsWrite};
 pub use wsi::{Peer, WriteError, Wsi, WsiId};

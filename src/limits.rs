@@ -59,6 +59,24 @@ pub const SWAPS: usize = 8;
 /// Bytes that a protocol can have queued on a connection beyond what the system took.
 pub const TX: usize = 2 * SERVICE_BUFFER;
 
+/// Bytes of a WebSocket message, and of a frame, unless `WsLimits` says otherwise.
+pub const WS_MESSAGE: u64 = 64 * 1024 * 1024;
+
+/// Frames of a WebSocket message, unless `WsLimits` says otherwise.
+pub const WS_FRAGMENTS: u32 = 128 * 1024;
+
+/// Pings, pongs and closes that a WebSocket peer may send in a second, unless `WsLimits` says otherwise.
+pub const WS_CONTROL_FRAMES: u32 = 100;
+
+/// Bytes of a WebSocket message that is collected for a protocol that takes whole ones, unless `WsLimits` says otherwise.
+pub const WS_COLLECTED: usize = 1024 * 1024;
+
+/// How long a WebSocket peer has to answer a close.
+pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes of a compressed WebSocket message that are decompressed at a time.
+pub const WS_INFLATED: usize = 64 * 1024;
+
 /// Bytes of a UDP datagram: 65535 less the headers of UDP and IPv4.
 pub const DATAGRAM: usize = 65_507;
 

@@ -75,6 +75,11 @@ bitflags! {
         ///
         /// JSON `strict-host-check`, lws `LWS_SERVER_OPTION_VHOST_UPG_STRICT_HOST_CHECK`.
         const VHOST_UPG_STRICT_HOST_CHECK = 1 << 9;
+
+        /// Refuse WebSockets whose clients name no subprotocol, with a 403. Without this they get the vhost's default protocol.
+        ///
+        /// JSON `disable-no-protocol-ws-upgrades`, lws `LWS_SERVER_OPTION_VHOST_DISABLE_NO_PROTOCOL_WS_UPGRADES`.
+        const VHOST_DISABLE_NO_PROTOCOL_WS_UPGRADES = 1 << 10;
     }
 }
 

@@ -118,6 +118,8 @@ bitflags! {
         const RAW_PROXY_CLI_RX = 1 << 1;
         /// `AddHeaders` before each response of a transaction that the protocol is bound to.
         const ADD_HEADERS = 1 << 2;
+        /// WebSocket messages whole, in one `Receive` each, of up to [`WsLimits::collected`](crate::WsLimits::collected) bytes.
+        const WS_WHOLE_MESSAGES = 1 << 3;
     }
 }
 

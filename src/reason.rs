@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::http::HttpRequest;
 use crate::timers::SulId;
+use crate::ws::{CloseCode, WsAnswer};
 use crate::wsi::{Peer, Wsi, WsiId};
 
 /// Why [`Protocol::callback`](crate::Protocol::callback) is called. All of them concern one connection.
@@ -41,6 +42,51 @@ pub enum Reason<'a> {
     AddHeaders,
     /// The connection ends before the transaction is complete (`LWS_CALLBACK_CLOSED_HTTP`).
     ClosedHttp,
+
+    // -- role ws, as a server
+    /// The protocol is bound to the connection; its session data is fresh (`LWS_CALLBACK_WS_SERVER_BIND_PROTOCOL`).
+    WsServerBindProtocol,
+    /// It is dropped; the last callback of this session (`LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL`).
+    WsServerDropProtocol,
+    /// A client asks for a WebSocket with this protocol, and may be turned down, by `Close`: it gets a 403 then
+    /// (`LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION`). `Origin` says what page it comes from, if it is a browser.
+    FilterProtocolConnection(&'a HttpRequest),
+    /// The WebSocket is there (`LWS_CALLBACK_ESTABLISHED`). [`Wsi::http_request`](crate::Wsi::http_request) is the request that it came from,
+    /// in this callback for the last time.
+    Established,
+    /// A message, or a part of one (`LWS_CALLBACK_RECEIVE`), as much as came: [`Wsi::is_first_fragment`](crate::Wsi::is_first_fragment),
+    /// [`Wsi::is_final_fragment`](crate::Wsi::is_final_fragment) and [`Wsi::frame_is_binary`](crate::Wsi::frame_is_binary) say which. A part may
+    /// end within a character. With [`Interests::WS_WHOLE_MESSAGES`](crate::Interests::WS_WHOLE_MESSAGES) a whole one.
+    Receive(&'a [u8]),
+    /// The peer's answer to a ping, or a pong of its own accord (`LWS_CALLBACK_RECEIVE_PONG`).
+    ReceivePong(&'a [u8]),
+    /// Everything written has been sent, as asked for by `callback_on_writable` (`LWS_CALLBACK_SERVER_WRITEABLE`).
+    ServerWriteable,
+    /// The WebSocket is closing (`LWS_CALLBACK_CLOSED`).
+    Closed,
+
+    // -- role ws, as a client
+    /// As `WsServerBindProtocol` (`LWS_CALLBACK_WS_CLIENT_BIND_PROTOCOL`).
+    WsClientBindProtocol,
+    /// As `WsServerDropProtocol` (`LWS_CALLBACK_WS_CLIENT_DROP_PROTOCOL`).
+    WsClientDropProtocol,
+    /// The server agrees, and this is its answer; it may still be turned down, by `Close` (`LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH`).
+    ClientFilterPreEstablish(&'a WsAnswer),
+    /// The WebSocket is there (`LWS_CALLBACK_CLIENT_ESTABLISHED`). Where it does not come to that: `ClientConnectionError`.
+    ClientEstablished,
+    /// As `Receive` (`LWS_CALLBACK_CLIENT_RECEIVE`).
+    ClientReceive(&'a [u8]),
+    /// As `ReceivePong` (`LWS_CALLBACK_CLIENT_RECEIVE_PONG`).
+    ClientReceivePong(&'a [u8]),
+    /// As `ServerWriteable` (`LWS_CALLBACK_CLIENT_WRITEABLE`).
+    ClientWriteable,
+    /// The WebSocket is closing (`LWS_CALLBACK_CLIENT_CLOSED`).
+    ClientClosed,
+
+    // -- role ws, either way
+    /// The peer closes, with a code and a text if it says any (`LWS_CALLBACK_WS_PEER_INITIATED_CLOSE`). It is answered in kind, unless
+    /// [`Wsi::close_with`](crate::Wsi::close_with) says otherwise; nothing more can be written behind this callback.
+    WsPeerInitiatedClose(Option<CloseCode>, &'a str),
 
     // -- roles raw-skt and raw-udp
     /// The protocol is bound to the connection; its session data is fresh (`LWS_CALLBACK_RAW_SKT_BIND_PROTOCOL`).
@@ -133,6 +179,24 @@ impl fmt::Debug for Reason<'_> {
             Reason::HttpFileCompletion => f.write_str("HttpFileCompletion"),
             Reason::AddHeaders => f.write_str("AddHeaders"),
             Reason::ClosedHttp => f.write_str("ClosedHttp"),
+            Reason::WsServerBindProtocol => f.write_str("WsServerBindProtocol"),
+            Reason::WsServerDropProtocol => f.write_str("WsServerDropProtocol"),
+            Reason::FilterProtocolConnection(request) => write!(f, "FilterProtocolConnection({:?})", request.path()),
+            Reason::Established => f.write_str("Established"),
+            Reason::Receive(data) => write!(f, "Receive({} bytes)", data.len()),
+            Reason::ReceivePong(data) => write!(f, "ReceivePong({} bytes)", data.len()),
+            Reason::ServerWriteable => f.write_str("ServerWriteable"),
+            Reason::Closed => f.write_str("Closed"),
+            Reason::WsClientBindProtocol => f.write_str("WsClientBindProtocol"),
+            Reason::WsClientDropProtocol => f.write_str("WsClientDropProtocol"),
+            Reason::ClientFilterPreEstablish(_) => f.write_str("ClientFilterPreEstablish"),
+            Reason::ClientEstablished => f.write_str("ClientEstablished"),
+            Reason::ClientReceive(data) => write!(f, "ClientReceive({} bytes)", data.len()),
+            Reason::ClientReceivePong(data) => write!(f, "ClientReceivePong({} bytes)", data.len()),
+            Reason::ClientWriteable => f.write_str("ClientWriteable"),
+            Reason::ClientClosed => f.write_str("ClientClosed"),
+            Reason::WsPeerInitiatedClose(Some(code), _) => write!(f, "WsPeerInitiatedClose({code})"),
+            Reason::WsPeerInitiatedClose(None, _) => f.write_str("WsPeerInitiatedClose"),
             Reason::RawSktBindProtocol => f.write_str("RawSktBindProtocol"),
             Reason::RawSktDropProtocol => f.write_str("RawSktDropProtocol"),
             Reason::RawAdopt => f.write_str("RawAdopt"),

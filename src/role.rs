@@ -42,6 +42,11 @@ pub(crate) trait RoleOps: Sync {
         false
     }
 
+    /// The role whose connections become its own, where nobody can begin in it.
+    fn begins_as(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What a connection comes to that a listen socket hands to it, with those that it makes itself.
     fn connections(&self) -> usize {
         1
@@ -135,10 +140,17 @@ pub enum CloseReason {
     Drained,
 }
 
+const BY_PROTOCOL: &str = "asked for by its protocol";
+
 impl CloseReason {
     /// A callback returned `Verdict::Close`.
     pub(crate) fn by_protocol() -> CloseReason {
-        CloseReason::Refused("asked for by its protocol".into())
+        CloseReason::Refused(BY_PROTOCOL.into())
+    }
+
+    /// Whether that was it.
+    pub(crate) fn is_by_protocol(&self) -> bool {
+        matches!(self, CloseReason::Refused(why) if why == BY_PROTOCOL)
     }
 
     /// Whether what is queued should still reach the peer.

@@ -27,6 +27,7 @@ use crate::seldom::VhostWarned;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
+use crate::ws::WsInfo;
 
 /// Names a vhost. One that has been destroyed finds nothing.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,6 +44,9 @@ pub struct Vhost {
     pub(crate) mounts: Vec<OpenMount>,
     pub(crate) headers: Headers,
     pub(crate) default_protocol: ProtocolIndex,
+    /// Who gets WebSockets for which no subprotocol is named; `None`: there are none.
+    pub(crate) default_ws_protocol: Option<ProtocolIndex>,
+    pub(crate) ws: WsInfo,
     pub(crate) tls: Option<ServerTls>,
     client_tls: Option<TlsClient>,
     /// What connections become that are not http.
@@ -144,6 +148,7 @@ impl Vhost {
             info.options,
         )?;
         let default_protocol = default_protocol(&mut protocols);
+        let default_ws_protocol = default_ws_protocol(&protocols);
         headers::check(&info.name, "", &info.headers)?;
         let mut mounts = info
             .mounts
@@ -178,6 +183,8 @@ impl Vhost {
             protocols,
             mounts,
             default_protocol,
+            default_ws_protocol,
+            ws: info.ws,
             listen_accept,
             fallback_silence: info.fallback_silence,
             keepalive_timeout: info.keepalive_timeout,
@@ -237,6 +244,12 @@ impl Vhost {
         }
     }
 
+    /// The protocol that a WebSocket's client names.
+    pub(crate) fn ws_protocol(&self, subprotocol: &str) -> Option<ProtocolIndex> {
+        let index = self.find_protocol(subprotocol)?;
+        fits(&self.protocols[usize::from(index)].table, "ws").then_some(index)
+    }
+
     pub(crate) fn find_protocol(&self, name: &str) -> Option<ProtocolIndex> {
         find_protocol(&self.protocols, name)
     }
@@ -288,6 +301,13 @@ fn default_protocol(protocols: &mut Vec<Enabled>) -> ProtocolIndex {
     ProtocolIndex::try_from(index).unwrap_or_default()
 }
 
+/// What WebSockets get whose clients name no subprotocol: the protocol with a pvo `default`, else the first one, of those that work in ws.
+fn default_ws_protocol(protocols: &[Enabled]) -> Option<ProtocolIndex> {
+    let serves = |enabled: &Enabled| fits(&enabled.table, "ws");
+    let chosen = protocols.iter().position(|enabled| serves(enabled) && enabled.pvo.get("default").is_some());
+    ProtocolIndex::try_from(chosen.or_else(|| protocols.iter().position(serves))?).ok()
+}
+
 /// Two of one name could not be told apart; options for none of them help nobody.
 fn check_protocols(vhost: &str, protocols: &[Enabled], pvo: &Pvo) -> Result<()> {
     for (index, enabled) in protocols.iter().enumerate() {
@@ -333,6 +353,9 @@ fn listen_accept(
     };
     let named = role.is_some() || protocol.is_some();
     let role = find_role(vhost, Medium::Stream, role.unwrap_or("raw-skt"))?;
+    if let Some(begin) = role.begins_as() {
+        return Err(begins_elsewhere(vhost, role, begin));
+    }
     let in_use =
         options.intersects(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG | Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
     if in_use && !named && !fits(&protocols[usize::from(index)].table, role.name()) {
@@ -352,6 +375,12 @@ fn find_role(vhost: &str, medium: Medium, name: &str) -> Result<&'static dyn Rol
         role: name.to_owned(),
         known: crate::roles::ALL.iter().copied().filter(fits).map(|role| role.name()).collect::<Vec<_>>().join(", "),
     })
+}
+
+/// Nobody can begin in the role.
+pub(crate) fn begins_elsewhere(vhost: &str, role: &dyn RoleOps, begin: &str) -> Error {
+    let what = format!("connections come into role {} from role {begin}, not by themselves", role.name());
+    Error::Config { vhost: vhost.to_owned(), what }
 }
 
 fn check_fit(vhost: &str, role: &dyn RoleOps, table: &ProtocolTable) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::protocol::ProtocolTable;
 use crate::pvo::Pvo;
 use crate::tls::{TlsClientInfo, TlsInfo};
 use crate::unix_owner::UnixOwner;
+use crate::ws::WsInfo;
 
 /// What a vhost is made from (the vhost part of `struct lws_context_creation_info`).
 ///
@@ -64,6 +65,8 @@ pub struct VhostInfo {
     /// Bytes that the body of a request may have; [`limits::HTTP_BODY`] unless told, and `u64::MAX`: no limit. A mount may say otherwise.
     /// A longer one is answered with 413 (`max-body`; lws: `max_http_body_size`).
     pub max_body: u64,
+    /// Its WebSockets: limits, compression, pings.
+    pub ws: WsInfo,
     /// The URL path of the document sent with a 404 (`error-document-404`): of a mount without a password, and without a protocol that has a
     /// word in what is served.
     pub error_document_404: Option<String>,
@@ -99,6 +102,7 @@ impl Default for VhostInfo {
             fallback_silence: None,
             keepalive_timeout: Duration::from_secs(5),
             max_body: limits::HTTP_BODY,
+            ws: WsInfo::default(),
             error_document_404: None,
             proxy_protocol_from: Vec::new(),
             access_log: None,

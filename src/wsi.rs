@@ -26,6 +26,7 @@ use crate::timers::At;
 use crate::tls::PeerCert;
 use crate::transport::{Medium, Piped, Transport, datagrams};
 use crate::vhost::{ProtocolIndex, VhostId};
+use crate::ws::WebSocket;
 
 /// What anybody but the loop keeps of a connection. A stale one finds nothing and does nothing.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -115,6 +116,12 @@ pub enum WriteError {
         /// What may still be written.
         left: u64,
     },
+    /// In role ws, a part of a message that goes on with none, or a message within another one.
+    #[error("a continuation goes behind the first part of its message, and no other message between them")]
+    OutOfOrder,
+    /// In role ws, a ping or pong of more than 125 bytes, or with `no_fin`.
+    #[error("a ping or pong has up to 125 bytes, in one part")]
+    NoControlFrame,
     /// The connection has failed or timed out, so nothing more is sent.
     #[error("the connection is being closed without sending what is queued")]
     Lost,
@@ -166,6 +173,8 @@ pub struct Wsi {
     pub(crate) asked: Option<Box<Asked>>,
     /// The request that a protocol answers, in role http.
     pub(crate) http: Option<Box<Exchange>>,
+    /// The WebSocket, in role ws.
+    pub(crate) ws: Option<Box<WebSocket>>,
     /// What user code hangs on it.
     pub(crate) attached: Option<Box<Attached>>,
     /// What the access log will say of it; `None`: nothing.
@@ -268,6 +277,7 @@ impl Wsi {
             link: None,
             asked: None,
             http: None,
+            ws: None,
             attached: None,
             facts: None,
             origin,

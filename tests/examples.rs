@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use util::*;
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "minimal-http-server",
     "minimal-http-server-basicauth",
     "minimal-http-server-custom-headers",
@@ -23,6 +23,7 @@ const ALL: [&str; 15] = [
     "minimal-raw-proxy",
     "minimal-raw-proxy-fallback",
     "minimal-raw-vhost",
+    "minimal-ws-server-echo",
 ];
 const LOCAL: [&str; 4] = ["--port", "0", "--interface", "127.0.0.1"];
 

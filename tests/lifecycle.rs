@@ -35,6 +35,8 @@ mod stage;
 mod tls;
 #[path = "lifecycle/vhosts.rs"]
 mod vhosts;
+#[path = "lifecycle/ws.rs"]
+mod ws;
 
 use std::collections::BTreeSet;
 
@@ -43,13 +45,14 @@ use page::{Row, Step};
 /// The name of a row, and what plays it: a sequence for each of the row's columns.
 type Scenario = (&'static str, fn() -> Vec<Vec<Step>>);
 
-const SECTIONS: [(&str, &[&[Scenario]]); 14] = [
+const SECTIONS: [(&str, &[&[Scenario]]); 15] = [
     ("Role listen", &[accepting::LISTEN]),
     ("Role proxy-header", &[accepting::PROXY_HEADER]),
     ("Role first-packet", &[accepting::FIRST_PACKET]),
     ("Role tls", &[tls::SERVER]),
     ("Role http", &[http::HTTP, http::TRANSACTIONS]),
     ("Role http-redirect", &[http::REDIRECT]),
+    ("Role ws", &[ws::SERVER, ws::CLIENT]),
     ("Role raw-skt", &[raw_skt::ACCEPTED, raw_skt::ADOPTED, raw_skt::HALF_CLOSE]),
     ("Role connect", &[connecting::RAW_SKT, connecting::TLS, connecting::AGAIN]),
     ("Role raw-file", &[raw_file::ROWS]),
@@ -121,6 +124,11 @@ fn http_calls_back_as_the_page_says() {
 #[test]
 fn http_redirect_calls_back_as_the_page_says() {
     play("Role http-redirect");
+}
+
+#[test]
+fn ws_calls_back_as_the_page_says() {
+    play("Role ws");
 }
 
 #[test]

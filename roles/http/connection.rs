@@ -20,7 +20,7 @@ use crate::limits;
 use crate::peer_limits::Turn;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
-use crate::role::{CloseReason, Next, Role};
+use crate::role::{Binding, CloseReason, Next, Role};
 use crate::transport::Received;
 use crate::wsi::Wsi;
 
@@ -38,6 +38,7 @@ use super::route::{Bound, Route};
 use super::status::Status;
 use super::transaction::{self, Step, Transaction};
 use super::unread::Unread;
+use super::upgrade::Upgrade;
 
 pub(super) struct Connection {
     /// Plain http on a TLS port: the answer is always that it moved to https.
@@ -181,6 +182,7 @@ impl Connection {
                 Step::Pending if transaction.is_busy(wsi) => return Ok(Some(Next::Again)),
                 Step::Pending => return Ok(Some(Next::Stay)),
                 Step::Completed(outgoing) => self.completed(wsi, cx, outgoing),
+                Step::Upgrades => {}
             }
         }
         let is_out = self.is_out(wsi, cx)?;
@@ -262,6 +264,7 @@ impl Connection {
                         self.waits = None;
                         Ok(None)
                     }
+                    Served::Becomes(binding) => Ok(Some(Next::Become(binding))),
                 }
             }
             Parsed::Partial => {
@@ -328,7 +331,7 @@ impl Connection {
         match route {
             Route::Wait => return self.wait(wsi, WaitsFor::Guard),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
-            Route::Protocol(bound) => self.ask(wsi, cx, head, bytes, terms, *bound)?,
+            Route::Protocol(bound) => return self.ask(wsi, cx, head, bytes, terms, *bound),
         }
         Ok(Served::Goes)
     }
@@ -406,18 +409,38 @@ impl Connection {
         head: &Head<'_>,
         bytes: &[u8],
         terms: Terms,
-        bound: Bound,
-    ) -> Result<(), CloseReason> {
+        mut bound: Bound,
+    ) -> Result<Served, CloseReason> {
         if protocol::attach(wsi, cx, bound.protocol).is_err() {
-            return self.answer(wsi, cx, head, bytes, terms, Answer::page(Status::NOT_FOUND));
+            self.answer(wsi, cx, head, bytes, terms, Answer::page(Status::NOT_FOUND))?;
+            return Ok(Served::Goes);
         }
         let entry = Entry::begin(wsi, cx, bytes, bound.request.user());
-        let (transaction, step) = Transaction::begin(wsi, cx, bound, head, terms, entry);
+        let (upgrade, mount) = (bound.upgrade.take(), bound.mount);
+        let (transaction, step) = Transaction::begin(wsi, cx, bound, head, terms, entry, upgrade.is_some());
         self.transaction = Some(Box::new(transaction));
-        if let Step::Completed(outgoing) = step? {
-            self.completed(wsi, cx, outgoing);
+        match (step?, upgrade) {
+            (Step::Completed(outgoing), _) => self.completed(wsi, cx, outgoing),
+            (Step::Upgrades, Some(upgrade)) => {
+                let refused = Answer::page(Status::FORBIDDEN).of_mount(mount).last();
+                return match self.upgrade(wsi, cx, upgrade)? {
+                    Some(binding) => Ok(Served::Becomes(binding)),
+                    None => self.answer(wsi, cx, head, bytes, terms, refused).map(|()| Served::Goes),
+                };
+            }
+            _ => {}
         }
-        Ok(())
+        Ok(Served::Goes)
+    }
+
+    /// Has the connection go on as a WebSocket, if its protocol wants it. `None`: it does not.
+    fn upgrade(&mut self, wsi: &mut Wsi, cx: &mut Cx, upgrade: Upgrade) -> Result<Option<Binding>, CloseReason> {
+        let entry = self.transaction.take().and_then(|transaction| transaction.into_entry());
+        let upgraded = upgrade.begin(wsi, cx, entry);
+        if !matches!(upgraded, Ok(None)) {
+            self.give_turn(wsi, cx);
+        }
+        upgraded
     }
 
     /// Goes on with the response, as far as the client takes it. `true`: it is out, or there is none.
@@ -513,6 +536,8 @@ fn has_another(bytes: &[u8]) -> bool {
 /// What becomes of a request's head.
 enum Served {
     Goes,
+    /// It was the last one.
+    Becomes(Binding),
     /// It stays where it is.
     Waits(WaitsFor),
 }

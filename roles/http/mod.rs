@@ -42,6 +42,7 @@ mod route;
 mod status;
 mod transaction;
 mod unread;
+mod upgrade;
 mod validators;
 
 use crate::context::ContextInfo;

@@ -17,6 +17,7 @@ use super::method::Method;
 use super::mounts::{self, Hit};
 use super::path::UrlPath;
 use super::status::Status;
+use super::upgrade::{self, Upgrade};
 
 /// What is done about a request.
 #[expect(clippy::large_enum_variant, reason = "taken apart where it is returned; a file's answer allocates nothing")]
@@ -36,6 +37,8 @@ pub(super) struct Bound {
     pub(super) request: HttpRequest,
     /// What the mount serves by itself is sent if the protocol has nothing against it, and is not looked for before.
     pub(super) serves_mount: bool,
+    /// It goes on as a WebSocket, if the protocol has nothing against it.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl Route {
@@ -56,7 +59,11 @@ impl Route {
         let Some(Hit { index, .. }) = mounts::find(vhost, &path) else {
             let (protocol, limit) = (vhost.default_protocol, vhost.max_body);
             let request = request_of(head, bytes, &path, None, None);
-            return by_protocol(Bound { protocol, mount: None, limit, request, serves_mount: false });
+            let upgrade = match upgrade::of(vhost, None, head, &request).transpose() {
+                Ok(upgrade) => upgrade,
+                Err(answer) => return Route::Answer(answer),
+            };
+            return by_protocol(Bound { protocol, mount: None, limit, request, serves_mount: false, upgrade });
         };
         let mount = Some(index);
         let user = match guard::admit(&mut vhost.mounts[index], passwords, *now, head, wsi.id) {
@@ -66,14 +73,22 @@ impl Route {
         };
         let open = &vhost.mounts[index];
         let called = if let Served::Protocol(protocol) = open.from { Some(protocol) } else { None };
-        match called.or(open.protocol) {
-            Some(protocol) => {
-                let request = request_of(head, bytes, &path, Some(open), user);
-                let limit = limit_of(vhost, open);
-                by_protocol(Bound { protocol, mount, limit, request, serves_mount: called.is_none() })
-            }
-            None => Route::Answer(by_mount(wsi, cx, head, &path, index).of_user(user)),
+        let bound = called.or(open.protocol);
+        if bound.is_none() && head.upgrade.is_none() {
+            return Route::Answer(by_mount(wsi, cx, head, &path, index).of_user(user));
         }
+        let request = request_of(head, bytes, &path, Some(open), user.clone());
+        let upgrade = match upgrade::of(vhost, Some(open), head, &request).transpose() {
+            Ok(upgrade) => upgrade,
+            Err(answer) => return Route::Answer(answer.of_mount(mount).of_user(user)),
+        };
+        let protocol = match (bound, &upgrade) {
+            (Some(protocol), _) => protocol,
+            (None, Some(_)) => vhost.default_protocol,
+            (None, None) => return Route::Answer(by_mount(wsi, cx, head, &path, index).of_user(user)),
+        };
+        let limit = limit_of(vhost, open);
+        by_protocol(Bound { protocol, mount, limit, request, serves_mount: called.is_none(), upgrade })
     }
 }
 

@@ -7,6 +7,8 @@
 pub(crate) struct Status(u16);
 
 impl Status {
+    /// The connection goes on in another protocol.
+    pub(crate) const SWITCHING_PROTOCOLS: Status = Status(101);
     /// The request succeeded.
     pub(crate) const OK: Status = Status(200);
     /// It succeeded, and there is nothing to show.
@@ -45,6 +47,8 @@ impl Status {
     pub(crate) const EXPECTATION_FAILED: Status = Status(417);
     /// The connection is not good enough for the vhost asked for.
     pub(crate) const MISDIRECTED_REQUEST: Status = Status(421);
+    /// It asks for a version of another protocol that is not spoken here.
+    pub(crate) const UPGRADE_REQUIRED: Status = Status(426);
     /// The head exceeds [`HTTP_HEAD`](crate::limits::HTTP_HEAD) or [`HTTP_HEADERS`](crate::limits::HTTP_HEADERS).
     pub(crate) const HEAD_TOO_LARGE: Status = Status(431);
     /// The connection ended before there was an answer; for the access log alone (nginx has it too).

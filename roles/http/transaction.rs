@@ -81,6 +81,8 @@ pub(super) enum Step {
     Pending,
     /// The response is complete.
     Completed(Outgoing),
+    /// The protocol has nothing against a WebSocket.
+    Upgrades,
 }
 
 impl Transaction {
@@ -92,6 +94,7 @@ impl Transaction {
         head: &Head<'_>,
         terms: Terms,
         entry: Option<Box<Entry>>,
+        upgrades: bool,
     ) -> (Transaction, Result<Step, CloseReason>) {
         let request = Rc::new(bound.request);
         let mut transaction = Transaction {
@@ -115,7 +118,7 @@ impl Transaction {
         wsi.http = Some(Box::new(Exchange::new(request.clone(), bound.mount)));
         let upgrade = head.upgrade.filter(|_| takes_upgrades(wsi, cx, bound.mount)).map(Reason::HttpConfirmUpgrade);
         let asks_first = [Some(Reason::HttpBindProtocol), Some(Reason::FilterHttpConnection(&request)), upgrade];
-        let question = (!bound.serves_mount).then_some(Reason::Http(&request));
+        let question = (!bound.serves_mount && !upgrades).then_some(Reason::Http(&request));
         let mut verdict = Verdict::Continue;
         for reason in asks_first.into_iter().chain([question]).flatten() {
             verdict = protocol::call(wsi, cx, reason);
@@ -126,7 +129,9 @@ impl Transaction {
         if verdict == Verdict::Close && said(wsi) == Said::Nothing {
             wsi.return_http_status(Status::FORBIDDEN.code(), None);
         }
-        let step = if bound.serves_mount && said(wsi) == Said::Nothing {
+        let step = if upgrades && said(wsi) == Said::Nothing {
+            Ok(Step::Upgrades)
+        } else if bound.serves_mount && said(wsi) == Said::Nothing {
             let answer = route::serve_mount(wsi, cx, head, bound.mount);
             transaction.send_answer(wsi, cx, answer, false)
         } else {
@@ -326,6 +331,11 @@ impl Transaction {
         Outgoing::new(wsi, cx, body, then, idle, self.entry.take())
     }
 
+    /// The line for the log, for who answers in its place.
+    pub(super) fn into_entry(self) -> Option<Box<Entry>> {
+        self.entry
+    }
+
     /// Whether the protocol stays until the response is out.
     pub(super) fn serves_file(&self) -> bool {
         self.serves_file
@@ -401,7 +411,7 @@ impl Transaction {
             match self.tell(wsi, cx, Reason::HttpBody(piece))? {
                 Step::Pending if wsi.flags.rx_paused => return Ok((Step::Pending, at)),
                 Step::Pending => {}
-                completed => return Ok((completed, at)),
+                decided => return Ok((decided, at)),
             }
         }
         self.completion_due = false;
@@ -505,6 +515,11 @@ impl Transaction {
 /// Drops the protocol.
 pub(super) fn end(wsi: &mut Wsi, cx: &mut Cx) {
     let _too_late = protocol::call(wsi, cx, Reason::HttpDropProtocol);
+    forget(wsi);
+}
+
+/// What is left of a protocol that has been told.
+pub(super) fn forget(wsi: &mut Wsi) {
     protocol::detach(wsi);
     wsi.http = None;
     forget_requests(wsi);

@@ -34,6 +34,8 @@ pub struct Global {
     pub plugin_dirs: Vec<PathBuf>,
     /// How long a peer may take to say what it is; 5 s.
     pub timeout: Duration,
+    /// How long WebSockets may be silent before they are pinged, and half of how long before they are hung up on; `None`: for ever.
+    pub ws_pingpong: Option<Duration>,
     /// Answers for clients whose user agent has a word in it.
     pub reject_service_keywords: Vec<RejectKeyword>,
     /// `alpn` of the vhosts that have none.
@@ -71,6 +73,7 @@ impl Default for Global {
             server_string,
             plugin_dirs: Vec::new(),
             timeout,
+            ws_pingpong: None,
             reject_service_keywords: Vec::new(),
             default_alpn: None,
             ip_limit_ah: None,
@@ -140,7 +143,10 @@ impl Global {
         if let Some(node) = fields.node("default-alpn") {
             self.default_alpn = spoken(&fields.names("default-alpn", report), node, Options::empty(), report);
         }
-        let _nothing_to_do = (fields.flag("init-ssl", report), fields.number("ws-pingpong-secs", report));
+        let _nothing_to_do = fields.flag("init-ssl", report);
+        if let Some(secs) = fields.number("ws-pingpong-secs", report) {
+            self.ws_pingpong = Some(Duration::from_secs(secs)).filter(|after| !after.is_zero());
+        }
         self.plugin_dirs.extend(fields.paths("plugin-dir", report));
         for (keyword, answer) in fields.pairs("reject-service-keywords", report) {
             if let Some((status, text)) = report.take(status_line(answer)) {

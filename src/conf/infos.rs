@@ -17,6 +17,7 @@ use crate::pvo::Pvo;
 use crate::role::{self, same_name};
 use crate::vhost::fits;
 use crate::vhost_info::{Listen, VhostInfo};
+use crate::ws::{PermessageDeflate, Validity, WsInfo};
 
 /// The vhosts of a configuration, ready to be made.
 #[derive(Clone)]
@@ -133,20 +134,28 @@ fn vhost_info(vhost: &VhostConf, global: &Global, known: &[ProtocolTable], repor
         proxy_protocol_from: vhost.proxy_protocol_from.clone(),
         keepalive_timeout: vhost.keepalive_timeout,
         max_body: vhost.max_body,
+        ws: ws_of(global),
         error_document_404: vhost.error_document_404.clone(),
         fast_open_queue: vhost.fast_open_queue,
         ..VhostInfo::default()
     }
 }
 
-/// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
+/// As lws's `lwsws`, it agrees to compress with whoever can.
+fn ws_of(global: &Global) -> WsInfo {
+    let validity = global.ws_pingpong.map(|ping| Validity { ping, hang_up: ping.saturating_mul(2) });
+    WsInfo { deflate: Some(PermessageDeflate::default()), validity, ..WsInfo::default() }
+}
+
 fn options_of(vhost: &VhostConf) -> Options {
     let mut options = vhost.options;
     options.set(Options::STS, options.contains(Options::STS) || vhost.sts);
     options.set(Options::VHOST_UPG_STRICT_HOST_CHECK, vhost.strict_host_check);
+    options.set(Options::VHOST_DISABLE_NO_PROTOCOL_WS_UPGRADES, vhost.disable_no_protocol_ws_upgrades);
     options
 }
 
+/// One mount. `None`: it is of a kind that is not done yet, of which a warning told when it was read.
 fn mount(conf: &MountConf, own: &mut Own<'_>, report: &mut Report) -> Option<Mount> {
     if !conf.is_guarded_well() {
         return None;

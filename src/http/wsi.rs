@@ -12,7 +12,8 @@ use crate::wsi::{WriteError, Wsi};
 impl Wsi {
     /// The request in hand, from `HttpBindProtocol` to `HttpDropProtocol`; `None` between them and in other roles.
     pub fn http_request(&self) -> Option<&HttpRequest> {
-        self.http.as_deref().map(|exchange| &*exchange.request)
+        let of_ws = || self.session()?.request.as_deref();
+        self.http.as_deref().map(|exchange| &*exchange.request).or_else(of_ws)
     }
 
     /// Begins the response (`lws_finalize_write_http_header`). Its body follows by [`Wsi::write`], its end by

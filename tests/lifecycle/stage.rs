@@ -433,7 +433,8 @@ fn steps(events: &[Event]) -> Vec<Step> {
     let mut steps: Vec<Step> =
         events.iter().map(|event| Step { name: event.name.clone(), of_vhost: event.of_vhost }).collect();
     let is_rx = |step: &Step| {
-        ["RawRx", "RawRxFile", "RawProxySrvRx", "RawProxyCliRx", "HttpBody"].contains(&step.name.as_str())
+        ["RawRx", "RawRxFile", "RawProxySrvRx", "RawProxyCliRx", "HttpBody", "Receive", "ClientReceive"]
+            .contains(&step.name.as_str())
     };
     steps.dedup_by(|a, b| a == b && is_rx(a));
     steps

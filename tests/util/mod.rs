@@ -22,6 +22,7 @@
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
 //! | `balancer` | PROXY headers, and real haproxy and nginx |
+//! | `ws` | WebSocket by hand, frame by frame |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -51,6 +52,7 @@ pub mod tls_by_hand;
 pub mod tls_onward;
 pub mod traced;
 pub mod turned;
+pub mod ws;
 
 pub use access::LogFile;
 pub use certs::{Algorithm, Ca, Identity};

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rlws::{
-    AdoptInfo, Call, ConnectInfo, Context, ContextInfo, Cx, InitError, Listen, Options, Protocol, ProtocolTable, Pvo,
-    Reason, Verdict, VhostCall, VhostId, VhostInfo, VhostReason, Wsi, WsiId,
+    AdoptInfo, Call, ConnectInfo, Context, ContextInfo, Cx, InitError, Interests, Listen, Options, Protocol,
+    ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostId, VhostInfo, VhostReason, Wsi, WsiId,
 };
 
 use super::eventually;
@@ -97,7 +97,7 @@ pub fn on_init(call: impl Fn(VhostCall<'_>, &'static str) -> Result<(), InitErro
     INIT.set(Some(Rc::new(call)));
 }
 
-/// `N` tells its three names apart: "script", "extra", "third".
+/// `N` tells its three names apart: "script", "extra", "third". The third one takes WebSocket messages whole.
 pub struct Script<const N: usize = 0>;
 
 const NAMES: [&str; 3] = ["script", "extra", "third"];
@@ -127,6 +127,7 @@ fn alone<T>(call: impl FnOnce() -> T) -> T {
 
 impl<const N: usize> Protocol for Script<N> {
     const NAME: &'static str = NAMES[N];
+    const INTERESTS: Interests = if N == 2 { Interests::WS_WHOLE_MESSAGES } else { Interests::empty() };
     type Session = ();
     type Vhost = ();
 
@@ -141,6 +142,8 @@ impl<const N: usize> Protocol for Script<N> {
     fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
         let bytes = match reason {
             Reason::RawRx(bytes) | Reason::RawRxFile(bytes) => bytes,
+            Reason::Receive(bytes) | Reason::ClientReceive(bytes) => bytes,
+            Reason::ReceivePong(bytes) | Reason::ClientReceivePong(bytes) => bytes,
             _ => b"",
         };
         note(Self::NAME, call.wsi.vhost(), Some(call.wsi.id()), format!("{reason:?}"), bytes);

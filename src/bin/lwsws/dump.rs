@@ -87,6 +87,7 @@ fn understood_global(global: &Global, key: &str) -> Understood {
         "max-http-uri" => text(global.max_http_uri).into(),
         "max-http-headers" => text(global.max_http_headers).into(),
         "timeout-secs" => text(global.timeout.as_secs()).into(),
+        "ws-pingpong-secs" => global.ws_pingpong.map(|after| text(after.as_secs())).into(),
         "rlimit-nofile" => global.rlimit_nofile.map(text).into(),
         "ip-limit-ah" => global.ip_limit_ah.map(text).into(),
         "ip-limit-wsi" => global.ip_limit_wsi.map(text).into(),

@@ -23,7 +23,7 @@ pub(super) const KEYS: &[Key] = &[
     key(g("init-ssl"), Bool, NoEffect, ("on", r#""yes""#), "TLS needs no switch here"),
     key(g("server-string"), Text, Done, ("rlws", r#""my server""#), "what http answers call the server"),
     key(g("plugin-dir"), Paths, NotYet, ("none", r#""/usr/local/share/plugins""#), "folders with protocols to load; may be repeated"),
-    key(g("ws-pingpong-secs"), Seconds, NoEffect, ("", r#""200""#), "lws does nothing for it either (any more)"),
+    key(g("ws-pingpong-secs"), Seconds, Done, ("0: never", r#""200""#), "ping WebSockets after such a silence, and hang up after twice as much"),
     key(g("timeout-secs"), Seconds, Done, ("5", r#""10""#), "how long a peer may take to say what it is, and to send a request's head"),
     key(g("reject-service-keywords"), Pairs, Done, ("none", r#"[{"scumbot": "404 Not Found"}]"#), "answers for clients whose user agent has a word in it, case and all; the first that fits counts"),
     key(g("max-http-header-data"), Number { min: limits::HTTP_HEAD_LEAST as u64, max: limits::HTTP_HEAD_MOST as u64 }, Done, ("16384", r#""8192""#), "bytes of a request's head (not in lws's files)"),

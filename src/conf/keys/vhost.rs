@@ -53,7 +53,7 @@ pub(super) const KEYS: &[Key] = &[
     key(v("sts"), Bool, Done, ("off", r#""on""#), "send `Strict-Transport-Security`"),
     key(v("access-log"), Path, Program, ("none", r#""/var/log/lwsws/access""#), "file for a line per request"),
     key(v("strict-host-check"), Bool, Done, ("off", r#""1""#), "upgrades need the `Host:` of the vhost"),
-    key(v("disable-no-protocol-ws-upgrades"), Bool, NotYet, ("off", r#""1""#), "WebSocket upgrades have to name a protocol"),
+    key(v("disable-no-protocol-ws-upgrades"), Bool, Done, ("off", r#""1""#), "WebSocket upgrades have to name a subprotocol"),
     key(v("h2-half-closed-long-poll"), Bool, NotYet, ("off", r#""1""#), "half-closed HTTP/2 streams may live on"),
     // Connections of our own.
     key(v("enable-client-ssl"), Bool, Done, ("off", r#""1""#), "TLS for connections that the vhost makes, as the next eight say: `onward-tls` of `raw-proxy` is"),

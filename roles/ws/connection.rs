@@ -1,0 +1,355 @@
+//! One open WebSocket, until it is closed.
+
+use std::mem;
+use std::time::Instant;
+
+use crate::cx::Cx;
+use crate::limits;
+use crate::protocol::{self, Interests, Verdict};
+use crate::reason::Reason;
+use crate::role::{CloseReason, Next, Role};
+use crate::service::last_words;
+use crate::transport::Received;
+use crate::ws::{CloseCode, Event, Fault, Piece, Receiver, Session, Side, Validity, WebSocket, WsWrite};
+use crate::wsi::Wsi;
+
+/// What the protocol hears.
+struct Words {
+    established: Reason<'static>,
+    receive: for<'a> fn(&'a [u8]) -> Reason<'a>,
+    pong: for<'a> fn(&'a [u8]) -> Reason<'a>,
+    writeable: Reason<'static>,
+    end: [Reason<'static>; 2],
+}
+
+static OF_SERVER: Words = Words {
+    established: Reason::Established,
+    receive: |data| Reason::Receive(data),
+    pong: |data| Reason::ReceivePong(data),
+    writeable: Reason::ServerWriteable,
+    end: [Reason::Closed, Reason::WsServerDropProtocol],
+};
+
+static OF_CLIENT: Words = Words {
+    established: Reason::ClientEstablished,
+    receive: |data| Reason::ClientReceive(data),
+    pong: |data| Reason::ClientReceivePong(data),
+    writeable: Reason::ClientWriteable,
+    end: [Reason::ClientClosed, Reason::WsClientDropProtocol],
+};
+
+struct Connection {
+    words: &'static Words,
+    receiver: Box<Receiver>,
+    /// What waits in `wsi.rx` needs more behind it.
+    is_starved: bool,
+    /// Messages that come in parts, for a protocol that wants them whole.
+    whole: Option<Whole>,
+    /// We have said that we close, and wait for the peer to say so too.
+    is_closing: bool,
+    /// Both have said so, and a client leaves the end of the connection to the server (RFC 6455 section 7.1.1).
+    is_over: bool,
+    validity: Option<Validity>,
+    /// When the peer was heard last.
+    heard: Instant,
+    /// It has been pinged since.
+    is_pinged: bool,
+}
+
+/// A message that is put together.
+struct Whole {
+    parts: Vec<u8>,
+    most: usize,
+}
+
+/// Binds an agreed WebSocket: its protocol is there already.
+pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> Result<Box<dyn Role>, CloseReason> {
+    let words = match session.side {
+        Side::Server => &OF_SERVER,
+        Side::Client => &OF_CLIENT,
+    };
+    let Some(receiver) = session.receiver.take() else {
+        return Err(CloseReason::Refused("it was established before".into()));
+    };
+    let interests = wsi.protocol.and_then(|index| cx.enabled(wsi.vhost, index)).map(|enabled| enabled.table.interests);
+    let takes_whole = interests.is_some_and(|interests| interests.contains(Interests::WS_WHOLE_MESSAGES));
+    let mut connection = Connection {
+        words,
+        whole: takes_whole.then(|| Whole { parts: Vec::new(), most: receiver.limits().collected }),
+        receiver,
+        is_starved: false,
+        is_closing: false,
+        is_over: false,
+        validity: session.validity,
+        heard: cx.now,
+        is_pinged: false,
+    };
+    wsi.ws = Some(Box::new(WebSocket::Open(session)));
+    wsi.deadline = connection.next_look(cx);
+    let told = connection.tell(wsi, cx, words.established);
+    if let Some(session) = wsi.session_mut() {
+        session.request = None;
+    }
+    match told {
+        Ok(()) => Ok(Box::new(connection)),
+        Err(reason) => Err(last_words(&mut connection, wsi, cx, reason)),
+    }
+}
+
+impl Role for Connection {
+    fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        match self.turn(wsi, cx) {
+            Ok(()) if self.is_busy(wsi) => Next::Again,
+            Ok(()) => Next::Stay,
+            Err(reason) => Next::Close(reason),
+        }
+    }
+
+    fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        if self.is_closing {
+            return Next::Close(CloseReason::Timeout("the end of its closing handshake"));
+        }
+        let Some(validity) = self.validity else { return Next::Stay };
+        if wsi.flags.rx_paused {
+            // Whom nobody listens to is not silent.
+            (self.heard, self.is_pinged) = (cx.now, false);
+        }
+        let silence = cx.now.saturating_duration_since(self.heard);
+        if silence >= validity.hang_up {
+            return Next::Close(CloseReason::Timeout("it does not answer pings"));
+        }
+        if silence >= validity.ping && !mem::replace(&mut self.is_pinged, true) {
+            let _closing_otherwise = wsi.write_ws(WsWrite::PING, b"");
+            if let Err(error) = wsi.flush(&cx.registry) {
+                return Next::Close(error.into());
+            }
+        }
+        wsi.deadline = self.next_look(cx);
+        Next::Stay
+    }
+
+    fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
+        match wsi.close_reason() {
+            Some(reason) if reason.is_by_protocol() => say_close(wsi, Some((CloseCode::NORMAL, ""))),
+            Some(reason) if reason.is_gentle() && !wsi.io.ended() => say_close(wsi, Some((CloseCode::GOING_AWAY, ""))),
+            _ => {}
+        }
+        for reason in self.words.end {
+            let _too_late = protocol::call(wsi, cx, reason);
+        }
+        protocol::detach(wsi);
+        wsi.ws = None;
+    }
+}
+
+impl Connection {
+    fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+        if self.is_over {
+            return self.wait_for_end(wsi, cx);
+        }
+        if wsi.writeable_due() && !self.is_closing {
+            wsi.flags.want_writeable = false;
+            self.tell(wsi, cx, self.words.writeable)?;
+        }
+        if self.may_receive(wsi) {
+            let mut buf = mem::take(&mut cx.buf);
+            let received = self.receive(wsi, cx, &mut buf);
+            cx.buf = buf;
+            received?;
+        } else if let Some(error) = wsi.io.failure().filter(|_| wsi.io.dead()) {
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn is_busy(&self, wsi: &Wsi) -> bool {
+        (wsi.writeable_due() && !self.is_closing) || self.may_receive(wsi)
+    }
+
+    fn may_receive(&self, wsi: &Wsi) -> bool {
+        let has_some = !wsi.rx.is_empty() && !self.is_starved;
+        (!wsi.flags.rx_paused || self.is_closing) && wsi.is_flushed() && (has_some || wsi.io.readable())
+    }
+
+    /// Takes what is held, and where that is not enough what the socket has. What a protocol does not want yet is worked on where it is,
+    /// however little is taken at a time.
+    fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<(), CloseReason> {
+        let mut held = wsi.rx.take();
+        if !held.is_empty() && !self.is_starved {
+            let taken = self.frames(wsi, cx, held.as_mut_slice())?;
+            held.consume(taken);
+            wsi.rx = held;
+            return Ok(wsi.flush(&cx.registry)?);
+        }
+        let begun = held.len();
+        buf[..begun].copy_from_slice(held.as_slice());
+        let end = buf.len().min(begun + cx.slice);
+        let len = match wsi.io.recv(&mut buf[begun..end])? {
+            Received::Bytes(n) => begun + n,
+            Received::Blocked => {
+                wsi.rx = held;
+                return Ok(());
+            }
+            Received::Eof if self.is_closing => return Err(CloseReason::Done),
+            Received::Eof => return Err(CloseReason::PeerClosed),
+        };
+        (self.heard, self.is_pinged) = (cx.now, false);
+        let taken = self.frames(wsi, cx, &mut buf[..len])?;
+        wsi.rx.push(&buf[taken..len]);
+        Ok(wsi.flush(&cx.registry)?)
+    }
+
+    /// Takes frames, as long as the protocol and the socket keep up. How many bytes that were.
+    fn frames(&mut self, wsi: &mut Wsi, cx: &mut Cx, bytes: &mut [u8]) -> Result<usize, CloseReason> {
+        let mut scratch = cx.ws_contexts.lend_scratch();
+        let taken = self.frames_with(wsi, cx, bytes, &mut scratch);
+        cx.ws_contexts.give_back_scratch(scratch);
+        taken
+    }
+
+    fn frames_with(
+        &mut self,
+        wsi: &mut Wsi,
+        cx: &mut Cx,
+        bytes: &mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<usize, CloseReason> {
+        let (mut at, mut delivered) = (0, 0);
+        self.is_starved = false;
+        while (self.is_closing || !wsi.flags.rx_paused) && delivered < limits::SERVICE_BUFFER {
+            if wsi.tx.len() >= limits::SLICE_WHILE_OTHERS_WAIT {
+                wsi.flush(&cx.registry)?;
+                if !wsi.is_flushed() {
+                    break;
+                }
+            }
+            let (taken, event) = match self.receiver.next(&mut bytes[at..], scratch, cx.now) {
+                Ok(next) => next,
+                Err(fault) => return Err(at_fault(wsi, fault)),
+            };
+            at += taken;
+            let Some(event) = event else {
+                self.is_starved = true;
+                break;
+            };
+            if let Event::Data(piece) = &event {
+                delivered += piece.bytes.len();
+            }
+            self.event(wsi, cx, event)?;
+            if self.is_over {
+                return Ok(bytes.len());
+            }
+        }
+        Ok(at)
+    }
+
+    fn event(&mut self, wsi: &mut Wsi, cx: &mut Cx, event: Event<'_>) -> Result<(), CloseReason> {
+        match event {
+            Event::Close(why) => self.peer_closes(wsi, cx, why),
+            _ if self.is_closing => Ok(()),
+            Event::Data(piece) => self.data(wsi, cx, &piece),
+            Event::Ping(data) => {
+                let _closing_otherwise = wsi.write_ws(WsWrite::PONG, data);
+                Ok(())
+            }
+            Event::Pong(data) => self.call(wsi, cx, (self.words.pong)(data)),
+        }
+    }
+
+    fn data(&mut self, wsi: &mut Wsi, cx: &mut Cx, piece: &Piece<'_>) -> Result<(), CloseReason> {
+        let mut place = piece.place;
+        let Some(whole) = &mut self.whole else {
+            note_place(wsi, place);
+            return self.call(wsi, cx, (self.words.receive)(piece.bytes));
+        };
+        if whole.parts.len() + piece.bytes.len() > whole.most {
+            return Err(at_fault(wsi, Fault::too_large("a message that is too large to be taken whole")));
+        }
+        if place.is_first && place.is_last {
+            note_place(wsi, place);
+            return self.call(wsi, cx, (self.words.receive)(piece.bytes));
+        }
+        whole.parts.extend_from_slice(piece.bytes);
+        if !place.is_last {
+            return Ok(());
+        }
+        let message = mem::take(&mut whole.parts);
+        place.is_first = true;
+        note_place(wsi, place);
+        self.call(wsi, cx, (self.words.receive)(&message))
+    }
+
+    /// Hears the peer's close, and answers it unless it is the answer to ours.
+    fn peer_closes(&mut self, wsi: &mut Wsi, cx: &mut Cx, why: Option<(CloseCode, &str)>) -> Result<(), CloseReason> {
+        if !self.is_closing {
+            let (code, text) = why.unzip();
+            let _closes_anyway = protocol::call(wsi, cx, Reason::WsPeerInitiatedClose(code, text.unwrap_or_default()));
+            say_close(wsi, why.map(|(code, _)| (code, "")));
+            wsi.flush(&cx.registry)?;
+        }
+        let is_client = wsi.session_mut().is_some_and(|session| session.side == Side::Client);
+        if !is_client {
+            return Err(CloseReason::Done);
+        }
+        (self.is_closing, self.is_over) = (true, true);
+        wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
+        Ok(())
+    }
+
+    /// The server ends the connection; what it says meanwhile is for nobody.
+    fn wait_for_end(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
+        if !wsi.io.readable() {
+            return Ok(());
+        }
+        match wsi.io.recv(&mut cx.buf)? {
+            Received::Bytes(_) | Received::Blocked => Ok(()),
+            Received::Eof => Err(CloseReason::Done),
+        }
+    }
+
+    /// Calls back, and sends what the protocol wrote.
+    fn tell(&mut self, wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Result<(), CloseReason> {
+        self.call(wsi, cx, reason)?;
+        Ok(wsi.flush(&cx.registry)?)
+    }
+
+    /// Calls back; what was written is sent later in the turn. A protocol that wants to close begins the closing handshake.
+    fn call(&mut self, wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Result<(), CloseReason> {
+        if protocol::call(wsi, cx, reason) == Verdict::Close {
+            say_close(wsi, Some((CloseCode::NORMAL, "")));
+            self.is_closing = true;
+            wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
+            wsi.flush(&cx.registry)?;
+        }
+        Ok(())
+    }
+
+    /// When the peer is to be looked after.
+    fn next_look(&self, cx: &Cx) -> Option<Instant> {
+        let Validity { ping, hang_up } = self.validity?;
+        let wait = if self.is_pinged { hang_up } else { ping.min(hang_up) };
+        self.heard.checked_add(wait).map(|at| at.max(cx.now))
+    }
+}
+
+/// Sends a close, unless one was sent; with what the protocol wants to be said, if it does.
+fn say_close(wsi: &mut Wsi, why: Option<(CloseCode, &str)>) {
+    let mut tx = mem::take(&mut wsi.tx);
+    if let Some(session) = wsi.session_mut() {
+        let said = session.closing.take();
+        session.sender.close(said.as_ref().map(|(code, text)| (*code, text.as_str())).or(why), &mut tx);
+    }
+    wsi.tx = tx;
+}
+
+/// The peer is told what it did wrong.
+fn at_fault(wsi: &mut Wsi, fault: Fault) -> CloseReason {
+    say_close(wsi, Some((fault.code, fault.what)));
+    CloseReason::PeerFault(fault.what.into())
+}
+
+fn note_place(wsi: &mut Wsi, place: crate::ws::Place) {
+    if let Some(session) = wsi.session_mut() {
+        session.place = place;
+    }
+}

@@ -1,0 +1,260 @@
+//! What client and server agree on of permessage-deflate (RFC 7692 section 7.1).
+
+use std::fmt::Write;
+
+/// Compression of messages, as a vhost offers it to clients, and a client to servers. In lws: `lws_extension_callback_pm_deflate`.
+///
+/// The default keeps nothing from one message to the next, on either side, so that an idle connection costs no memory for it. To keep it makes
+/// small messages that are alike much smaller, for up to 256 KiB (`level` 6, 15 bits) and 40 KiB a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermessageDeflate {
+    /// 1 is fast, 9 small; 6.
+    pub level: u8,
+    /// The server goes on with what it has sent before; `false`.
+    pub server_context_takeover: bool,
+    /// So does the client; `false`.
+    pub client_context_takeover: bool,
+    /// How far back the server's references go, as a power of two: 9 to 15; 15.
+    pub server_max_window_bits: u8,
+    /// And those of the client.
+    pub client_max_window_bits: u8,
+    /// Shorter messages are sent as they are; 32 bytes.
+    pub least: usize,
+}
+
+impl Default for PermessageDeflate {
+    fn default() -> PermessageDeflate {
+        PermessageDeflate {
+            level: 6,
+            server_context_takeover: false,
+            client_context_takeover: false,
+            server_max_window_bits: MOST_BITS,
+            client_max_window_bits: MOST_BITS,
+            least: 32,
+        }
+    }
+}
+
+/// What was agreed on for each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(crate) server: Window,
+    pub(crate) client: Window,
+}
+
+/// How one side compresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// From one message to the next.
+    pub(crate) is_kept: bool,
+    /// 8 to 15.
+    pub(crate) bits: u8,
+}
+
+const NAME: &str = "permessage-deflate";
+const SERVER_NO_TAKEOVER: &str = "server_no_context_takeover";
+const CLIENT_NO_TAKEOVER: &str = "client_no_context_takeover";
+const SERVER_BITS: &str = "server_max_window_bits";
+const CLIENT_BITS: &str = "client_max_window_bits";
+const MOST_BITS: u8 = 15;
+
+impl PermessageDeflate {
+    /// Agrees to the first of a client's offers that can be kept. `offers` are the values of its `Sec-WebSocket-Extensions`.
+    pub(crate) fn accept<'a>(&self, offers: impl Iterator<Item = &'a str>) -> Option<Agreed> {
+        let offer = offers.flat_map(|value| value.split(',')).find_map(Params::parse)?;
+        Some(Agreed {
+            server: Window {
+                is_kept: self.server_context_takeover && !offer.server_no_takeover,
+                bits: self.server_max_window_bits.min(offer.server_bits.unwrap_or(MOST_BITS)),
+            },
+            client: Window {
+                is_kept: self.client_context_takeover && !offer.client_no_takeover,
+                bits: match offer.client_bits {
+                    ClientBits::Unsaid => MOST_BITS,
+                    ClientBits::Any => self.client_max_window_bits,
+                    ClientBits::Most(bits) => self.client_max_window_bits.min(bits),
+                },
+            },
+        })
+    }
+
+    /// What a client offers.
+    pub(crate) fn offer(&self) -> String {
+        let mut offer = format!("{NAME}; {CLIENT_BITS}");
+        if self.client_max_window_bits < MOST_BITS {
+            let _ = write!(offer, "={}", self.client_max_window_bits);
+        }
+        if self.server_max_window_bits < MOST_BITS {
+            let _ = write!(offer, "; {SERVER_BITS}={}", self.server_max_window_bits);
+        }
+        for (is_kept, word) in
+            [(self.server_context_takeover, SERVER_NO_TAKEOVER), (self.client_context_takeover, CLIENT_NO_TAKEOVER)]
+        {
+            if !is_kept {
+                let _ = write!(offer, "; {word}");
+            }
+        }
+        offer
+    }
+
+    /// Takes a server's answer to [`PermessageDeflate::offer`]: `Ok(None)` where it agrees to none, `Err` where it says what was not offered.
+    pub(crate) fn agree<'a>(&self, mut answers: impl Iterator<Item = &'a str>) -> Result<Option<Agreed>, ()> {
+        let Some(answer) = answers.next() else { return Ok(None) };
+        let params = Params::parse(answer).filter(|_| answers.next().is_none()).ok_or(())?;
+        let server_bits = params.server_bits.unwrap_or(MOST_BITS);
+        let client_bits = match params.client_bits {
+            ClientBits::Unsaid => self.client_max_window_bits,
+            ClientBits::Most(bits) => bits.min(self.client_max_window_bits),
+            ClientBits::Any => return Err(()),
+        };
+        if server_bits > self.server_max_window_bits || (!self.server_context_takeover && !params.server_no_takeover) {
+            return Err(());
+        }
+        Ok(Some(Agreed {
+            server: Window { is_kept: !params.server_no_takeover, bits: server_bits },
+            client: Window { is_kept: self.client_context_takeover && !params.client_no_takeover, bits: client_bits },
+        }))
+    }
+}
+
+impl Agreed {
+    /// The server's answer.
+    pub(crate) fn answer(&self) -> String {
+        let mut answer = NAME.to_owned();
+        for (window, word, bits) in
+            [(self.server, SERVER_NO_TAKEOVER, SERVER_BITS), (self.client, CLIENT_NO_TAKEOVER, CLIENT_BITS)]
+        {
+            if !window.is_kept {
+                let _ = write!(answer, "; {word}");
+            }
+            if window.bits < MOST_BITS {
+                let _ = write!(answer, "; {bits}={}", window.bits);
+            }
+        }
+        answer
+    }
+}
+
+/// One offer, or one answer.
+#[derive(Default)]
+struct Params {
+    server_no_takeover: bool,
+    client_no_takeover: bool,
+    server_bits: Option<u8>,
+    client_bits: ClientBits,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum ClientBits {
+    #[default]
+    Unsaid,
+    Any,
+    Most(u8),
+}
+
+impl Params {
+    /// `None`: another extension, or something that is not defined, which is to be declined (section 7.1).
+    fn parse(text: &str) -> Option<Params> {
+        let mut parts = text.split(';').map(str::trim);
+        if parts.next() != Some(NAME) {
+            return None;
+        }
+        let (mut params, mut seen) = (Params::default(), Vec::new());
+        for part in parts {
+            let (name, value) = match part.split_once('=') {
+                Some((name, value)) => (name.trim_end(), Some(value.trim_start().trim_matches('"'))),
+                None => (part, None),
+            };
+            if seen.contains(&name) {
+                return None;
+            }
+            seen.push(name);
+            match (name, value) {
+                (SERVER_NO_TAKEOVER, None) => params.server_no_takeover = true,
+                (CLIENT_NO_TAKEOVER, None) => params.client_no_takeover = true,
+                (SERVER_BITS, Some(value)) => params.server_bits = Some(bits(value)?),
+                (CLIENT_BITS, Some(value)) => params.client_bits = ClientBits::Most(bits(value)?),
+                (CLIENT_BITS, None) => params.client_bits = ClientBits::Any,
+                _ => return None,
+            }
+        }
+        Some(params)
+    }
+}
+
+/// 8 to 15, without leading zeros (section 7.1.2).
+fn bits(value: &str) -> Option<u8> {
+    ["8", "9", "10", "11", "12", "13", "14", "15"].contains(&value).then(|| value.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keeping() -> PermessageDeflate {
+        PermessageDeflate { server_context_takeover: true, client_context_takeover: true, ..Default::default() }
+    }
+
+    fn answer(info: &PermessageDeflate, offer: &str) -> Option<String> {
+        info.accept([offer].into_iter()).map(|agreed| agreed.answer())
+    }
+
+    #[test]
+    fn a_server_agrees_to_the_first_offer_that_it_can_keep() {
+        let all = keeping();
+        assert_eq!(answer(&all, "permessage-deflate").unwrap(), "permessage-deflate");
+        // What browsers say.
+        assert_eq!(answer(&all, "permessage-deflate; client_max_window_bits").unwrap(), "permessage-deflate");
+        assert_eq!(
+            answer(&all, "x-other, permessage-deflate; server_max_window_bits=99, permessage-deflate;server_max_window_bits=\"10\"").unwrap(),
+            "permessage-deflate; server_max_window_bits=10"
+        );
+        let none = PermessageDeflate { client_max_window_bits: 9, ..Default::default() };
+        assert_eq!(
+            answer(&none, "permessage-deflate; client_max_window_bits=12").unwrap(),
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=9"
+        );
+        assert_eq!(
+            answer(&none, "permessage-deflate").unwrap(),
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            "a client that does not offer to limit its window is not told to"
+        );
+    }
+
+    #[test]
+    fn offers_that_are_not_defined_are_declined() {
+        for offer in [
+            "",
+            "permessage-bzip2",
+            "permessage-deflate; unknown",
+            "permessage-deflate; server_max_window_bits",
+            "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits=09",
+            "permessage-deflate; server_no_context_takeover=1",
+            "permessage-deflate; client_max_window_bits; client_max_window_bits",
+        ] {
+            assert_eq!(answer(&keeping(), offer), None, "{offer}");
+        }
+    }
+
+    #[test]
+    fn a_client_takes_only_what_it_has_offered() {
+        let info = PermessageDeflate { server_max_window_bits: 11, ..Default::default() };
+        assert_eq!(
+            info.offer(),
+            "permessage-deflate; client_max_window_bits; server_max_window_bits=11; server_no_context_takeover; \
+             client_no_context_takeover"
+        );
+        let agree = |answers: &[&str]| info.agree(answers.iter().copied());
+        assert_eq!(agree(&[]), Ok(None));
+        let good =
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12";
+        let agreed = agree(&[good]).expect("it was offered").expect("agreed");
+        assert_eq!(agreed.server, Window { is_kept: false, bits: 10 });
+        assert_eq!(agreed.client, Window { is_kept: false, bits: 12 });
+        assert_eq!(agree(&[good, good]), Err(()));
+        assert_eq!(agree(&["permessage-deflate; server_max_window_bits=11"]), Err(()), "it keeps its window");
+        assert_eq!(agree(&["permessage-deflate; server_no_context_takeover"]), Err(()), "its window is too large");
+        assert_eq!(agree(&["x-other"]), Err(()));
+    }
+}

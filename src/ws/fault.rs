@@ -1,0 +1,28 @@
+//! What a peer did wrong.
+
+use super::close_code::CloseCode;
+
+/// Why a WebSocket is given up: what the peer is told, and what the log says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    pub(crate) code: CloseCode,
+    pub(crate) what: &'static str,
+}
+
+impl Fault {
+    pub(crate) const fn protocol(what: &'static str) -> Fault {
+        Fault { code: CloseCode::PROTOCOL_ERROR, what }
+    }
+
+    pub(crate) const fn payload(what: &'static str) -> Fault {
+        Fault { code: CloseCode::INVALID_PAYLOAD, what }
+    }
+
+    pub(crate) const fn policy(what: &'static str) -> Fault {
+        Fault { code: CloseCode::POLICY_VIOLATION, what }
+    }
+
+    pub(crate) const fn too_large(what: &'static str) -> Fault {
+        Fault { code: CloseCode::TOO_LARGE, what }
+    }
+}
