@@ -276,6 +276,10 @@ fn unknown_roles_protocols_and_origins_are_told_with_the_known_ones() {
         )],
     );
     assert_vhost(
+        r#""port": 1, "listen-accept-role": "ws""#,
+        &["f:1:48: vhosts[0].listen-accept-role: expected a role: raw-skt, raw-proxy, found \"ws\""],
+    );
+    assert_vhost(
         r#""port": 1, "listen-accept-protocol": "raw-ecko""#,
         &[concat!(
             "f:1:52: vhosts[0].listen-accept-protocol: expected a protocol: http-dummy, raw-echo, raw-proxy, ",

@@ -5,7 +5,7 @@ mod util;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,6 +31,12 @@ fn page(program: &Program) {
 
 fn lines(path: &Path) -> usize {
     fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+/// What a process has open, by name.
+fn open_files(process: i32) -> Vec<PathBuf> {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).expect("it is there");
+    open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).collect()
 }
 
 #[test]
@@ -85,11 +91,13 @@ fn a_log_of_a_former_configuration_is_rotated_for_those_who_still_use_it() {
     let mut held = connect(program.port());
     send(&mut held, b"\0held");
     read_exactly(&mut held, 5);
+    let former = workers(&program)[0];
     log("b");
     folder.reload(&program);
     fs::rename(folder.path("logs/a"), folder.path("logs/a.1")).expect("rename");
     program.signal(Signal::USR1);
-    eventually("there is a new one", || folder.path("logs/a").exists());
+    let has_open = |name: &str| open_files(former).contains(&folder.path(name));
+    eventually("it has the new one", || has_open("logs/a") && !has_open("logs/a.1"));
     send(&mut held, b"more");
     read_exactly(&mut held, 4);
     drop(held);

@@ -219,6 +219,7 @@ fn listen_accept_role(fields: &Fields<'_>, report: &mut Report) -> Option<String
     let name = fields.some_text("listen-accept-role", report)?;
     let node = fields.node("listen-accept-role")?;
     let roles = crate::roles::ALL.iter().filter(|role| role.carries() == Some(Medium::Stream));
+    let roles = roles.filter(|role| role.begins_as().is_none());
     let known: Vec<&str> = roles.map(|role| role.name()).collect();
     if !known.iter().any(|role| same_name(role, name)) {
         let error = Diagnostic::error(Problem::UnknownName, node.place(), node.path());
