@@ -22,6 +22,7 @@
 //! - [`Protocol`]: your code: one callback over [`Reason`], with data per session and per vhost.
 //! - [`Wsi`]: one connection; [`WsiId`] is what you keep of it. [`Cx`]: everything else a callback reaches.
 //! - [`conf`]: contexts and vhosts from JSON files, with lws's keys.
+//! - [`WsInfo`]: WebSockets of a vhost; [`WsConnect`]: one that we ask a server for.
 //! - [`forms`]: a stream parser for the forms that browsers send, files included.
 //! - [`lejp`]: a stream parser for JSON that calls back with path, match and value.
 //! - [`proxy_header`]: headers of the PROXY protocol, read and written.

@@ -22,8 +22,8 @@ pub enum Reason<'a> {
     /// A request that may be turned down, by `Close` (403 then, if nothing is answered) or by any answer
     /// (`LWS_CALLBACK_FILTER_HTTP_CONNECTION`).
     FilterHttpConnection(&'a HttpRequest),
-    /// It asks to go on in another protocol, which is named (`LWS_CALLBACK_HTTP_CONFIRM_UPGRADE`). On `Close` it gets a 403, else it is
-    /// served as if it had not asked.
+    /// It asks to go on in another protocol, which is named (`LWS_CALLBACK_HTTP_CONFIRM_UPGRADE`). On `Close` it gets a 403. A WebSocket
+    /// then goes to the protocol for it, where the vhost has one (`FilterProtocolConnection`); what else is asked for is served as if it had not been.
     HttpConfirmUpgrade(&'a str),
     /// The request (`LWS_CALLBACK_HTTP`). Answer it here, with [`Wsi::respond`](crate::Wsi::respond) and its kin, or ask for something that
     /// brings a later callback, and answer there. What neither answers nor asks gets a 404.

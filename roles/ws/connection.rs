@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::role::{CloseReason, Next, Role};
 use crate::service::last_words;
 use crate::transport::Received;
-use crate::ws::{CloseCode, Event, Fault, Piece, Receiver, Session, Side, Validity, WebSocket, WsWrite};
+use crate::ws::{CloseCode, Event, Fault, Piece, Place, Receiver, Session, Side, Validity, WebSocket, WsWrite};
 use crate::wsi::Wsi;
 
 /// What the protocol hears.
@@ -348,7 +348,7 @@ fn at_fault(wsi: &mut Wsi, fault: Fault) -> CloseReason {
     CloseReason::PeerFault(fault.what.into())
 }
 
-fn note_place(wsi: &mut Wsi, place: crate::ws::Place) {
+fn note_place(wsi: &mut Wsi, place: Place) {
     if let Some(session) = wsi.session_mut() {
         session.place = place;
     }
