@@ -1,8 +1,11 @@
 //! Role `drain`: a connection's last seconds. Sends what is queued, then FIN, then discards input until the peer hangs up.
 //!
-//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer. Bounded by
-//! [`limits::DRAIN_TIME`] and [`limits::DRAIN_BYTES`]. It emits no reasons: the protocol was told before. In lws:
-//! `LRS_FLUSHING_BEFORE_CLOSE` and `LRS_SHUTDOWN`.
+//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer (RFC 9112 section 9.6). Nothing
+//! says how far the peer has read, so not bytes are its bound but time: [`limits::DRAIN_TIME`] of silence, [`limits::DRAIN_LONGEST`] in all, with
+//! a slice a turn, behind those who move little. It emits no reasons: the protocol was told before. In lws: `LRS_FLUSHING_BEFORE_CLOSE` and
+//! `LRS_SHUTDOWN`; the bounds are those of nginx's `lingering_close`.
+
+use std::time::Instant;
 
 use crate::cx::Cx;
 use crate::limits;
@@ -27,12 +30,12 @@ impl RoleOps for Drain {
         wsi.deadline = Some(cx.now + limits::DRAIN_TIME);
         wsi.flags.fin = true;
         wsi.rx.take();
-        Ok(Box::new(Draining { discarded: 0 }))
+        Ok(Box::new(Draining { end: cx.now + limits::DRAIN_LONGEST }))
     }
 }
 
 struct Draining {
-    discarded: usize,
+    end: Instant,
 }
 
 impl Role for Draining {
@@ -47,8 +50,9 @@ impl Role for Draining {
         }
         match wsi.io.discard(&mut cx.buf[..cx.slice]) {
             Ok(Received::Bytes(n)) => {
-                self.discarded += n;
-                if self.discarded > limits::DRAIN_BYTES { over } else { Next::Again }
+                wsi.deadline = Some(self.end.min(cx.now + limits::DRAIN_TIME));
+                wsi.flags.bulk = n >= limits::BULK_READ;
+                Next::Again
             }
             Ok(Received::Eof) if wsi.is_flushed() => over,
             Ok(Received::Eof | Received::Blocked) => Next::Stay,
