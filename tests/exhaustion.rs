@@ -1,7 +1,7 @@
 //! The system has no descriptor, no memory or no room on the disk, or there are more connections than there may be: nobody who is there is
 //! harmed, nothing spins, the log hears of it once a second at most, and what was refused works again by itself.
 //!
-//! Calls fail by strace, in real programs. What a test asks for beforehand is counted in a run without faults, so that they begin behind it.
+//! Calls fail by strace, in real programs. It comes to a program that serves already, so the first call that it sees is the first to fail.
 
 mod util;
 
@@ -19,7 +19,7 @@ use util::certs::ca;
 use util::lwsws::{ECHO, Folder, workers};
 use util::tls::TlsStream;
 use util::tls_onward::TlsOnward;
-use util::traced::Traced;
+use util::traced::{LOCAL, Traced};
 use util::*;
 
 const ECHOES: &str = "minimal-raw-fallback-http-server";
@@ -39,7 +39,7 @@ fn is_served(port: u16) -> bool {
     (0..2).all(|_| stream.write_all(b"\0x").is_ok() && stream.read_exact(&mut back).is_ok())
 }
 
-/// Some calls that fail, from that one on that comes next behind `begin`.
+/// Some calls that fail: the first ones behind `begin`.
 struct Faults<'a> {
     example: &'a str,
     args: &'a [String],
@@ -49,21 +49,17 @@ struct Faults<'a> {
 
 impl Faults<'_> {
     /// Plays a scene with each of the errors, all of them at a time. What `begin` returns lives through it.
-    fn each<L>(&self, errors: &[&str], begin: impl Fn(&Traced) -> L + Sync, scene: impl Fn(&Traced, L, &str) + Sync) {
-        let before = {
-            let plain = Traced::start(self.example, self.args);
-            let _live = begin(&plain);
-            plain.wait_for("before");
-            plain.count(self.call)
-        };
-        let (first, last) = (before + 1, before + self.count);
+    fn each<L>(&self, errors: &[&str], begin: impl Fn(u16) -> L + Sync, scene: impl Fn(&Traced, L, &str) + Sync) {
+        let args: Vec<&str> = LOCAL.into_iter().chain(self.args.iter().map(String::as_str)).collect();
         thread::scope(|scope| {
             for error in errors {
-                let (begin, scene) = (&begin, &scene);
-                let fault = format!("{}:error={error}:when={first}..{last}", self.call);
+                let (begin, scene, args) = (&begin, &scene, &args);
+                let fault = format!("{}:error={error}:when=1..{}", self.call, self.count);
                 scope.spawn(move || {
-                    let traced = Traced::start_with(self.example, self.args, &[fault]);
-                    scene(&traced, begin(&traced), error);
+                    let program = Program::start(self.example, args);
+                    let live = begin(program.port());
+                    let traced = Traced::attach(program, &fault);
+                    scene(&traced, live, error);
                     traced.wait_for("(INJECTED)");
                     let waits = traced.count("epoll_wait");
                     assert!(waits < 1000, "{error}: {waits} turns of the loop");
@@ -73,8 +69,8 @@ impl Faults<'_> {
     }
 }
 
-fn live(traced: &Traced) -> TcpStream {
-    let mut stream = connect(traced.program.port());
+fn live(port: u16) -> TcpStream {
+    let mut stream = connect(port);
     echoes(&mut stream, b"hello");
     echoes(&mut stream, b"before");
     stream
@@ -209,11 +205,9 @@ fn tls_waits_for_memory_and_loses_no_byte() {
     let args = ["-s".to_owned(), "--cert".to_owned(), file("its.cert"), "--key".to_owned(), file("its.key")];
     for call in ["recvfrom", "sendto"] {
         let faults = Faults { example: ECHOES, args: &args, call, count: 3 };
-        let begin = |traced: &Traced| {
-            let mut stream = tls::trusting().connect(traced.program.port(), "localhost");
+        let begin = |port| {
+            let mut stream = tls::trusting().connect(port, "localhost");
             page(&mut stream, "/");
-            // Calls of TLS do not show what they carry.
-            drop(connect(traced.program.port()).write_all(b"before"));
             stream
         };
         faults.each(&["ENOBUFS", "ENOMEM"], begin, |_, mut stream, _| {
@@ -226,9 +220,9 @@ fn tls_waits_for_memory_and_loses_no_byte() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_a_500_and_then_served() {
-    let begin = |traced: &Traced| {
-        let mut stream = connect(traced.program.port());
-        assert_eq!(http::ask(&mut stream, "localhost", "/?before").status, 200);
+    let begin = |port| {
+        let mut stream = connect(port);
+        assert_eq!(http::ask(&mut stream, "localhost", "/").status, 200);
         stream
     };
     let faults = Faults { example: ECHOES, args: &[], call: "openat2", count: 3 };

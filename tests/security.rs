@@ -7,12 +7,26 @@ use std::time::Duration;
 
 use rlws::{ContextInfo, VhostInfo, conf, limits};
 
-/// One row of its tables of bounds.
+/// What each of its tables of bounds begins with.
+const HEAD: &str = "| what | bound | default | key | beyond it |";
+
+/// One row of them.
 #[derive(Debug)]
 struct Row {
     bound: String,
     default: String,
     key: Option<String>,
+}
+
+impl Row {
+    fn of(line: &str) -> Row {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", what, bound, default, key, _, ""] = cells[..] else { panic!("not five cells: {line}") };
+        let key = (!key.is_empty()).then(|| code(key).unwrap_or_else(|| panic!("a key without backticks: {line}")));
+        let bound = code(bound).unwrap_or_else(|| panic!("a bound without backticks: {line}"));
+        assert!(!what.is_empty() && !default.is_empty(), "an empty cell: {line}");
+        Row { bound, default: default.to_owned(), key }
+    }
 }
 
 fn root() -> PathBuf {
@@ -30,11 +44,9 @@ fn code(cell: &str) -> Option<String> {
 
 fn rows() -> Vec<Row> {
     let page = read("SECURITY.md");
-    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let of_five = page.lines().map(cells).filter(|cells| cells.len() == 7);
-    of_five
-        .filter_map(|cells| Some(Row { bound: code(&cells[2])?, default: cells[3].clone(), key: code(&cells[4]) }))
-        .collect()
+    let tables = page.split(HEAD).skip(1);
+    // Behind the head and the line below it.
+    tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|'))).map(Row::of).collect()
 }
 
 /// A number, of whatever it is: bytes of `16 KiB`, nanoseconds of `5 s`.
@@ -128,6 +140,10 @@ fn each_bound_has_the_value_that_the_page_says() {
 #[test]
 fn no_bound_is_missing() {
     let rows = rows();
+    let named =
+        read("SECURITY.md").lines().filter(|line| line.starts_with("| ") && line.contains("| `limits::")).count();
+    let of_limits = rows.iter().filter(|row| row.bound.starts_with("limits::")).count();
+    assert!(of_limits > 70 && rows.len() > of_limits && named >= of_limits, "{of_limits} of {}", rows.len());
     let source = read("src/limits.rs");
     let names = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
     for name in names.map(|name| format!("limits::{name}")) {
