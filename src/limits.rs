@@ -21,7 +21,8 @@ pub const BULK_READ: usize = 32 * 1024;
 /// Turns of those who move much between two looks for fresh events.
 pub const BULK_TURNS: usize = 1;
 
-/// Pipes that a context has open at most. Streams beyond them are copied.
+/// Pipes that a context has open at most, of two descriptors each, which connections leave to them; one for every 64 descriptors where that is
+/// fewer. Streams beyond them are copied.
 pub const PIPES: usize = 16;
 
 /// How long a pipe stays open that nobody needs.

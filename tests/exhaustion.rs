@@ -13,6 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rlws::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use util::certs::ca;
@@ -344,7 +345,7 @@ fn ten_thousand_connections_where_a_thousand_may_be() {
     let crowd: Vec<Socket> = (0..count).map(|number| flood(number, port)).collect();
     program.wait_for_log("as many as may be");
     rests_and_serves(worker, &mut live);
-    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 1100);
+    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 1100 - limits::DESCRIPTOR_RESERVE);
     drop(crowd);
     assert!(is_served(port));
     program.wait_for_log("nobody has to wait any more");
@@ -355,15 +356,60 @@ fn ten_thousand_connections_where_a_thousand_may_be() {
     program.stop();
 }
 
-#[test]
-fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
-    let onward = Onward::echo();
+/// Relays what is not http, with so many descriptors.
+fn relaying(onward: &Onward, descriptors: usize) -> Folder {
     let relay = format!(
         r#""ws-protocols": [{{ "raw-proxy": {{ "status": "ok", "onward": "{}" }} }}], "listen-accept-role": "raw-proxy",
             "listen-accept-protocol": "raw-proxy", "fallback-listen-accept": "1""#,
         onward.target()
     );
-    let folder = Folder::new(r#""rlimit-nofile": "64""#, &relay);
+    Folder::new(&format!(r#""rlimit-nofile": "{descriptors}""#), &relay)
+}
+
+/// Each stream that its reader holds up keeps a pipe open, of two descriptors.
+#[test]
+fn the_pipes_of_a_relay_leave_the_reserve_alone() {
+    const DESCRIPTORS: usize = 300;
+    let onward = Onward::echo();
+    let folder = relaying(&onward, DESCRIPTORS);
+    let program = folder.start();
+    let (port, proc) = (program.port(), format!("/proc/{}", workers(&program)[0]));
+    let mut held_up: Vec<TcpStream> = (0..limits::PIPES).map(|_| connect(port)).collect();
+    let piece = [b'x'; 64 * 1024];
+    for stream in &mut held_up {
+        echoes(stream, b"begun");
+        stream.set_nonblocking(true).expect("O_NONBLOCK");
+    }
+    let mut sent = 0;
+    settled(|| {
+        for stream in &mut held_up {
+            while let Ok(more) = stream.write(&piece) {
+                sent += more;
+            }
+        }
+        sent
+    });
+    let pipes = || fs::read_dir(format!("{proc}/fd")).expect("fds").flatten().filter(is_pipe).count();
+    assert!(pipes() > 0, "the system moves nothing by itself");
+    let crowd: Vec<TcpStream> =
+        (0..DESCRIPTORS).map(|_| connect(port)).inspect(|mut one| _ = one.write_all(b"\0x")).collect();
+    program.wait_for_log("as many as may be");
+    let all = settled(|| count_fds(Path::new(&proc)));
+    assert!(all <= DESCRIPTORS - DESCRIPTORS / 9, "the reserve is nobody's: {all}, {} of pipes", pipes());
+    assert!(!program.log().contains("Too many open files"), "{}", program.log());
+    drop((held_up, crowd));
+    eventually("others are relayed again", || is_served(port));
+    program.stop();
+}
+
+fn is_pipe(descriptor: &fs::DirEntry) -> bool {
+    fs::read_link(descriptor.path()).is_ok_and(|to| to.to_string_lossy().starts_with("pipe:"))
+}
+
+#[test]
+fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
+    let onward = Onward::echo();
+    let folder = relaying(&onward, 64);
     let program = folder.start();
     let port = program.port();
     let mut live = connect(port);
