@@ -229,6 +229,9 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long in all, whatever it sends. That is nginx's `lingering_time`.
 pub const DRAIN_LONGEST: Duration = Duration::from_secs(30);
 
+/// Bytes that may still come on a connection of ours that is being closed, which has [`DRAIN_TIME`] in all.
+pub const DRAIN_BYTES: usize = 1024 * 1024;
+
 /// Threads that look up host names, and as many that look up the names of addresses.
 pub const RESOLVER_THREADS: usize = 4;
 
