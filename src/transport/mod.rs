@@ -24,7 +24,7 @@ use crate::tls::stream::Tls;
 
 pub(crate) use datagrams::Datagrams;
 pub(crate) use file::File;
-pub(crate) use pipes::{Piped, Pipes};
+pub(crate) use pipes::{EACH as DESCRIPTORS_OF_A_PIPE, Piped, Pipes};
 use sock::Shortage;
 pub(crate) use sock::Sock;
 
