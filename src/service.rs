@@ -12,7 +12,7 @@ use crate::limits;
 use crate::protocol::{self, FIRST, Verdict};
 use crate::reason::{Reason, VhostReason};
 use crate::role::{Binding, CloseReason, Next, Role};
-use crate::timers::Due;
+use crate::timers::{Chore, Due};
 use crate::transport::READING;
 use crate::wsi::{Doing, Origin, Wsi, WsiId};
 
@@ -73,7 +73,8 @@ impl Cx {
         while let Some(due) = self.timers.pop_due(self.now) {
             match due {
                 Due::Wsi(id, at) => self.alarm(id, at),
-                Due::Pipes => self.pipes.tidy(),
+                Due::Chore(Chore::Pipes) => self.pipes.tidy(),
+                Due::Chore(Chore::Keepalive) => self.keep_grown_up_alive(),
                 Due::Sul(sul, vhost, protocol) => protocol::tell_vhost(self, vhost, protocol, VhostReason::Sul(sul)),
             }
             self.run_deferred();
