@@ -6,8 +6,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use rustix::process::Signal;
-use tungstenite::handshake::server::{Request, Response};
-use tungstenite::{Message, accept_hdr};
+use tungstenite::Message;
 use util::*;
 
 const ALL: [&str; 4] =
@@ -109,21 +108,14 @@ fn the_client_comes_again_when_the_server_does() {
     let program = Program::spawn(&mut client("minimal-ws-client", refusing.port, &["-n"]));
     program.wait_for_log("trying again in 1.");
     let listener: TcpListener = refusing.listen();
+    let port = listener.local_addr().expect("bound").port();
     let greet = || {
-        let (stream, _) = listener.accept().expect("it comes");
-        let mut answer = |request: &Request, mut response: Response| {
-            assert_eq!(
-                request.headers()["host"],
-                format!("localhost:{}", listener.local_addr().expect("bound").port()).as_str()
-            );
-            response
-                .headers_mut()
-                .insert("Sec-WebSocket-Protocol", request.headers()["Sec-WebSocket-Protocol"].clone());
-            Ok(response)
-        };
-        let mut socket = accept_hdr(with_deadline(stream), &mut answer).expect("a handshake");
-        socket.send(Message::binary(b"12345".to_vec())).expect("it reads");
-        socket
+        let mut stream = with_deadline(listener.accept().expect("it comes").0);
+        let asked = ws::agree(&mut stream, "Sec-WebSocket-Protocol: dumb-increment-protocol\r\n");
+        assert!(asked.contains(&format!("\r\nHost: localhost:{port}\r\n")), "{asked}");
+        assert!(asked.contains("\r\nSec-WebSocket-Protocol: dumb-increment-protocol\r\n"), "{asked}");
+        send(&mut stream, &ws::unmasked(ws::FIN | ws::BINARY, b"12345"));
+        stream
     };
     let first = greet();
     program.wait_for_log("0000: 31 32 33 34 35");
@@ -178,15 +170,11 @@ fn the_echo_asks_for_a_path_and_fails_without_its_one_message() {
     let port = listener.local_addr().expect("bound").port();
     let mut program =
         Program::spawn(&mut client("minimal-ws-client-echo", port, &["-o", "-u", "/runCase?case=1&agent=rlws"]));
-    let (stream, _) = listener.accept().expect("it comes");
-    let mut answer = |request: &Request, response| {
-        assert_eq!(request.uri(), "/runCase?case=1&agent=rlws");
-        Ok(response)
-    };
-    let mut socket = accept_hdr(with_deadline(stream), &mut answer).expect("a handshake");
-    socket.close(None).expect("queued");
-    while socket.read().is_ok() {}
-    drop(socket);
+    let mut stream = with_deadline(listener.accept().expect("it comes").0);
+    let asked = ws::agree(&mut stream, "");
+    assert!(asked.starts_with("GET /runCase?case=1&agent=rlws HTTP/1.1\r\n"), "{asked}");
+    send(&mut stream, &ws::unmasked(ws::FIN | ws::CLOSE, b""));
+    drop(stream);
     assert_eq!(program.wait().code(), Some(1), "{}", program.log());
     assert!(program.log().contains("closed without a message"));
 
