@@ -251,6 +251,7 @@ impl Cx {
         // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
         let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
         let open_end = !wsi.is_flushed() || unread;
+        wsi.flags.lingers = reason.interrupts() && wsi.origin != Origin::Client;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();

@@ -240,6 +240,8 @@ pub(crate) struct Flags {
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
+    /// Its peer may be in the middle of what it has to say, and is to hear our last words all the same.
+    pub(crate) lingers: bool,
     /// Its first turn comes before the poll is told of it.
     pub(crate) unpolled: bool,
     /// The role sends a protocol's bytes as they are.
