@@ -19,6 +19,7 @@ use crate::listen_sockets::ListenSockets;
 use crate::logger::NOTICE;
 use crate::reason::Reason;
 use crate::reject::RejectKeyword;
+use crate::timers::Chore;
 use crate::vhost::VhostId;
 use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
@@ -294,7 +295,7 @@ impl Context {
         cx.service_run_queue();
         cx.service_timers();
         if cx.pipes.has_spare() {
-            cx.timers.arm_pipes(|| cx.now + limits::PIPES_SPARE);
+            cx.timers.arm_chore(Chore::Pipes, || cx.now + limits::PIPES_SPARE);
         }
         cx.logs.hand_over();
     }

@@ -260,6 +260,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a TCP connection may be silent before the kernel asks whether the peer is still there.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
+/// How old a connection of our own is when the kernel is asked to do so; what it accepts does so from the first moment.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// Connections for which it is asked in one turn of the loop.
+pub const KEEPALIVE_BATCH: usize = 64;
+
 /// How long the kernel waits between such questions.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
