@@ -240,7 +240,7 @@ pub(crate) struct Flags {
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
-    /// Its peer may be in the middle of what it has to say, and is to hear our last words all the same.
+    /// Its peer was answered, and may read that only when it has sent all that it has to say.
     pub(crate) lingers: bool,
     /// Its first turn comes before the poll is told of it.
     pub(crate) unpolled: bool,
