@@ -254,6 +254,7 @@ impl Cx {
         let says_more = wsi.io.readable() || !wsi.rx.is_empty() || wsi.io.tls().is_some() || reason.interrupts();
         let unread = wsi.io.is_stream() && !wsi.io.eof() && says_more;
         let open_end = !wsi.is_flushed() || unread;
+        wsi.flags.lingers = reason.has_answered();
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
