@@ -7,7 +7,7 @@ use super::mask;
 use super::side::Side;
 use super::write::{What, WsWrite};
 use crate::buf::Buf;
-use crate::wsi::WriteError;
+use crate::sending::WriteError;
 
 pub(crate) struct Sender {
     side: Side,
