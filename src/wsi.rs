@@ -302,7 +302,7 @@ impl Wsi {
     /// Has the protocol hear `RawEof` when the peer ends its side, in role raw-skt. The connection then goes on until the protocol closes it, or
     /// [ends its own side](Wsi::shutdown_write) too. Otherwise the peer's end is the connection's, as in lws. In role http a client that has
     /// ended its side gets its answer in any case; this lets it wait for longer than
-    /// [`limits::HALF_CLOSE_LINGER`] without a byte.
+    /// [`limits::HALF_CLOSE_LINGER`](crate::limits::HALF_CLOSE_LINGER) without a byte.
     pub fn allow_half_close(&mut self) {
         self.flags.half_close = true;
     }
