@@ -15,6 +15,7 @@ use mio::Registry;
 
 use crate::access_log::Logs;
 use crate::basic_auth::Passwords;
+use crate::buf::Room;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -101,6 +102,8 @@ pub struct Cx {
     pub(crate) pipes: Pipes,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
+    /// Where what the connection in hand writes waits until it is sent.
+    pub(crate) room: Room,
 }
 
 impl Cx {
@@ -146,6 +149,7 @@ impl Cx {
             ws_contexts: Rc::default(),
             pipes: Pipes::default(),
             out: Vec::new(),
+            room: Room::default(),
         }
     }
 

@@ -8,7 +8,8 @@ use crate::wsi::{WriteError, Wsi};
 
 /// WebSockets, in role `ws`: from `Established` or `ClientEstablished` to `Closed` or `ClientClosed`.
 impl Wsi {
-    /// Queues a message, or a part of one, or a ping; all of it or nothing. It is sent right after the callback (`lws_write`).
+    /// Queues a message, or a part of one, or a ping; all of it or nothing. It is sent right after the callback, and
+    /// [`limits::WS_UNCOPIED`](crate::limits::WS_UNCOPIED) bytes and more at once (`lws_write`).
     ///
     /// Beyond a short answer, write from `ServerWriteable` or `ClientWriteable`, which comes when everything before has been sent. Text is UTF-8:
     /// what is not makes the peer close.
@@ -28,7 +29,11 @@ impl Wsi {
         if data.len() > room {
             return Err(WriteError::Full { room });
         }
-        session.sender.write(kind, data, &mut self.tx)
+        let rest = session.sender.write(kind, data, &mut self.tx)?;
+        if !rest.is_empty() {
+            self.send_behind(rest);
+        }
+        Ok(())
     }
 
     /// Says why the WebSocket is closed, and closes it: `return call.wsi.close_with(CloseCode::NORMAL, "bye")` (`lws_close_reason`). Of the text
