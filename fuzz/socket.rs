@@ -28,9 +28,12 @@ pub struct Heard {
     /// Whether it was binary, and what it was.
     pub messages: Vec<(bool, Vec<u8>)>,
     pub pongs: Vec<Vec<u8>>,
-    /// What was sent back, frame by frame: first byte and payload.
+    /// What was sent back, frame by frame: first byte and payload; of a close the code, for of two faults at once either may be told.
     pub answers: Vec<(u8, Vec<u8>)>,
 }
+
+/// The first byte of a close.
+pub const CLOSE: u8 = 0x88;
 
 thread_local! {
     static HEARD: RefCell<Heard> = RefCell::default();
@@ -122,7 +125,8 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
             len => (u64::from(*len), rest),
         };
         let (payload, rest) = rest.split_at(len as usize);
-        frames.push((*first, payload.to_vec()));
+        let told = if *first == CLOSE { &payload[..payload.len().min(2)] } else { payload };
+        frames.push((*first, told.to_vec()));
         bytes = rest;
     }
     assert!(bytes.is_empty());

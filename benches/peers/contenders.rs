@@ -25,7 +25,7 @@ pub(crate) struct Contender {
     find: fn(Group) -> Option<PathBuf>,
     /// Writes its configuration to a folder; the command that serves on a port of 127.0.0.1.
     prepare: fn(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::Result<Command>,
-    /// What makes it say its version.
+    /// What makes it say its version, as its only argument.
     version: &'static str,
 }
 
@@ -92,7 +92,7 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
         how: ws_peers::HOW,
         find: |_| ws_peers::program(),
         prepare: |program, _, port, task| ws_peer(program, "tungstenite", port, task),
-        version: "--version",
+        version: "tungstenite",
     },
     Contender {
         name: "fastwebsockets",
@@ -100,7 +100,7 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
         how: ws_peers::HOW,
         find: |_| ws_peers::program(),
         prepare: |program, _, port, task| ws_peer(program, "fastwebsockets", port, task),
-        version: "--version",
+        version: "fastwebsockets",
     },
 ];
 

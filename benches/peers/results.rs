@@ -67,10 +67,10 @@ impl Results {
         self.rows.contains_key(row)
     }
 
-    /// Of all rows, by who was measured most often in each.
-    pub(crate) fn fewest_rounds(&self) -> usize {
-        let rounds = self.rows.values().map(|row| row.values().map(Vec::len).max().unwrap_or(0));
-        rounds.min().unwrap_or(0)
+    /// Of those rows that were measured, by who was measured most often in each.
+    pub(crate) fn fewest_rounds<'a>(&self, rows: impl Iterator<Item = &'a str>) -> usize {
+        let measured = rows.filter_map(|name| self.rows.get(name));
+        measured.map(|row| row.values().map(Vec::len).max().unwrap_or(0)).min().unwrap_or(0)
     }
 
     pub(crate) fn cost(&self, row: &str, contender: &str) -> Option<Figures> {

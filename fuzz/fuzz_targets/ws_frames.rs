@@ -9,11 +9,10 @@ use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use rlws_fuzz::cut_into;
-use rlws_fuzz::socket::{OFFERS, Server};
+use rlws_fuzz::socket::{CLOSE, OFFERS, Server};
 
 /// Byte by byte every byte has a turn of its own.
 const SHORT: usize = 96;
-const CLOSE: u8 = 0x88;
 const PONG: u8 = 0x8a;
 
 thread_local! {

@@ -1,6 +1,7 @@
 //! Servers that echo WebSocket messages, made with the crates that rlws is measured beside: one thread, tokio's `current_thread`.
 //!
-//! `ws-peers tungstenite PORT` and `ws-peers fastwebsockets PORT` listen on 127.0.0.1 until they are killed; `--version` names versions.
+//! `ws-peers tungstenite PORT` and `ws-peers fastwebsockets PORT` listen on 127.0.0.1 until they are killed; without a port
+//! they say which versions they are made with.
 
 use std::error::Error;
 use std::io;
@@ -18,8 +19,10 @@ const LONGEST_HEAD: usize = 16 * 1024;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if args == ["--version"] {
-        println!("{}", versions().join(", "));
+    if let [name] = args.as_slice() {
+        let versions: Vec<String> =
+            CRATES.into_iter().filter(|known| known.contains(name)).filter_map(version).collect();
+        println!("{}, {}", versions.join(", "), version("tokio").unwrap_or_default());
         return Ok(());
     }
     let [crate_name, port] = args.as_slice() else {
@@ -46,13 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Of what they are made with.
-fn versions() -> Vec<String> {
-    let version = |name: &str| {
-        let (_, behind) = include_str!("../Cargo.lock").split_once(&format!("name = \"{name}\"\nversion = \""))?;
-        Some(format!("{name} {}", behind.split_once('"')?.0))
-    };
-    ["tokio-tungstenite", "fastwebsockets", "tokio"].into_iter().filter_map(version).collect()
+const CRATES: [&str; 2] = ["tokio-tungstenite", "fastwebsockets"];
+
+/// A crate's name, and its version as it was built in.
+fn version(name: &str) -> Option<String> {
+    let (_, behind) = include_str!("../Cargo.lock").split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(format!("{name} {}", behind.split_once('"')?.0))
 }
 
 /// As the crate's own example of an echo server.
