@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -502,7 +502,7 @@ impl Wsi {
         self.sent + (self.tx.len() + self.piped.len()) as u64
     }
 
-    fn count_sent(&mut self, bytes: usize) {
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
         if !self.io.goes_nowhere() {
             self.sent += bytes as u64;
         }
@@ -528,20 +528,6 @@ impl Wsi {
         if !rest.is_empty() {
             self.tx.push(rest);
         }
-    }
-
-    /// Sends what is queued and `rest` behind it in one write, as far as the system takes it now, and queues what is left. For a large `rest`,
-    /// which is then not copied. What goes wrong is told by the next flush, which has to follow.
-    pub(crate) fn send_behind(&mut self, rest: &[u8]) {
-        let mut sent = 0;
-        if !self.flags.corked && self.piped.is_empty() && self.io.writable() {
-            let both = [IoSlice::new(self.tx.as_slice()), IoSlice::new(rest)];
-            sent = self.io.send_vectored(&both).unwrap_or(0);
-            self.count_sent(sent);
-        }
-        let queued = self.tx.len().min(sent);
-        self.tx.consume(queued);
-        self.queue(&rest[sent - queued..]);
     }
 
     /// The same for what is in a pipe.

@@ -67,7 +67,7 @@ impl Part {
         let mut text = format!(
             "### Machine\n\n{}- rounds of each row: {}\n",
             machine::description(&groups),
-            results.fewest_rounds(self.rows().map(|row| row.name))
+            results.rounds(self.rows().map(|row| row.name))
         );
         for (title, group) in self.groups {
             text += &format!("\n### {title}\n\n{}\n{}", legend(*group), table(results, *group));
