@@ -15,6 +15,7 @@ use mio::Registry;
 
 use crate::access_log::Logs;
 use crate::basic_auth::Passwords;
+use crate::buf::Room;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -105,6 +106,8 @@ pub struct Cx {
     pub(crate) young: Young,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
+    /// Where what the connection in hand writes waits until it is sent.
+    pub(crate) room: Room,
 }
 
 impl Cx {
@@ -152,6 +155,7 @@ impl Cx {
             pipes: Pipes::default(),
             young: Young::default(),
             out: Vec::new(),
+            room: Room::default(),
         }
     }
 

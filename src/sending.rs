@@ -198,7 +198,7 @@ impl Wsi {
         self.sent + (self.tx.len() + self.piped.len()) as u64
     }
 
-    fn count_sent(&mut self, bytes: usize) {
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
         if !self.io.goes_nowhere() {
             self.sent += bytes as u64;
         }

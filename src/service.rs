@@ -164,6 +164,7 @@ impl Cx {
     }
 
     fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {
+        wsi.tx.borrow(&mut self.room);
         let next = match turn {
             Turn::Timeout => role.on_timeout(wsi, self),
             Turn::Hears(reason) if protocol::call(wsi, self, reason) == Verdict::Close => {
@@ -174,6 +175,7 @@ impl Cx {
                 Err(error) => Next::Close(CloseReason::Lost(error)),
             },
         };
+        wsi.tx.give_back(&mut self.room);
         wsi.doing = Doing::Role(role);
         next
     }

@@ -38,6 +38,9 @@ static OF_CLIENT: Words = Words {
     end: [Reason::ClientClosed, Reason::WsClientDropProtocol],
 };
 
+/// More than the head of a frame.
+const SPARE: usize = 64;
+
 struct Connection {
     words: &'static Words,
     receiver: Box<Receiver>,
@@ -182,7 +185,8 @@ impl Connection {
         }
         let begun = held.len();
         buf[..begun].copy_from_slice(held.as_slice());
-        let end = buf.len().min(begun + cx.slice);
+        // A frame of a slice comes whole, and there is room behind it, which says that no more has come.
+        let end = buf.len().min(begun + cx.slice + SPARE);
         let len = match wsi.io.recv(&mut buf[begun..end])? {
             Received::Bytes(n) => begun + n,
             Received::Blocked => {
