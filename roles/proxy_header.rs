@@ -82,7 +82,7 @@ fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason>
         wsi.flags.counted = cx.admit(wsi, wsi.vhost, &wsi.peer).map_err(|refusal| refused(wsi, &refusal))?;
     }
     let (vhost, first) = cx.first_binding(wsi.vhost).ok_or(CloseReason::Done)?;
-    wsi.vhost = vhost;
+    cx.lead(wsi, vhost);
     wsi.flags.undecided = counts && cx.let_in(wsi.id, &wsi.peer, first);
     if first.protocol.is_some() {
         wsi.judged("listen-accept", Moment::Accept.name());

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use mio::{Registry, Token};
@@ -22,6 +23,7 @@ use crate::http::Exchange;
 use crate::limits;
 use crate::proxied::Direct;
 use crate::role::{Binding, CloseReason, Role};
+use crate::tally::Tally;
 use crate::timers::At;
 use crate::tls::PeerCert;
 use crate::transport::{Medium, Piped, Transport, datagrams};
@@ -143,6 +145,8 @@ const _: () = assert!(size_of::<Wsi>() <= 400, "a Wsi has grown; what few connec
 pub struct Wsi {
     pub(crate) id: WsiId,
     pub(crate) vhost: VhostId,
+    /// That of the vhost.
+    pub(crate) tally: Rc<Tally>,
     pub(crate) io: Transport,
     pub(crate) doing: Doing,
     pub(crate) role_name: &'static str,
@@ -255,10 +259,18 @@ pub(crate) struct Flags {
 }
 
 impl Wsi {
-    pub(crate) fn new(id: WsiId, vhost: VhostId, io: Transport, peer: Peer, origin: Origin, first: Binding) -> Wsi {
+    pub(crate) fn new(
+        id: WsiId,
+        (vhost, tally): (VhostId, Rc<Tally>),
+        io: Transport,
+        peer: Peer,
+        origin: Origin,
+        first: Binding,
+    ) -> Wsi {
         Wsi {
             id,
             vhost,
+            tally,
             io,
             doing: Doing::Starting(first),
             role_name: "none",
@@ -495,17 +507,6 @@ impl Wsi {
             self.io.arm_for_write(registry, self.id.token())?;
         }
         Ok(Some(taken))
-    }
-
-    /// Bytes that the system has taken or will be given.
-    pub(crate) fn handed_over(&self) -> u64 {
-        self.sent + (self.tx.len() + self.piped.len()) as u64
-    }
-
-    fn count_sent(&mut self, bytes: usize) {
-        if !self.io.goes_nowhere() {
-            self.sent += bytes as u64;
-        }
     }
 
     /// The same, and queues the rest.

@@ -184,7 +184,7 @@ impl Connection {
         let begun = held.len();
         buf[..begun].copy_from_slice(held.as_slice());
         let end = buf.len().min(begun + cx.slice);
-        let len = match wsi.io.recv(&mut buf[begun..end])? {
+        let len = match wsi.recv(&mut buf[begun..end])? {
             Received::Bytes(n) => begun + n,
             Received::Blocked => {
                 wsi.rx = held;
@@ -301,7 +301,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(());
         }
-        match wsi.io.recv(&mut cx.buf)? {
+        match wsi.recv(&mut cx.buf)? {
             Received::Bytes(_) | Received::Blocked => Ok(()),
             Received::Eof => Err(CloseReason::Done),
         }
