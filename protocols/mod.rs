@@ -3,6 +3,7 @@
 pub mod dumb_increment;
 pub mod http_dummy;
 pub mod lws_mirror;
+pub mod lws_status;
 mod post_demo;
 mod raw_echo;
 mod raw_proxy;
@@ -11,6 +12,7 @@ mod raw_test;
 pub use dumb_increment::DumbIncrement;
 pub use http_dummy::HttpDummy;
 pub use lws_mirror::LwsMirror;
+pub use lws_status::{LwsServerStatus, LwsStatus};
 pub use post_demo::PostDemo;
 pub use raw_echo::RawEcho;
 pub use raw_proxy::RawProxy;

@@ -23,6 +23,7 @@
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
 //! | `balancer` | PROXY headers, and real haproxy and nginx |
 //! | `ws` | WebSocket by hand, frame by frame |
+//! | `browser` | headless Chromium, and what its pages show |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -33,6 +34,7 @@
 pub mod access;
 pub mod alone;
 pub mod balancer;
+pub mod browser;
 pub mod certs;
 pub mod http;
 pub mod log;

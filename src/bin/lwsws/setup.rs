@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
-use rlws::protocols::{DumbIncrement, HttpDummy, LwsMirror, PostDemo, RawEcho, RawProxy, RawTest};
+use rlws::protocols::{
+    DumbIncrement, HttpDummy, LwsMirror, LwsServerStatus, LwsStatus, PostDemo, RawEcho, RawProxy, RawTest,
+};
 use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
 
 use crate::mistakes;
@@ -20,6 +22,8 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<PostDemo>(),
     ProtocolTable::of::<LwsMirror>(),
     ProtocolTable::of::<DumbIncrement>(),
+    ProtocolTable::of::<LwsStatus>(),
+    ProtocolTable::of::<LwsServerStatus>(),
 ];
 
 /// Options of protocol `raw-proxy` that name files in PEM form.
