@@ -6,6 +6,8 @@ mod util;
 mod increment;
 #[path = "ws_protocols/mirror.rs"]
 mod mirror;
+#[path = "ws_protocols/status.rs"]
+mod status;
 
 use std::net::TcpStream;
 
