@@ -11,6 +11,9 @@ use crate::requests::{self, WHOSE};
 use crate::responses::Answer;
 use crate::util::{access, settled};
 
+/// The role that a connection has until its PROXY header has come whole.
+const PROXY_HEADER: &str = "proxy-header";
+
 /// What is remembered of a connection.
 struct Entry {
     case: Case,
@@ -67,32 +70,35 @@ impl Journal {
         };
         let number = number_of(address);
         let entry = self.entries.get_mut(&number).ok_or("there was no such client")?;
-        // A client that left within its PROXY header has said nothing yet.
-        let is_unsaid = entry.sent == 0 && address == client_address(entry.case.number);
-        if entry.case.client_address() != address && !is_unsaid {
-            return Err(format!("that is {}", entry.case.client_address()));
+        let raw = access::is_raw(line).then(|| access::Connection::parse(line));
+        // Whose PROXY header has not come whole is whom its socket shows.
+        let is_unsaid = raw.as_ref().is_some_and(|said| said.role == PROXY_HEADER);
+        let expected = if is_unsaid { client_address(entry.case.number) } else { entry.case.client_address() };
+        if address != expected {
+            return Err(format!("that is {expected}"));
         }
         entry.lines += 1;
-        if access::is_raw(line) { entry.check_raw(line) } else { entry.check_request(line) }
+        raw.map_or_else(|| entry.check_request(line), |said| entry.check_raw(&said))
     }
 }
 
 impl Entry {
-    fn check_raw(&self, line: &str) -> Result<(), String> {
+    fn check_raw(&self, said: &access::Connection) -> Result<(), String> {
         if self.lines > 1 {
             return Err("a second line".to_owned());
         }
-        let said = access::Connection::parse(line);
         let own = onward_address(self.case.number).to_string();
         let to_another = said.onward.split(':').any(|part| part.starts_with("127.") && part != own);
         if to_another && self.case.host == Host::Context {
             return Err(format!("it was relayed to {own}"));
         }
-        if said.role == "proxy-header" {
+        if said.role == PROXY_HEADER {
+            // What it sent behind may never have been read: a reset throws it away.
+            let whole = self.case.head.as_ref().map_or(0, |head| head.text.0.len() as u64);
             return match self.case.talk {
                 Talk::NoHead => Ok(()),
-                _ if self.sent == 0 => Ok(()),
-                _ => Err(format!("it sent {} bytes behind its header", self.sent)),
+                _ if said.received < whole => Ok(()),
+                _ => Err(format!("its header of {whole} bytes had come")),
             };
         }
         let is_stream = matches!(self.case.talk, Talk::Relayed | Talk::Echoed);
