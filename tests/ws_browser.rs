@@ -15,6 +15,8 @@ use util::*;
 /// The pages over http, WebSockets, and ssh for what is not http.
 fn serve(sshd: &Sshd) -> Server<u16> {
     let onward = format!("ipv4:127.0.0.1:{}", sshd.port);
+    let users = sshd.file("users");
+    std::fs::write(&users, "ann:secret\n").expect("write");
     Server::start(move |context| {
         let drawing = Path::new(env!("CARGO_MANIFEST_DIR")).join("minimal-examples/lwsws/mirror/www");
         let info =
@@ -30,7 +32,11 @@ fn serve(sshd: &Sshd) -> Server<u16> {
                 .with("raw-proxy", Pvo::default().with("onward", onward))
                 .with("lws-status", Pvo::default().with("update-ms", "100")),
             ws: WsInfo { deflate: Some(Default::default()), ..WsInfo::default() },
-            mounts: vec![Mount::files("/mirror", drawing), Mount::callback("/status", "lws-status")],
+            mounts: vec![
+                Mount::files("/mirror", drawing),
+                Mount::callback("/status", "lws-status"),
+                guarded(Mount::callback("/guarded/", "lws-status"), users),
+            ],
             options: Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG,
             listen_accept_role: Some("raw-proxy".into()),
             listen_accept_protocol: Some("raw-proxy".into()),
@@ -43,6 +49,11 @@ fn serve(sshd: &Sshd) -> Server<u16> {
         );
         port
     })
+}
+
+fn guarded(mut mount: Mount, users: PathBuf) -> Mount {
+    mount.basic_auth = Some(users);
+    mount
 }
 
 /// A session of ssh through a port, whose other end says again what it is told.
@@ -172,6 +183,7 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     assert!(String::from_utf8_lossy(&policy).contains("default-src 'none'; script-src 'self'; style-src 'self'"));
     (0..30).for_each(|_| assert!(!curl("/mirror/").is_empty()));
     page.wait_for("TILES.connections.samples.length > 40");
+    page.eval("document.querySelector('details').open = false");
     for (name, width, height, scheme) in [
         ("status.png", 1180, 1100, "light"),
         ("status-dark.png", 1180, 1100, "dark"),
@@ -190,6 +202,10 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     page.wait_for("document.body?.classList.contains('live') && latest.uptime > first.uptime");
     session.echoes("behind it\n");
     drop(page);
+
+    // Its WebSocket says the same password as the page.
+    let guarded = browser.open(&format!("http://ann:secret@127.0.0.1:{}/guarded/", server.made));
+    guarded.wait_for("document.body?.classList.contains('live')");
     drop(browser);
     session.end();
     server.assert_nothing_left();

@@ -53,12 +53,12 @@ function say(at, text) {
   if (at.textContent !== text) at.textContent = text;
 }
 
-/** Keeps one child per item, in their order; `make(item)` returns a new one with its `fill(item)`. */
+/** Keeps one child per item, in their order, by `key(item, place)`; `make(item)` returns a new one with its `fill(item)`. */
 function keep(parent, items, key, make) {
   const known = parent.known ??= new Map();
   const kept = new Set();
   items.forEach((item, at) => {
-    const name = key(item);
+    const name = key(item, at);
     kept.add(name);
     if (!known.has(name)) known.set(name, make(item));
     const child = known.get(name);
@@ -176,11 +176,16 @@ function vhost(item) {
     ...item.mounts.map((mount) => [mount.mountpoint, mount.origin]),
     ...item.protocols.map((count) => [count.name, `${number(count.now)} now, ${number(count.ever)} ever`]),
   ];
-  row.fill = (item) => {
-    summary.fill(item);
-    if (row.open) inside.replaceChildren(...facts(item).flatMap(([name, what]) => [element("dt", "", name), element("dd", "", what)]));
+  const open = () => {
+    const pairs = row.open ? facts(item) : [];
+    inside.replaceChildren(...pairs.flatMap(([name, what]) => [element("dt", "", name), element("dd", "", what)]));
   };
-  row.addEventListener("toggle", () => row.fill(latest.vhosts.find((other) => other.name === item.name) ?? item));
+  row.fill = (latest) => {
+    item = latest;
+    summary.fill(item);
+    open();
+  };
+  row.addEventListener("toggle", open);
   return row;
 }
 
@@ -205,7 +210,7 @@ function show(status) {
   bars($("protocols"), status.protocols.map(byRoleOrProtocol));
   $("listening").hidden = $("served").hidden = status.vhosts === undefined;
   keep($("listeners"), status.listeners ?? [], (item) => item.listen, listener);
-  keep($("vhosts"), status.vhosts ?? [], (item) => item.name, vhost);
+  keep($("vhosts"), status.vhosts ?? [], (item, at) => `${at} ${item.name}`, vhost);
 }
 
 let socket = null;
