@@ -21,11 +21,10 @@ use std::time::Instant;
 
 use mio::Interest;
 use mio::net::{TcpStream, UnixStream};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::connect::{ConnectPlan, SecurePlan, Target, came_to_nothing, give_up, is_wanted};
 use crate::cx::Cx;
-use crate::listening;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
 use crate::tls::TlsClient;
 use crate::transport::{READING, Sock, Transport};
@@ -207,7 +206,8 @@ impl Connecting {
     }
 
     /// The socket is connected.
-    fn arrived(&mut self, wsi: &mut Wsi, cx: &Cx) -> Next {
+    fn arrived(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        cx.keep_alive(wsi.id);
         let Some(tls) = self.tls.take() else { return Next::Become(self.then) };
         let plan = SecurePlan { tls, target: self.target.clone(), give_up_at: self.give_up_at, then: self.then };
         wsi.asked = Some(Box::new(Asked::Secure(plan)));
@@ -226,8 +226,7 @@ fn watch(wsi: &mut Wsi, cx: &Cx, mut io: Transport, peer: Peer) -> io::Result<()
 fn connect_tcp(address: SocketAddr) -> io::Result<Transport> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive())?;
-    Ok(Transport::Tcp(Sock::new(stream)))
+    Ok(Transport::Tcp(Sock::connecting(stream)))
 }
 
 fn connect_unix(path: &Path) -> io::Result<Transport> {
@@ -243,6 +242,8 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
     use std::time::Duration;
 
+    use mio::{Events, Poll};
+
     use super::*;
     use crate::vhost::VhostId;
     use crate::wsi::{Origin, WsiId};
@@ -255,6 +256,12 @@ mod tests {
         let (refuses, hangs, good) = (address(&listen()), listen(), listen());
         let mut context = Context::new(ContextInfo::default()).expect("a context");
         let cx = context.cx();
+        let (mut poll, mut events) = (Poll::new().expect("a poll"), Events::with_capacity(8));
+        cx.registry = poll.registry().try_clone().expect("another handle of it");
+        let mut hear = |wsi: &mut Wsi| {
+            poll.poll(&mut events, Some(Duration::from_millis(10))).expect("epoll_wait");
+            events.iter().for_each(|event| wsi.io.note(event));
+        };
         let mut connecting = Connecting {
             target: Target::Tcp { host: "name.test".to_owned(), port: 1 },
             header: Vec::new(),
@@ -277,6 +284,7 @@ mod tests {
         let end = Instant::now() + Duration::from_secs(20);
         while wsi.peer != Peer::tcp(address(&hangs)) {
             assert!(Instant::now() < end, "stuck at {}", wsi.peer);
+            hear(&mut wsi);
             if wsi.io.connected().is_some_and(|result| result.is_err()) || wsi.peer == Peer::None {
                 connecting.failed(&mut wsi, cx, &io::Error::from(ErrorKind::ConnectionRefused));
             }
@@ -286,6 +294,7 @@ mod tests {
         assert_eq!(wsi.peer, Peer::tcp(address(&good)));
         while let Next::Stay = next {
             assert!(Instant::now() < end, "the last one accepts");
+            hear(&mut wsi);
             next = connecting.on_ready(&mut wsi, cx);
         }
         assert!(matches!(next, Next::Become(_)));

@@ -1,15 +1,21 @@
 //! Role `drain`: a connection's last seconds. Sends what is queued, then FIN, then discards input until the peer hangs up.
 //!
-//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer. Bounded by
-//! [`limits::DRAIN_TIME`] and [`limits::DRAIN_BYTES`]. It emits no reasons: the protocol was told before. In lws:
-//! `LRS_FLUSHING_BEFORE_CLOSE` and `LRS_SHUTDOWN`.
+//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer (RFC 9112 section 9.6). Who came
+//! to us may read it only when all of its request is sent, and nothing tells when that is; so its bound is not bytes but time:
+//! [`limits::DRAIN_TIME`] of silence, [`limits::DRAIN_LONGEST`] in all, with a slice a turn, behind those who move little. To whom we connected has
+//! [`limits::DRAIN_BYTES`] and [`limits::DRAIN_TIME`]: what it sends was for somebody who has gone.
+//!
+//! It emits no reasons: the protocol was told before. In lws: `LRS_FLUSHING_BEFORE_CLOSE` and `LRS_SHUTDOWN`; the times are those of nginx's
+//! `lingering_close`.
+
+use std::time::Instant;
 
 use crate::cx::Cx;
 use crate::limits;
 use crate::role::{CloseReason, Next, Role, RoleOps};
 use crate::transport::Received;
 use crate::vhost::ProtocolIndex;
-use crate::wsi::Wsi;
+use crate::wsi::{Origin, Wsi};
 
 pub(crate) struct Drain;
 
@@ -27,12 +33,18 @@ impl RoleOps for Drain {
         wsi.deadline = Some(cx.now + limits::DRAIN_TIME);
         wsi.flags.fin = true;
         wsi.rx.take();
-        Ok(Box::new(Draining { discarded: 0 }))
+        let (longest, room) = match wsi.origin {
+            Origin::Client => (limits::DRAIN_TIME, limits::DRAIN_BYTES),
+            _ => (limits::DRAIN_LONGEST, usize::MAX),
+        };
+        Ok(Box::new(Draining { end: cx.now + longest, room }))
     }
 }
 
 struct Draining {
-    discarded: usize,
+    end: Instant,
+    /// Bytes that the peer may still send.
+    room: usize,
 }
 
 impl Role for Draining {
@@ -47,8 +59,11 @@ impl Role for Draining {
         }
         match wsi.io.discard(&mut cx.buf[..cx.slice]) {
             Ok(Received::Bytes(n)) => {
-                self.discarded += n;
-                if self.discarded > limits::DRAIN_BYTES { over } else { Next::Again }
+                let Some(room) = self.room.checked_sub(n) else { return over };
+                self.room = room;
+                wsi.deadline = Some(self.end.min(cx.now + limits::DRAIN_TIME));
+                wsi.flags.bulk = n >= limits::BULK_READ;
+                Next::Again
             }
             Ok(Received::Eof) if wsi.is_flushed() => over,
             Ok(Received::Eof | Received::Blocked) => Next::Stay,

@@ -10,7 +10,7 @@ use std::mem;
 
 use crate::admission::Refusal;
 use crate::cx::Cx;
-use crate::descriptors;
+use crate::descriptors::Room;
 use crate::limits;
 use crate::listening::ListenError;
 use crate::logger::NOTICE;
@@ -28,7 +28,9 @@ impl RoleOps for Listen {
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         if cx.info.max_connections.is_none() {
-            cx.most_connections = descriptors::room_for_connections(cx.slots.len());
+            let room = Room::beside(cx.slots.len() + cx.pipes.descriptors());
+            cx.most_connections = room.connections;
+            cx.pipes.limit(room.pipes);
         }
         match address(&wsi.io) {
             Some(address) => {

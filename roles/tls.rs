@@ -92,6 +92,8 @@ impl Server {
         }
         if let Some(hello) = &mut self.hello {
             let Some((accepted, rest)) = read_hello(hello, wsi, cx)? else {
+                // It was no more than a read, so others may have theirs.
+                cx.handshakes += usize::from(has_work);
                 return Ok(if wsi.io.readable() { Next::Again } else { Next::Stay });
             };
             self.hello = None;

@@ -10,7 +10,7 @@ use crate::connect::{ConnectPlan, Target};
 use crate::cx::Cx;
 use crate::deferred::Deferred;
 use crate::error::{Error, Result};
-use crate::listening;
+use crate::keepalive;
 use crate::tls::TlsClient;
 use crate::transport::{Datagrams, File, Medium, Sock, Transport};
 use crate::vhost::{VhostId, begins_elsewhere};
@@ -267,7 +267,7 @@ fn tcp(stream: std::net::TcpStream) -> Result<(Transport, Peer)> {
     let prepared = stream
         .set_nonblocking(true)
         .and_then(|()| stream.set_nodelay(true))
-        .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&listening::keepalive()))
+        .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive::settings()))
         .and_then(|()| stream.peer_addr());
     let peer = Peer::tcp(prepared.map_err(Error::system("adopting a TCP socket"))?);
     Ok((Transport::Tcp(Sock::new(TcpStream::from_std(stream))), peer))

@@ -19,6 +19,7 @@ use crate::listen_sockets::ListenSockets;
 use crate::logger::NOTICE;
 use crate::reason::Reason;
 use crate::reject::RejectKeyword;
+use crate::timers::Chore;
 use crate::vhost::VhostId;
 use crate::vhost_info::VhostInfo;
 use crate::wsi::{Asked, WsiId};
@@ -35,7 +36,8 @@ pub struct ContextInfo {
     /// Connections of all kinds at a time, listen sockets included (`fd_limit_per_thread`). Who comes then waits at the listen socket until
     /// one has ended; a warning says so once. A connection that is to be made when there are so many fails, and with it the client that was to be
     /// relayed. `None`: as many as the process may have descriptors when it begins to listen, less those
-    /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most.
+    /// open for other things, less a reserve for files, logs and look-ups: an eighth, [`limits::DESCRIPTOR_RESERVE`] at most; and less those of
+    /// pipes that relays may open, a thirty-second, [`limits::PIPES`] pipes at most.
     pub max_connections: Option<usize>,
     /// Clients that http answers with a status, because of how they call themselves (`reject-service-keywords`); of several that fit the
     /// first counts. The connection ends behind the answer.
@@ -293,7 +295,7 @@ impl Context {
         cx.service_run_queue();
         cx.service_timers();
         if cx.pipes.has_spare() {
-            cx.timers.arm_pipes(|| cx.now + limits::PIPES_SPARE);
+            cx.timers.arm_chore(Chore::Pipes, || cx.now + limits::PIPES_SPARE);
         }
         cx.logs.hand_over();
     }

@@ -21,6 +21,7 @@ use crate::date::Date;
 use crate::deferred::Deferred;
 use crate::error::{Error, InitError, Result};
 use crate::file_cache::FileCache;
+use crate::keepalive::Young;
 use crate::limits;
 use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
@@ -101,6 +102,7 @@ pub struct Cx {
     /// What WebSockets compress with, while none of them does.
     pub(crate) ws_contexts: Rc<ws::Contexts>,
     pub(crate) pipes: Pipes,
+    pub(crate) young: Young,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
 }
@@ -148,6 +150,7 @@ impl Cx {
             buf: vec![0; limits::SERVICE_BUFFER],
             ws_contexts: Rc::default(),
             pipes: Pipes::default(),
+            young: Young::default(),
             out: Vec::new(),
         }
     }

@@ -1,26 +1,46 @@
-//! How many connections the descriptors of the process are enough for.
+//! What the descriptors of the process are enough for.
+//!
+//! ```text
+//!   all that the system allows
+//!   ├── open for other things
+//!   ├── files, logs, look-ups    an eighth, limits::DESCRIPTOR_RESERVE at most
+//!   ├── pipes of relays          a thirty-second, limits::PIPES of them at most
+//!   └── connections
+//! ```
 
 use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits;
+use crate::transport::DESCRIPTORS_OF_A_PIPE;
 
 /// Where Linux shows the descriptors of a process.
 const OPEN: &str = "/proc/self/fd";
 
-/// Of those that the system allows, what other things than these `connections` leave, less a reserve.
-pub(crate) fn room_for_connections(connections: usize) -> usize {
-    let allowed = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |allowed| allowed as usize);
-    let open = fs::read_dir(OPEN).map_or(0, Iterator::count);
-    room(allowed, open.saturating_sub(connections))
+/// How many there may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) connections: usize,
+    pub(crate) pipes: usize,
 }
 
-/// A listen socket and a relayed pair at least: the system still has its own say.
-fn room(allowed: usize, elsewhere: usize) -> usize {
-    let left = allowed.saturating_sub(elsewhere);
-    let reserve = (left / 8).min(limits::DESCRIPTOR_RESERVE);
-    (left - reserve).max(3)
+impl Room {
+    /// Of those that the system allows, what other things leave; `own` ones are open for connections and pipes now.
+    pub(crate) fn beside(own: usize) -> Room {
+        let allowed = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |allowed| allowed as usize);
+        let open = fs::read_dir(OPEN).map_or(0, Iterator::count);
+        Room::of(allowed, open.saturating_sub(own))
+    }
+
+    /// A listen socket and a relayed pair at least: the system still has its own say.
+    fn of(allowed: usize, elsewhere: usize) -> Room {
+        let left = allowed.saturating_sub(elsewhere);
+        let reserve = (left / 8).min(limits::DESCRIPTOR_RESERVE);
+        let pipes = (left / 64).min(limits::PIPES);
+        let connections = (left - reserve - DESCRIPTORS_OF_A_PIPE * pipes).max(3);
+        Room { connections, pipes }
+    }
 }
 
 #[cfg(test)]
@@ -28,11 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_an_eighth_or_the_reserve() {
-        assert_eq!(room(64, 16), 42);
-        assert_eq!(room(1024, 24), 936);
-        assert_eq!(room(20_000, 1_000), 18_936);
-        assert_eq!(room(usize::MAX, 5), usize::MAX - 5 - limits::DESCRIPTOR_RESERVE);
-        assert_eq!([room(10, 20), room(0, 0)], [3, 3]);
+    fn each_has_its_share_and_no_more_than_its_limit() {
+        for (allowed, elsewhere, reserve) in [(64, 16, 6), (320, 20, 37), (1024, 24, 64), (20_000, 1_000, 64)] {
+            let left = allowed - elsewhere;
+            let room = Room::of(allowed, elsewhere);
+            assert_eq!(room.pipes, (left / 64).min(limits::PIPES), "{allowed}");
+            assert_eq!(room.connections + DESCRIPTORS_OF_A_PIPE * room.pipes, left - reserve, "{allowed}");
+        }
+        assert_eq!(Room::of(usize::MAX, 5).pipes, limits::PIPES);
+        assert_eq!([Room::of(10, 20), Room::of(0, 0)], [(); 2].map(|()| Room { connections: 3, pipes: 0 }));
     }
 }

@@ -81,6 +81,7 @@ mod fate;
 mod file_cache;
 mod headers;
 mod http;
+mod keepalive;
 mod listen_group;
 mod listen_sockets;
 mod listening;

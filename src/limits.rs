@@ -21,7 +21,8 @@ pub const BULK_READ: usize = 32 * 1024;
 /// Turns of those who move much between two looks for fresh events.
 pub const BULK_TURNS: usize = 1;
 
-/// Pipes that a context has open at most. Streams beyond them are copied.
+/// Pipes that a context has open at most, of two descriptors each, which connections leave to them; one for every 64 descriptors where that is
+/// fewer. Streams beyond them are copied.
 pub const PIPES: usize = 16;
 
 /// How long a pipe stays open that nobody needs.
@@ -132,6 +133,10 @@ pub const HTTP_HEADERS_MOST: usize = 500;
 /// Bytes of a request's body, where neither its mount nor its vhost says otherwise. Above: 413.
 pub const HTTP_BODY: u64 = 1024 * 1024;
 
+/// Bytes of a request's body that are read and thrown away where nobody wants it, to find the next request behind it. Above: the connection ends
+/// behind the response.
+pub const HTTP_UNREAD_BODY: usize = 1024 * 1024;
+
 /// Bytes of a user's name and password in a request, with the colon between them. Above: 401.
 pub const BASIC_AUTH: usize = 512;
 
@@ -217,10 +222,14 @@ pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
 /// request.
 pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
 
-/// How long a closing connection may take to accept what is queued for it and to hang up.
+/// How long a closing connection may take to accept what is queued for it and to hang up; from its last bytes on where it still sends, as who
+/// reads an answer only behind its whole request does.
 pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Bytes that a closing connection's peer may still send before it is cut off.
+/// How long in all, whatever it sends. That is nginx's `lingering_time`.
+pub const DRAIN_LONGEST: Duration = Duration::from_secs(30);
+
+/// Bytes that may still come on a connection of ours that is being closed, which has [`DRAIN_TIME`] in all.
 pub const DRAIN_BYTES: usize = 1024 * 1024;
 
 /// Threads that look up host names, and as many that look up the names of addresses.
@@ -249,6 +258,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How long a TCP connection may be silent before the kernel asks whether the peer is still there.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// How old a connection of our own is when the kernel is asked to do so; what it accepts does so from the first moment.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// Connections for which it is asked in one turn of the loop.
+pub const KEEPALIVE_BATCH: usize = 64;
 
 /// How long the kernel waits between such questions.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);

@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
 use mio::net::{TcpListener, UnixListener};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::fast_open;
-use crate::limits;
+use crate::keepalive;
 use crate::listen_sockets::ReusePort;
 use crate::options::Options;
 use crate::transport::{Sock, Transport};
@@ -135,7 +135,7 @@ pub(crate) fn is_meant(socket: &Socket, listen: &Listen, options: Options) -> bo
 /// Sets what connections of a listen socket inherit.
 pub(crate) fn set_inherited(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keepalive())
+    socket.set_tcp_keepalive(&keepalive::settings())
 }
 
 /// Makes a listen socket one for the loop.
@@ -241,12 +241,4 @@ fn listen_error(address: String, source: io::Error) -> ListenError {
         ErrorKind::AddrNotAvailable => ListenError::NotThere,
         _ => ListenError::System { address, source },
     }
-}
-
-/// Peers that vanish without a word are noticed in a few minutes.
-pub(crate) fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(limits::KEEPALIVE_IDLE)
-        .with_interval(limits::KEEPALIVE_INTERVAL)
-        .with_retries(limits::KEEPALIVE_PROBES)
 }

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::protocol::{self, FIRST, Verdict};
 use crate::reason::{Reason, VhostReason};
 use crate::role::{Binding, CloseReason, Next, Role};
-use crate::timers::Due;
+use crate::timers::{Chore, Due};
 use crate::transport::READING;
 use crate::wsi::{Doing, Origin, Wsi, WsiId};
 
@@ -73,7 +73,8 @@ impl Cx {
         while let Some(due) = self.timers.pop_due(self.now) {
             match due {
                 Due::Wsi(id, at) => self.alarm(id, at),
-                Due::Pipes => self.pipes.tidy(),
+                Due::Chore(Chore::Pipes) => self.pipes.tidy(),
+                Due::Chore(Chore::Keepalive) => self.keep_grown_up_alive(),
                 Due::Sul(sul, vhost, protocol) => protocol::tell_vhost(self, vhost, protocol, VhostReason::Sul(sul)),
             }
             self.run_deferred();
@@ -248,8 +249,10 @@ impl Cx {
         }
         self.note_end(wsi, &reason);
         self.tell_relatives(wsi, &reason);
-        // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last.
-        let unread = wsi.io.is_stream() && !wsi.io.eof() && (wsi.io.readable() || reason.interrupts());
+        // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last. Who has said more than was
+        // served may be about to say more still.
+        let says_more = wsi.io.readable() || !wsi.rx.is_empty() || reason.interrupts();
+        let unread = wsi.io.is_stream() && !wsi.io.eof() && says_more;
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {

@@ -6,7 +6,6 @@
 //! Idle connections have an entry too, so it is kept small: times are nanoseconds since the timers were made, half of an `Instant`.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -25,8 +24,16 @@ pub(crate) enum Due {
     /// One of the connection's times, unless it has moved on meanwhile.
     Wsi(WsiId, Instant),
     Sul(SulId, VhostId, ProtocolIndex),
+    Chore(Chore),
+}
+
+/// What the context itself has to do at times.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Chore {
     /// Pipes may be spare that nobody needs any more.
     Pipes,
+    /// Connections of our own may be old enough for TCP keepalive.
+    Keepalive,
 }
 
 pub(crate) struct Timers {
@@ -34,19 +41,19 @@ pub(crate) struct Timers {
     /// What times count from; who waits for an earlier one has waited long enough.
     begin: Instant,
     next_number: NonZeroU32,
-    /// There is an entry for the pipes.
-    pipes: bool,
+    /// Those that there is an entry for; there are few.
+    chores: Vec<Chore>,
 }
 
 enum Entry {
-    Pipes,
+    Chore(Chore),
     Wsi(WsiId),
     Sul(VhostId, ProtocolIndex),
 }
 
 impl Timers {
     pub(crate) fn new() -> Timers {
-        Timers { entries: BTreeMap::new(), begin: Instant::now(), next_number: NonZeroU32::MIN, pipes: false }
+        Timers { entries: BTreeMap::new(), begin: Instant::now(), next_number: NonZeroU32::MIN, chores: Vec::new() }
     }
 
     /// Makes sure that `wsi` is looked at no later than at the first of its times.
@@ -69,10 +76,11 @@ impl Timers {
         SulId(self.insert(at, Entry::Sul(vhost, protocol)))
     }
 
-    /// Has somebody look after the pipes at a time, unless that is to come already.
-    pub(crate) fn arm_pipes(&mut self, at: impl FnOnce() -> Instant) {
-        if !mem::replace(&mut self.pipes, true) {
-            self.insert(at(), Entry::Pipes);
+    /// Has a chore done at a time, unless that is to come already.
+    pub(crate) fn arm_chore(&mut self, chore: Chore, at: impl FnOnce() -> Instant) {
+        if !self.chores.contains(&chore) {
+            self.chores.push(chore);
+            self.insert(at(), Entry::Chore(chore));
         }
     }
 
@@ -101,9 +109,9 @@ impl Timers {
         Some(match entry {
             Entry::Wsi(id) => Due::Wsi(id, self.instant(at)),
             Entry::Sul(vhost, protocol) => Due::Sul(SulId(at), vhost, protocol),
-            Entry::Pipes => {
-                self.pipes = false;
-                Due::Pipes
+            Entry::Chore(chore) => {
+                self.chores.retain(|other| *other != chore);
+                Due::Chore(chore)
             }
         })
     }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use rlws::protocols::RawEcho;
 use rlws::{
     AdoptInfo, Call, ConnectInfo, Context, ContextInfo, InitError, Listen, Options, Protocol, ProtocolTable, Pvo,
-    Reason, Verdict, VhostCall, VhostId, VhostInfo, VhostReason, WsiId,
+    Reason, Verdict, VhostCall, VhostId, VhostInfo, VhostReason, WsiId, limits,
 };
+use socket2::SockRef;
 use util::recorder::count;
 use util::*;
 
@@ -74,6 +75,45 @@ fn a_client_connects_speaks_first_and_hears_the_reply() {
     assert_eq!(order, [What::Bind, What::Connected, What::Rx, What::Close, What::Drop]);
     let seen = onward.connection(0);
     eventually("the server sees the end", || seen.closed());
+}
+
+/// What the system does where a peer is silent: whether it asks at all, then the limits that say when.
+type Asks = (bool, Duration, Duration, u32);
+
+impl Server<VhostId> {
+    fn keepalive(&self, id: WsiId) -> Option<Asks> {
+        self.ask(move |context| {
+            let socket = context.cx().wsi(id)?.fd()?;
+            let socket = SockRef::from(&socket);
+            let time = socket.tcp_keepalive_time().ok()?;
+            let interval = socket.tcp_keepalive_interval().ok()?;
+            Some((socket.keepalive().ok()?, time, interval, socket.tcp_keepalive_retries().ok()?))
+        })
+    }
+}
+
+const KEPT_ALIVE: Option<Asks> =
+    Some((true, limits::KEEPALIVE_IDLE, limits::KEEPALIVE_INTERVAL, limits::KEEPALIVE_PROBES));
+
+#[test]
+fn a_connection_of_ours_is_kept_alive_once_it_is_no_longer_young() {
+    let (onward, server) = (Onward::echo(), client());
+    let several: Vec<WsiId> =
+        (0..2 * limits::KEEPALIVE_BATCH + 1).map(|_| server.connects_to(&onward.target())).collect();
+    for id in several {
+        eventually("keepalive", || server.keepalive(id) == KEPT_ALIVE);
+    }
+}
+
+#[test]
+fn who_is_accepted_is_kept_alive_from_the_beginning() {
+    let server =
+        Server::start_with(ContextInfo::default(), |context| context.create_vhost(listening()).expect("create_vhost"));
+    let vhost = server.made;
+    let port = server.ask(move |context| context.cx().listen_port(vhost)).expect("it listens");
+    let _client = connect(port);
+    server.wait_for(What::Adopt);
+    assert_eq!(server.keepalive(server.events()[0].wsi), KEPT_ALIVE);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The system has no descriptor, no memory or no room on the disk, or there are more connections than there may be: nobody who is there is
 //! harmed, nothing spins, the log hears of it once a second at most, and what was refused works again by itself.
 //!
-//! Calls fail by strace, in real programs. What a test asks for beforehand is counted in a run without faults, so that they begin behind it.
+//! Calls fail by strace, in real programs. It comes to a program that serves already, so the first call that it sees is the first to fail.
 
 mod util;
 
@@ -13,13 +13,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rlws::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use util::certs::ca;
 use util::lwsws::{ECHO, Folder, workers};
 use util::tls::TlsStream;
 use util::tls_onward::TlsOnward;
-use util::traced::Traced;
+use util::traced::{LOCAL, Traced};
 use util::*;
 
 const ECHOES: &str = "minimal-raw-fallback-http-server";
@@ -39,7 +40,7 @@ fn is_served(port: u16) -> bool {
     (0..2).all(|_| stream.write_all(b"\0x").is_ok() && stream.read_exact(&mut back).is_ok())
 }
 
-/// Some calls that fail, from that one on that comes next behind `begin`.
+/// Some calls that fail: the first ones behind `begin`.
 struct Faults<'a> {
     example: &'a str,
     args: &'a [String],
@@ -49,21 +50,17 @@ struct Faults<'a> {
 
 impl Faults<'_> {
     /// Plays a scene with each of the errors, all of them at a time. What `begin` returns lives through it.
-    fn each<L>(&self, errors: &[&str], begin: impl Fn(&Traced) -> L + Sync, scene: impl Fn(&Traced, L, &str) + Sync) {
-        let before = {
-            let plain = Traced::start(self.example, self.args);
-            let _live = begin(&plain);
-            plain.wait_for("before");
-            plain.count(self.call)
-        };
-        let (first, last) = (before + 1, before + self.count);
+    fn each<L>(&self, errors: &[&str], begin: impl Fn(u16) -> L + Sync, scene: impl Fn(&Traced, L, &str) + Sync) {
+        let args: Vec<&str> = LOCAL.into_iter().chain(self.args.iter().map(String::as_str)).collect();
         thread::scope(|scope| {
             for error in errors {
-                let (begin, scene) = (&begin, &scene);
-                let fault = format!("{}:error={error}:when={first}..{last}", self.call);
+                let (begin, scene, args) = (&begin, &scene, &args);
+                let fault = format!("{}:error={error}:when=1..{}", self.call, self.count);
                 scope.spawn(move || {
-                    let traced = Traced::start_with(self.example, self.args, &[fault]);
-                    scene(&traced, begin(&traced), error);
+                    let program = Program::start(self.example, args);
+                    let live = begin(program.port());
+                    let traced = Traced::attach(program, &fault);
+                    scene(&traced, live, error);
                     traced.wait_for("(INJECTED)");
                     let waits = traced.count("epoll_wait");
                     assert!(waits < 1000, "{error}: {waits} turns of the loop");
@@ -73,8 +70,8 @@ impl Faults<'_> {
     }
 }
 
-fn live(traced: &Traced) -> TcpStream {
-    let mut stream = connect(traced.program.port());
+fn live(port: u16) -> TcpStream {
+    let mut stream = connect(port);
     echoes(&mut stream, b"hello");
     echoes(&mut stream, b"before");
     stream
@@ -209,11 +206,9 @@ fn tls_waits_for_memory_and_loses_no_byte() {
     let args = ["-s".to_owned(), "--cert".to_owned(), file("its.cert"), "--key".to_owned(), file("its.key")];
     for call in ["recvfrom", "sendto"] {
         let faults = Faults { example: ECHOES, args: &args, call, count: 3 };
-        let begin = |traced: &Traced| {
-            let mut stream = tls::trusting().connect(traced.program.port(), "localhost");
+        let begin = |port| {
+            let mut stream = tls::trusting().connect(port, "localhost");
             page(&mut stream, "/");
-            // Calls of TLS do not show what they carry.
-            drop(connect(traced.program.port()).write_all(b"before"));
             stream
         };
         faults.each(&["ENOBUFS", "ENOMEM"], begin, |_, mut stream, _| {
@@ -226,9 +221,9 @@ fn tls_waits_for_memory_and_loses_no_byte() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_a_500_and_then_served() {
-    let begin = |traced: &Traced| {
-        let mut stream = connect(traced.program.port());
-        assert_eq!(http::ask(&mut stream, "localhost", "/?before").status, 200);
+    let begin = |port| {
+        let mut stream = connect(port);
+        assert_eq!(http::ask(&mut stream, "localhost", "/").status, 200);
         stream
     };
     let faults = Faults { example: ECHOES, args: &[], call: "openat2", count: 3 };
@@ -350,7 +345,7 @@ fn ten_thousand_connections_where_a_thousand_may_be() {
     let crowd: Vec<Socket> = (0..count).map(|number| flood(number, port)).collect();
     program.wait_for_log("as many as may be");
     rests_and_serves(worker, &mut live);
-    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 1100);
+    assert!(count_fds(Path::new(&format!("/proc/{worker}"))) <= 1100 - limits::DESCRIPTOR_RESERVE);
     drop(crowd);
     assert!(is_served(port));
     program.wait_for_log("nobody has to wait any more");
@@ -361,15 +356,60 @@ fn ten_thousand_connections_where_a_thousand_may_be() {
     program.stop();
 }
 
-#[test]
-fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
-    let onward = Onward::echo();
+/// Relays what is not http, with so many descriptors.
+fn relaying(onward: &Onward, descriptors: usize) -> Folder {
     let relay = format!(
         r#""ws-protocols": [{{ "raw-proxy": {{ "status": "ok", "onward": "{}" }} }}], "listen-accept-role": "raw-proxy",
             "listen-accept-protocol": "raw-proxy", "fallback-listen-accept": "1""#,
         onward.target()
     );
-    let folder = Folder::new(r#""rlimit-nofile": "64""#, &relay);
+    Folder::new(&format!(r#""rlimit-nofile": "{descriptors}""#), &relay)
+}
+
+/// Each stream that its reader holds up keeps a pipe open, of two descriptors.
+#[test]
+fn the_pipes_of_a_relay_leave_the_reserve_alone() {
+    const DESCRIPTORS: usize = 300;
+    let onward = Onward::echo();
+    let folder = relaying(&onward, DESCRIPTORS);
+    let program = folder.start();
+    let (port, proc) = (program.port(), format!("/proc/{}", workers(&program)[0]));
+    let mut held_up: Vec<TcpStream> = (0..limits::PIPES).map(|_| connect(port)).collect();
+    let piece = [b'x'; 64 * 1024];
+    for stream in &mut held_up {
+        echoes(stream, b"begun");
+        stream.set_nonblocking(true).expect("O_NONBLOCK");
+    }
+    let mut sent = 0;
+    settled(|| {
+        for stream in &mut held_up {
+            while let Ok(more) = stream.write(&piece) {
+                sent += more;
+            }
+        }
+        sent
+    });
+    let pipes = || fs::read_dir(format!("{proc}/fd")).expect("fds").flatten().filter(is_pipe).count();
+    assert!(pipes() > 0, "the system moves nothing by itself");
+    let crowd: Vec<TcpStream> =
+        (0..DESCRIPTORS).map(|_| connect(port)).inspect(|mut one| _ = one.write_all(b"\0x")).collect();
+    program.wait_for_log("as many as may be");
+    let all = settled(|| count_fds(Path::new(&proc)));
+    assert!(all <= DESCRIPTORS - DESCRIPTORS / 9, "the reserve is nobody's: {all}, {} of pipes", pipes());
+    assert!(!program.log().contains("Too many open files"), "{}", program.log());
+    drop((held_up, crowd));
+    eventually("others are relayed again", || is_served(port));
+    program.stop();
+}
+
+fn is_pipe(descriptor: &fs::DirEntry) -> bool {
+    fs::read_link(descriptor.path()).is_ok_and(|to| to.to_string_lossy().starts_with("pipe:"))
+}
+
+#[test]
+fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
+    let onward = Onward::echo();
+    let folder = relaying(&onward, 64);
     let program = folder.start();
     let port = program.port();
     let mut live = connect(port);

@@ -155,6 +155,58 @@ fn a_body_that_nobody_reads_has_a_few_seconds_in_all() {
     assert!((drain..=drain + 2).contains(&ended), "{ended}");
 }
 
+/// The whole body is sent before the first byte of the answer is read, and neither has room in the sockets.
+#[test]
+fn an_answer_survives_whatever_is_sent_before_it_is_read() {
+    const BODY: usize = 16 * 1024 * 1024;
+    let site = Site::new();
+    let answer = random_bytes(1, 200_000);
+    site.write("answer.txt", &answer);
+    let mut turned = Turned::new(VhostInfo { mounts: vec![Mount::files("/", site.root())], ..info() });
+    turned.send(format!("GET /answer.txt HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n").as_bytes());
+    turned.turns(0);
+    let piece = [b'x'; 64 * 1024];
+    let mut sent = 0;
+    eventually("all of the body is taken", || {
+        match turned.client.write(&piece[..piece.len().min(BODY - sent)]) {
+            Ok(written) => sent += written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => turned.turns(0),
+            Err(error) => panic!("{error} after {sent} bytes"),
+        }
+        sent == BODY
+    });
+    let response = read_response(&mut turned);
+    assert_eq!(response.header("connection"), Some("close"));
+    assert_same_bytes(&response.body, &answer);
+    assert_eq!(read_to_end(&mut turned), b"");
+}
+
+#[test]
+fn who_sends_behind_the_end_has_longer_than_who_is_silent_and_not_for_ever() {
+    let (silence, longest) = (limits::DRAIN_TIME.as_secs(), limits::DRAIN_LONGEST.as_secs());
+    let ended = || {
+        let mut turned = Turned::new(info());
+        turned.send(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n");
+        let answer = read_response(&mut turned);
+        assert_eq!((answer.status, answer.header("connection")), (301, Some("close")));
+        assert!(turned.is_there() && !turned.is_open(), "it lingers behind its FIN");
+        turned
+    };
+    let mut silent = ended();
+    silent.turns(silence - 1);
+    assert!(silent.is_there());
+    silent.turns(silence + 1);
+    assert!(!silent.is_there());
+    let mut sends = ended();
+    for second in (0..longest).step_by(silence as usize - 1) {
+        sends.turns(second);
+        assert!(sends.is_there(), "{second}");
+        sends.send(b"x");
+    }
+    sends.turns(longest + 1);
+    assert!(!sends.is_there());
+}
+
 /// A context of this thread with clients of its own.
 struct Crowd {
     context: Context,

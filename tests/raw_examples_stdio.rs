@@ -10,7 +10,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::Signal;
@@ -61,15 +60,16 @@ fn a_server_is_not_silent_while_stdout_is_full() {
     // More than a pipe takes, and so few that the system holds the rest: none of it is ever dropped and sent again.
     let said = random_bytes(1, 200_000);
     let server = Onward::source(said.clone());
-    let patience = Duration::from_secs(1);
     let mut command = command("minimal-raw-client", &server);
-    command.args(["-w", &patience.as_millis().to_string()]);
+    // With a line of whoever has ended.
+    command.args(["-w", "1000", "-d", "15"]);
     let (mut program, stdin, mut stdout) = Program::talk(&mut command);
     let seen = server.connection(0);
     eventually("all of it is sent", || seen.sent() == said.len());
-    // From here on a silent server has so much time.
     drop(stdin);
-    thread::sleep(2 * patience);
+    // From here on a silent server has a second.
+    program.wait_for_log("raw-file file: the peer closed");
+    eventually("it waits for stdout without an end", || program.waits_for_ever());
     assert_same_bytes(&read_to_end(&mut stdout), &said);
     assert!(program.wait().success(), "{}", program.log());
 }

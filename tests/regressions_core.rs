@@ -218,6 +218,20 @@ fn closing_a_connection_that_drains_gives_it_no_more_time() {
     assert_eq!((count("RawClose"), count("RawSktDropProtocol")), (1, 1));
 }
 
+/// No time passes, and the server sends without an end.
+#[test]
+fn a_connection_of_ours_reads_little_of_what_nobody_wants_any_more() {
+    let spring = Onward::spring();
+    script::on_call(|_, _, _| Verdict::Continue);
+    let mut frozen = script::Loop::frozen(script::home());
+    let id = frozen.connects_to(&spring.target());
+    frozen.until("bytes come", || script::received_len(id) > 0);
+    frozen.cx().close_later(id);
+    frozen.gone(id);
+    let seen = spring.connection(0);
+    eventually("the server has noticed", || seen.closed());
+}
+
 #[test]
 fn a_connection_that_is_closed_twice_is_closed_once() {
     let mut turned = Turned::new(noted(&[]));

@@ -13,7 +13,7 @@ use rlws::{
     WsiId, limits,
 };
 use util::http::{ask, read_head, read_response, request};
-use util::turned::{Turned, small_client};
+use util::turned::{Turned, client_of, small_client};
 use util::*;
 
 const BIG: &str = "big.png";
@@ -50,6 +50,24 @@ fn a_get_with_a_body_and_a_half_close_brings_the_whole_file() {
         assert_same_bytes(&read_response(&mut client).body, &bytes);
         assert_eq!(read_to_end(&mut client), b"");
     }
+    server.assert_nothing_left();
+}
+
+#[test]
+fn who_says_more_behind_the_last_request_gets_the_whole_response_though_he_goes_on() {
+    let site = Site::new();
+    let bytes = random_bytes(13, 14_000);
+    site.write(BIG, &bytes);
+    let root = site.root();
+    let server = Server::with_vhost(move || files(root));
+    let mut client = client_of(server.made, 1);
+    let request = format!("GET /{BIG} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nmore");
+    send(&mut client, request.as_bytes());
+    server.wait_for_log(&["http", "127.0.0.1:", ": done"]);
+    send(&mut client, b"and more");
+    assert_same_bytes(&read_response(&mut client).body, &bytes);
+    assert_eq!(read_to_end(&mut client), b"");
+    drop(client);
     server.assert_nothing_left();
 }
 

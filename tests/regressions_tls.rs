@@ -5,7 +5,7 @@ mod util;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::process::Command;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rlws::protocols::RawProxy;
@@ -13,10 +13,10 @@ use rlws::{
     Call, ClientCerts, ContextInfo, InitError, Listen, Mount, Options, PeerCert, Protocol, ProtocolTable, Pvo, Reason,
     TlsInfo, Verdict, VhostCall, VhostInfo,
 };
-use rustls::{ServerConfig, ServerConnection, Stream};
 use util::certs::{ca, localhost};
 use util::server::{assert_names, make_vhost, mistake};
 use util::tls::{self, Client, Ending, TlsStream, trusting};
+use util::tls_onward::cut_off_after;
 use util::*;
 
 const APPLY: Options = Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG;
@@ -258,23 +258,6 @@ fn relay_to_tls(target: &str) -> Server {
     let file = folder.path().join("ca");
     std::fs::write(&file, ca().text()).expect("write");
     relay(target, &[("onward-tls", "1"), ("onward-tls-ca", file.to_str().expect("a text"))], None)
-}
-
-/// Says `bytes` over TLS and hangs up without close_notify.
-fn cut_off_after(bytes: Vec<u8>, version: &'static rustls::SupportedProtocolVersion) -> Onward {
-    let config = ServerConfig::builder_with_provider(tls::backend::default_provider().into())
-        .with_protocol_versions(&[version])
-        .expect("a version that the provider has")
-        .with_no_client_auth()
-        .with_single_cert(localhost().chain(), localhost().private_key())
-        .expect("a pair");
-    Onward::serve(move |socket, _| {
-        let mut conn = ServerConnection::new(Arc::new(config.clone())).expect("a server");
-        Stream::new(&mut conn, socket).write_all(&bytes).expect("the relay takes it all");
-        while conn.wants_write() {
-            conn.write_tls(socket).expect("the relay takes it all");
-        }
-    })
 }
 
 #[test]

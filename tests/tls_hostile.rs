@@ -229,7 +229,7 @@ fn a_hello_in_records_of_a_byte_each_is_understood_and_one_without_end_is_not() 
     assert_unharmed(&server);
 }
 
-/// Each of them has a fresh byte in every turn of the loop.
+/// Each of them has a fresh byte in every turn of the loop. That costs no more than a read, so it is no step of a handshake.
 #[test]
 fn hellos_that_trickle_keep_no_other_from_its_handshake() {
     let patient = ContextInfo { timeout: DEADLINE, ..Default::default() };
@@ -237,16 +237,42 @@ fn hellos_that_trickle_keep_no_other_from_its_handshake() {
     let port = make_vhost(&mut context, vhost("localhost", localhost().tls_info()));
     let (_, hello) = tls::hello(&trusting().config(), "localhost");
     let mut trickles: Vec<TcpStream> = (0..3 * limits::TLS_HANDSHAKES).map(|_| connect(port)).collect();
-    let mut other = connect(port);
-    for (turn, byte) in hello[..100].chunks(1).enumerate() {
+    let mut others: Vec<TcpStream> = (0..limits::TLS_HANDSHAKES).map(|_| connect(port)).collect();
+    let mut trickle = |byte| {
         trickles.iter_mut().for_each(|client| send(client, byte));
-        if turn == 20 {
-            send(&mut other, &hello);
-        }
+        context.service(Some(Duration::ZERO)).expect("service");
+    };
+    let (begin, rest) = hello[..100].split_at(20);
+    begin.chunks(1).for_each(&mut trickle);
+    others.iter_mut().for_each(|client| send(client, &hello));
+    // One for those who are fresh and one for those who wait, were it not for the trickle.
+    rest[..2].chunks(1).for_each(&mut trickle);
+    for other in &mut others {
+        other.set_nonblocking(true).expect("O_NONBLOCK");
+        assert_eq!(other.read(&mut [0]).expect("the server's hello"), 1);
+    }
+}
+
+/// However many whole hellos are fresh in a turn, those before them get their steps.
+#[test]
+fn who_waits_for_a_step_has_half_of_those_of_a_turn() {
+    const CROWD: usize = limits::TLS_HANDSHAKES + limits::TLS_HANDSHAKES / 2;
+    let patient = ContextInfo { timeout: DEADLINE, ..Default::default() };
+    let mut context = Context::new(patient).expect("a context");
+    let port = make_vhost(&mut context, vhost("localhost", localhost().tls_info()));
+    let (_, hello) = tls::hello(&trusting().config(), "localhost");
+    let (begin, rest) = hello.split_at(20);
+    let mut crowds = [(); 2].map(|()| (0..CROWD).map(|_| connect(port)).collect::<Vec<TcpStream>>());
+    crowds.iter_mut().flatten().for_each(|client| send(client, begin));
+    (0..10).for_each(|_| context.service(Some(Duration::ZERO)).expect("service"));
+    for crowd in &mut crowds {
+        crowd.iter_mut().for_each(|client| send(client, rest));
         context.service(Some(Duration::ZERO)).expect("service");
     }
-    other.set_nonblocking(true).expect("O_NONBLOCK");
-    assert_eq!(other.read(&mut [0]).expect("the server's hello"), 1);
+    let is_answered = |client: &TcpStream| client.peek(&mut [0]).is_ok();
+    crowds.iter().flatten().for_each(|client| client.set_nonblocking(true).expect("O_NONBLOCK"));
+    let answered = crowds.map(|crowd| crowd.iter().filter(|client| is_answered(client)).count());
+    assert_eq!(answered, [CROWD, limits::TLS_HANDSHAKES / 2]);
 }
 
 fn half_close_if_there(socket: &TcpStream) {

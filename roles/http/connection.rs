@@ -384,7 +384,7 @@ impl Connection {
         let mut entry = Entry::begin(wsi, cx, bytes, answer.user());
         let rest = Decoder::new(head.body, u64::MAX).filter(|rest| !rest.is_over());
         let is_long = head.expect != Expect::Nothing
-            || matches!(head.body, Body::Length(length) if length > limits::DRAIN_BYTES as u64);
+            || matches!(head.body, Body::Length(length) if length > limits::HTTP_UNREAD_BODY as u64);
         let goes_on = terms.keep_alive && !answer.is_last && !cx.deprecated;
         let then = match rest {
             Some(_) if is_long || !goes_on => Then::CloseUnread,

@@ -318,7 +318,9 @@ impl Transaction {
             && !self.terms.version.has_chunks();
         let goes_on = self.terms.keep_alive && !self.says_close && !closes && !cx.deprecated && !until_close;
         match &self.body {
-            Some(body) if self.expects_continue || body.at_least() > limits::DRAIN_BYTES as u64 => Then::CloseUnread,
+            Some(body) if self.expects_continue || body.at_least() > limits::HTTP_UNREAD_BODY as u64 => {
+                Then::CloseUnread
+            }
             Some(_) if !goes_on => Then::CloseUnread,
             _ if !goes_on => Then::Close,
             _ => Then::NextRequest,

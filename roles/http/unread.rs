@@ -1,4 +1,4 @@
-//! What of a request's body nobody reads: it is taken away, up to [`limits::DRAIN_BYTES`], so that the next request can be found behind it.
+//! What of a request's body nobody reads: it is taken away, up to [`limits::HTTP_UNREAD_BODY`], so that the next request can be found behind it.
 
 use crate::limits;
 use crate::role::CloseReason;
@@ -16,7 +16,7 @@ pub(super) struct Unread {
 
 impl Unread {
     pub(super) fn new(rest: Decoder) -> Unread {
-        Unread { rest, room: limits::DRAIN_BYTES, is_timed: false }
+        Unread { rest, room: limits::HTTP_UNREAD_BODY, is_timed: false }
     }
 
     /// How many of the bytes are the body's.

@@ -64,8 +64,6 @@ impl Pump {
         let partner_has_ended = partner.io.eof() && partner.rx.is_empty();
         let all_is_over = |partner: &Wsi| has_ended && partner_has_ended && wsi.is_flushed() && partner.is_flushed();
         if has_ended && !partner.flags.fin {
-            // The partner's turn sets its own deadline.
-            run.push(partner);
             if let Some(facts) = &mut partner.facts {
                 facts.note_first(Closer::Server);
             }

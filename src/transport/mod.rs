@@ -20,11 +20,12 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
+use crate::keepalive;
 use crate::tls::stream::Tls;
 
 pub(crate) use datagrams::Datagrams;
 pub(crate) use file::File;
-pub(crate) use pipes::{Piped, Pipes};
+pub(crate) use pipes::{EACH as DESCRIPTORS_OF_A_PIPE, Piped, Pipes};
 use sock::Shortage;
 pub(crate) use sock::Sock;
 
@@ -186,7 +187,7 @@ impl Transport {
 
     /// Whether the peer is known to have ended its side, though not all that it sent before may have been read.
     pub(crate) fn ended(&self) -> bool {
-        on_stream!(self, sock => sock.eof || sock.ended, tls tls => tls.eof() || tls.under.ended(), else false)
+        on_stream!(self, sock => sock.eof || sock.told.ended, tls tls => tls.eof() || tls.under.ended(), else false)
     }
 
     /// Whether writing has failed: what is written goes nowhere.
@@ -201,7 +202,7 @@ impl Transport {
 
     /// Whether the system has given the connection up (reset, timed out): nothing can be delivered any more.
     pub(crate) fn dead(&self) -> bool {
-        on_stream!(self, sock => sock.dead, tls tls => tls.under.dead(), else false)
+        on_stream!(self, sock => sock.told.dead, tls tls => tls.under.dead(), else false)
     }
 
     /// Whether the system has no memory for what is to be read or written.
@@ -275,7 +276,7 @@ impl Transport {
 
     /// Whether the kernel can move what it receives on by itself. Of TCP it can, but not past the mark of urgent data.
     pub(crate) fn splices_from(&self) -> bool {
-        matches!(self, Transport::Tcp(sock) if !sock.urgent)
+        matches!(self, Transport::Tcp(sock) if !sock.told.urgent)
     }
 
     /// Whether the kernel can move bytes to it by itself.
@@ -359,6 +360,19 @@ impl Transport {
         }
     }
 
+    /// Has the system ask a silent peer whether it is still there.
+    pub(crate) fn keep_alive(&self) {
+        match self {
+            Transport::Tcp(sock) => {
+                if let Err(error) = SockRef::from(&sock.io).set_tcp_keepalive(&keepalive::settings()) {
+                    log::debug!("SO_KEEPALIVE: {error}");
+                }
+            }
+            Transport::Tls(tls) => tls.under.keep_alive(),
+            _ => {}
+        }
+    }
+
     /// Reads what nobody wants any more: of a TLS connection the bytes beneath, for its session may have failed.
     pub(crate) fn discard(&mut self, buf: &mut [u8]) -> io::Result<Received> {
         match self {
@@ -377,16 +391,10 @@ impl Transport {
 
     /// The state of a connect that was begun: `None` while it is under way.
     pub(crate) fn connected(&self) -> Option<io::Result<()>> {
-        // Who has a peer is connected; that is one system call where all is well.
-        let error = match self {
-            Transport::Tcp(sock) if sock.io.peer_addr().is_err() => sock.io.take_error(),
-            Transport::Unix(sock) if sock.io.peer_addr().is_err() => sock.io.take_error(),
-            Transport::Tcp(_) | Transport::Unix(_) => return Some(Ok(())),
-            _ => return None,
-        };
-        match error {
-            Ok(Some(error)) | Err(error) => Some(Err(error)),
-            Ok(None) => None,
+        match self {
+            Transport::Tcp(sock) => sock.connected(|io| io.take_error()),
+            Transport::Unix(sock) => sock.connected(|io| io.take_error()),
+            _ => None,
         }
     }
 }

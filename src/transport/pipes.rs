@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A pipe is lent for one slice. It is kept longer only while bytes in it wait for a slow reader, so that as many are in use as there are
-//! streams that are held up. There are no more than [`limits::PIPES`]; who gets none copies. Where there is no splice(2), `copying.rs` takes
+//! streams that are held up. There are no more than [`limits::PIPES`], fewer where descriptors are few; who gets none copies. Where there is no splice(2), `copying.rs` takes
 //! the place of this module.
 
 use std::cell::{Cell, RefCell};
@@ -23,21 +23,32 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 use crate::limits;
 
+/// Descriptors of a pipe.
+pub(crate) const EACH: usize = 2;
+
 /// The pipes of a context.
 #[derive(Default)]
 pub(crate) struct Pipes(Rc<Pool>);
 
-#[derive(Default)]
 struct Pool {
     // In their boxes, so that lending one allocates nothing.
     #[expect(clippy::vec_box)]
     spare: RefCell<Vec<Box<Pipe>>>,
     /// Those in use and the spare ones.
     open: Cell<usize>,
+    /// As many as there may be.
+    most: Cell<usize>,
     /// One was given back since the last look.
     used: Cell<bool>,
     /// The system does not let us.
     refused: Cell<bool>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let (spare, open, used, refused) = Default::default();
+        Pool { spare, open, most: Cell::new(limits::PIPES), used, refused }
+    }
 }
 
 struct Pipe {
@@ -60,7 +71,7 @@ impl Pipes {
 
     fn open_one(&self) -> Option<Box<Pipe>> {
         let open = self.0.open.get();
-        if open >= limits::PIPES || self.0.refused.get() {
+        if open >= self.0.most.get() || self.0.refused.get() {
             return None;
         }
         let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
@@ -70,6 +81,16 @@ impl Pipes {
         }
         self.0.open.set(open + 1);
         Some(Box::new(Pipe { inlet, outlet, held: 0, home: Rc::downgrade(&self.0) }))
+    }
+
+    /// Has no more than so many be open. Those that are in use now stay until they are empty.
+    pub(crate) fn limit(&self, most: usize) {
+        self.0.most.set(most.min(limits::PIPES));
+    }
+
+    /// Descriptors of those that are open.
+    pub(crate) fn descriptors(&self) -> usize {
+        EACH * self.0.open.get()
     }
 
     /// Whether there are spare ones, of which [`Pipes::tidy`] may close some.
@@ -192,5 +213,17 @@ mod tests {
         assert!(pipes.has_spare(), "they were used a moment ago");
         pipes.tidy();
         assert_eq!(count(&pipes), (0, 0));
+    }
+
+    #[test]
+    fn fewer_may_be_asked_for_and_are_then_as_many_as_there_are() {
+        let pipes = Pipes::default();
+        pipes.limit(1);
+        let one = pipes.lend();
+        assert!(one.is_some() && pipes.lend().is_none());
+        assert_eq!(pipes.descriptors(), EACH);
+        pipes.limit(usize::MAX);
+        let others: Vec<Piped> = std::iter::from_fn(|| pipes.lend()).take(limits::PIPES + 1).collect();
+        assert_eq!(others.len(), limits::PIPES - 1);
     }
 }

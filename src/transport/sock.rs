@@ -29,31 +29,54 @@ const HELD_BACK: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::MORE);
 #[cfg(not(target_os = "linux"))]
 const HELD_BACK: SendFlags = SendFlags::NOSIGNAL;
 
-/// A socket and what the poll last said of it.
+/// A socket and what is known of it.
 pub(crate) struct Sock<S> {
     pub(crate) io: S,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// Short reads prove nothing: read until nothing comes.
-    read_on: bool,
-    /// There was urgent data.
-    pub(super) urgent: bool,
-    /// It carries datagrams: an empty one is not the end, and an error is not one either.
-    endless: bool,
-    pub(super) dead: bool,
+    kind: Kind,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) told: Told,
+    /// The peer's end has been read.
     pub(super) eof: bool,
-    /// The system has said that the peer has ended its side; what came before may be unread.
-    pub(super) ended: bool,
     /// Why a write failed; further ones go nowhere.
     write_failed: Option<Errno>,
-    /// The poll does not know it: a short write is to be followed by another one, which says why.
-    unpolled: bool,
     pub(super) shortage: Shortage,
     /// How often it was tried again in a row.
     tries: u32,
+    polled: Polled,
+    /// A write was short, so the poll is to tell of room.
     armed_for_write: bool,
-    /// The poll has been told of it.
-    registered: bool,
+}
+
+/// What a read proves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A short one that there is no more.
+    Stream,
+    /// Nothing but by finding nothing.
+    Stops,
+    /// The same; besides, an empty one is not the end, and an error is not one either.
+    Datagrams,
+}
+
+/// What the poll has ever said of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Told {
+    /// There was urgent data.
+    pub(super) urgent: bool,
+    /// The peer has ended its side; what came before may be unread.
+    pub(super) ended: bool,
+    /// The system has given it up.
+    pub(super) dead: bool,
+}
+
+/// Whether the poll knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Polled {
+    NotYet,
+    Yes,
+    /// It never has to be waited for: a short write is to be followed by another one, which says why.
+    Never,
 }
 
 /// Whether the system has no memory for it.
@@ -66,35 +89,42 @@ pub(super) enum Shortage {
 }
 
 impl<S: Source> Sock<S> {
-    /// A socket of which nothing is known but that a write may be tried.
+    /// A connected socket, or one that listens. Nothing is known of it but that a write may be tried.
     pub(crate) fn new(io: S) -> Self {
         Sock {
             io,
+            kind: Kind::Stream,
             readable: false,
             writable: true,
-            read_on: false,
-            urgent: false,
-            endless: false,
-            dead: false,
+            told: Told::default(),
             eof: false,
-            ended: false,
             write_failed: None,
-            unpolled: false,
             shortage: Shortage::No,
             tries: 0,
+            polled: Polled::NotYet,
             armed_for_write: false,
-            registered: false,
         }
+    }
+
+    /// One that is being connected: it is as soon as it is writable, which the poll tells.
+    pub(crate) fn connecting(io: S) -> Self {
+        Sock { writable: false, ..Sock::new(io) }
     }
 
     /// Of a kind whose short reads prove nothing.
     pub(crate) fn reading_on(io: S) -> Self {
-        Sock { read_on: true, ..Sock::new(io) }
+        Sock { kind: Kind::Stops, ..Sock::new(io) }
     }
 
     /// Of datagrams.
     pub(crate) fn endless(io: S) -> Self {
-        Sock { read_on: true, endless: true, ..Sock::new(io) }
+        Sock { kind: Kind::Datagrams, ..Sock::new(io) }
+    }
+
+    /// Whether to read until nothing comes.
+    fn reads_on(&self) -> bool {
+        let Told { urgent, ended, .. } = self.told;
+        self.kind != Kind::Stream || urgent || ended || self.goes_nowhere() || self.polled == Polled::Never
     }
 
     /// The system may have memory again.
@@ -108,7 +138,7 @@ impl<S: Source> Sock<S> {
     fn is_shortage(&mut self, error: &io::Error) -> bool {
         let no_memory =
             [Errno::NOBUFS, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-        let is_passing = no_memory && !self.endless && self.tries < limits::MEMORY_TRIES;
+        let is_passing = no_memory && self.kind != Kind::Datagrams && self.tries < limits::MEMORY_TRIES;
         if is_passing && self.shortage == Shortage::No {
             log::debug!("{error}; trying again");
             self.shortage = Shortage::Yes;
@@ -120,20 +150,28 @@ impl<S: Source> Sock<S> {
         self.write_failed.is_some()
     }
 
+    /// The state of a connect that was begun: `None` while it is under way. The system is asked only where it has more to say than that.
+    pub(super) fn connected(&self, error: impl FnOnce(&S) -> io::Result<Option<io::Error>>) -> Option<io::Result<()>> {
+        let Told { ended, dead, .. } = self.told;
+        self.writable.then(|| match ended || dead {
+            true => error(&self.io).and_then(|error| error.map_or(Ok(()), Err)),
+            false => Ok(()),
+        })
+    }
+
     pub(super) fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_error();
-        self.urgent |= event.is_priority();
-        self.read_on |= event.is_read_closed() || event.is_priority();
-        self.ended |= event.is_read_closed();
-        self.dead |= event.is_error() && !self.endless;
+        self.told.urgent |= event.is_priority();
+        self.told.ended |= event.is_read_closed();
+        self.told.dead |= event.is_error() && self.kind != Kind::Datagrams;
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         self.armed_for_write |= interest.is_writable();
         let interest = if self.armed_for_write { interest | Interest::WRITABLE } else { interest };
         registry.register(&mut self.io, token, interest)?;
-        self.registered = true;
+        self.polled = Polled::Yes;
         Ok(())
     }
 
@@ -147,7 +185,7 @@ impl<S: Source> Sock<S> {
     ) -> io::Result<()> {
         match self.register(registry, token, interest) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                (self.unpolled, self.readable, self.read_on, self.armed_for_write) = (true, reads, true, true);
+                (self.polled, self.readable) = (Polled::Never, reads);
                 Ok(())
             }
             result => result,
@@ -167,7 +205,7 @@ impl<S: Source> Sock<S> {
         if to_be_told {
             self.shortage = Shortage::Told;
         }
-        if !self.registered {
+        if self.polled != Polled::Yes {
             return Ok(());
         }
         registry.reregister(&mut self.io, token, READING | Interest::WRITABLE)
@@ -185,7 +223,7 @@ where
         let result = retry(|| (&self.io).read(buf));
         let received = self.received(result)?;
         if let Received::Bytes(n) = received {
-            self.readable = n == buf.len() || self.read_on;
+            self.readable = n == buf.len() || self.reads_on();
         }
         Ok(received)
     }
@@ -201,7 +239,7 @@ where
 
     fn received(&mut self, result: io::Result<usize>) -> io::Result<Received> {
         match result {
-            Ok(0) if self.endless => Ok(Received::Bytes(0)),
+            Ok(0) if self.kind == Kind::Datagrams => Ok(Received::Bytes(0)),
             Ok(0) if self.write_failed.is_some() => Err(self.failure().unwrap_or(ErrorKind::ConnectionReset.into())),
             Ok(0) => {
                 self.eof = true;
@@ -294,7 +332,7 @@ where
         match result {
             Ok(n) => {
                 self.tries = 0;
-                self.writable = n == wanted || self.unpolled;
+                self.writable = n == wanted || self.polled == Polled::Never;
                 Ok(n)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock || self.is_shortage(&error) => {
@@ -304,7 +342,7 @@ where
             Err(error) => {
                 log::debug!("writing: {error}; reading what is left");
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::PIPE);
-                (self.write_failed, self.readable, self.read_on) = (Some(errno), true, true);
+                (self.write_failed, self.readable) = (Some(errno), true);
                 Ok(wanted)
             }
         }

@@ -132,6 +132,12 @@ impl Program {
         kib * 1024
     }
 
+    /// Whether it waits in its poll, and for no time to come: no timer is set. (The fourth argument of epoll_wait(2) is its timeout.)
+    pub fn waits_for_ever(&self) -> bool {
+        let call = std::fs::read_to_string(self.proc().join("syscall")).expect("/proc/PID/syscall");
+        call.split_whitespace().nth(4).is_some_and(|timeout| timeout.ends_with("0xffffffff"))
+    }
+
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("kill");

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream, StreamOwned};
 
-use super::certs::{Ca, Identity};
+use super::certs::{self, Ca, Identity};
 use super::{Onward, eventually, tls};
 
 /// Echoes until the end, and notes whom it met.
@@ -76,6 +76,23 @@ pub fn config(identity: &Identity, clients: Option<&Ca>, alpn: &[&str]) -> Arc<S
     let mut config = builder.with_single_cert(identity.chain(), identity.private_key()).expect("a pair");
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Arc::new(config)
+}
+
+/// Says `bytes` over TLS and hangs up without close_notify.
+pub fn cut_off_after(bytes: Vec<u8>, version: &'static rustls::SupportedProtocolVersion) -> Onward {
+    let config = ServerConfig::builder_with_provider(tls::backend::default_provider().into())
+        .with_protocol_versions(&[version])
+        .expect("a version that the provider has")
+        .with_no_client_auth()
+        .with_single_cert(certs::localhost().chain(), certs::localhost().private_key())
+        .expect("a pair");
+    Onward::serve(move |socket, _| {
+        let mut conn = ServerConnection::new(Arc::new(config.clone())).expect("a server");
+        Stream::new(&mut conn, socket).write_all(&bytes).expect("the relay takes it all");
+        while conn.wants_write() {
+            conn.write_tls(socket).expect("the relay takes it all");
+        }
+    })
 }
 
 fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, late: bool) -> Met {

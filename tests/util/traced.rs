@@ -10,6 +10,8 @@ use super::{Program, eventually, require};
 
 pub struct Traced {
     pub program: Program,
+    /// The tracer, where it came later.
+    _strace: Option<Program>,
     folder: tempfile::TempDir,
 }
 
@@ -17,21 +19,23 @@ impl Traced {
     /// Starts an example on a free port of 127.0.0.1.
     #[track_caller]
     pub fn start<S: AsRef<OsStr>>(name: &str, args: &[S]) -> Traced {
-        Traced::start_with(name, args, &[])
-    }
-
-    /// The same, where some of its calls fail. `faults` are as strace's `inject` has them: `accept4:error=EMFILE:when=3..7`.
-    #[track_caller]
-    pub fn start_with<S: AsRef<OsStr>>(name: &str, args: &[S], faults: &[String]) -> Traced {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(require("strace"));
+        let (mut command, folder) = strace();
         // With -D the child is the program itself, and strace a process beside it.
-        command.args(["-D", "-f", "-qq", "-o"]).arg(folder.path().join("calls"));
-        command.args(faults.iter().map(|fault| format!("--inject={fault}")));
-        command.arg(example(name)).args(["--interface", "127.0.0.1", "--port", "0"]).args(args);
+        command.args(["-D", "-qq"]).arg(example(name)).args(LOCAL).args(args);
         let program = Program::spawn(&mut command);
         program.wait_for_log("listening on ");
-        Traced { program, folder }
+        Traced { program, _strace: None, folder }
+    }
+
+    /// Traces a program from now on, and has some of its calls fail: `fault` is as strace's `inject` has it, and counts from here,
+    /// `accept4:error=EMFILE:when=1..4`.
+    #[track_caller]
+    pub fn attach(program: Program, fault: &str) -> Traced {
+        let (mut command, folder) = strace();
+        let strace =
+            Program::spawn(command.arg(format!("--inject={fault}")).arg(format!("--attach={}", program.pid())));
+        strace.wait_for_log("attached");
+        Traced { program, _strace: Some(strace), folder }
     }
 
     /// What strace has written so far.
@@ -65,6 +69,18 @@ impl Traced {
         }
         calls
     }
+}
+
+/// Where an example listens on a free port.
+pub const LOCAL: [&str; 4] = ["--interface", "127.0.0.1", "--port", "0"];
+
+/// strace, which writes of all threads into a file of the folder.
+#[track_caller]
+fn strace() -> (Command, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(require("strace"));
+    command.args(["-f", "-o"]).arg(folder.path().join("calls"));
+    (command, folder)
 }
 
 /// Of a line `PID NAME(..`.

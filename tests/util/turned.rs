@@ -13,8 +13,13 @@ use super::{DEADLINE, eventually, send, settled, with_deadline};
 
 /// A client whose socket holds little, so that most of a response waits at the server.
 pub fn small_client(port: u16) -> TcpStream {
+    client_of(port, 64 * 1024)
+}
+
+/// A client whose socket holds no more bytes than that, if the system lets it be so few.
+pub fn client_of(port: u16, bytes: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
-    socket.set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
+    socket.set_recv_buffer_size(bytes).expect("SO_RCVBUF");
     socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
     with_deadline(socket.into())
 }
