@@ -32,7 +32,7 @@ impl Last {
     }
 }
 
-/// Writes a snapshot; see [`lws_status`](super) for what it holds.
+/// Writes a snapshot; what it holds is said [where it is sent](super).
 pub(super) fn write(out: &mut String, cx: &Cx, shown: &Shown, last: &mut Last) {
     let sums = Sums::of(cx);
     let before = last.0.replace((cx.now(), sums));
