@@ -1,138 +1,114 @@
-//! Headless Chromium, and its pages, told what to do over its DevTools protocol.
+//! A headless Chromium, whose pages are read and typed into over its DevTools protocol.
 
-use std::cell::RefCell;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-use super::{DEADLINE, Program, connect_to, eventually, require};
+use super::http::read_response;
+use super::{Program, connect, eventually, require, send};
 
-/// A browser without a window. Dropping it ends it.
+/// Dropping it ends it, with all its pages.
 pub struct Browser {
-    program: Program,
-    tools: RefCell<Tools>,
+    _program: Program,
     _profile: TempDir,
+    port: u16,
 }
 
-/// The connection to it.
-struct Tools {
-    socket: WebSocket<TcpStream>,
-    asked: u64,
-}
-
-/// One of its tabs.
-pub struct Page<'b> {
-    browser: &'b Browser,
-    session: String,
+/// A tab.
+pub struct Page {
+    devtools: WebSocket<TcpStream>,
+    commands: u64,
 }
 
 impl Browser {
+    /// Takes the certificate of anybody.
     #[track_caller]
     pub fn start() -> Browser {
         let profile = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(require("chromium"));
-        command
+        let mut chromium = Command::new(require("chromium"));
+        chromium
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server"])
+            .args(["--ignore-certificate-errors", "--hide-scrollbars"])
             .args(["--remote-debugging-port=0", &format!("--user-data-dir={}", profile.path().display())])
             .env("HOME", profile.path());
-        let program = Program::spawn(&mut command);
-        program.wait_for_log("DevTools listening on ws://");
-        eventually("the whole line", || program.log().contains("/devtools/browser/"));
-        let log = program.log();
-        let url = log.split_whitespace().find(|word| word.starts_with("ws://")).expect("it was waited for");
-        let address = url["ws://".len()..].split('/').next().expect("there is a first");
-        let (socket, _) = tungstenite::client(url, connect_to(address)).expect("DevTools");
-        Browser { program, tools: RefCell::new(Tools { socket, asked: 0 }), _profile: profile }
+        let program = Program::spawn(&mut chromium);
+        let mut port = None;
+        eventually("the browser is there", || {
+            let told = std::fs::read_to_string(profile.path().join("DevToolsActivePort"));
+            port = told.ok().and_then(|told| told.lines().next()?.parse().ok());
+            port.is_some()
+        });
+        Browser { _program: program, _profile: profile, port: port.expect("the loop above ends with one") }
     }
 
-    /// Opens a page in a tab of its own.
+    /// Opens a page, and does not wait until it is there.
     #[track_caller]
-    pub fn open(&self, url: &str) -> Page<'_> {
-        let target = self.ask(None, "Target.createTarget", json!({ "url": url, "newWindow": true }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = self.ask(None, "Target.attachToTarget", attach);
-        Page { browser: self, session: session["sessionId"].as_str().expect("an id").to_owned() }
+    pub fn open(&self, url: &str) -> Page {
+        let mut stream = connect(self.port);
+        send(&mut stream, format!("PUT /json/new?{url} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes());
+        let tab: Value = serde_json::from_slice(&read_response(&mut stream).body).expect("a tab");
+        let devtools = tab["webSocketDebuggerUrl"].as_str().expect("its address");
+        let (devtools, _) = tungstenite::client(devtools, connect(self.port)).expect("a handshake");
+        Page { devtools, commands: 0 }
     }
+}
 
+impl Page {
+    /// Has the browser do something with the page, and returns what it says.
     #[track_caller]
-    fn ask(&self, session: Option<&str>, method: &str, params: Value) -> Value {
-        let mut tools = self.tools.borrow_mut();
-        tools.asked += 1;
-        let id = tools.asked;
-        let mut ask = json!({ "id": id, "method": method, "params": params });
-        if let Some(session) = session {
-            ask["sessionId"] = session.into();
-        }
-        tools.socket.send(Message::text(ask.to_string())).expect("DevTools listens");
+    pub fn command(&mut self, method: &str, params: &Value) -> Value {
+        self.commands += 1;
+        let command = json!({ "id": self.commands, "method": method, "params": params });
+        self.devtools.send(Message::text(command.to_string())).expect("the browser is there");
         loop {
-            let said = tools.socket.read().unwrap_or_else(|error| panic!("{method}: {error}, {DEADLINE:?}"));
-            let Message::Text(said) = said else { continue };
-            let mut said: Value = serde_json::from_str(&said).expect("JSON");
-            if said["id"] == id {
-                assert!(said.get("error").is_none(), "{method}: {}", said["error"]);
+            let said = self.devtools.read().expect("the browser is there").into_data();
+            let mut said: Value = serde_json::from_slice(&said).expect("json");
+            if said["id"] == self.commands {
+                assert!(said["error"].is_null(), "{method}: {}", said["error"]);
                 return said["result"].take();
             }
         }
     }
-}
 
-impl Page<'_> {
-    /// The value of an expression in the page; of a promise, what it comes to.
+    /// The value of an expression, in the page.
     #[track_caller]
-    pub fn eval(&self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let mut said = self.ask("Runtime.evaluate", params);
-        assert!(said.get("exceptionDetails").is_none(), "{expression}: {}", said["exceptionDetails"]);
+    pub fn eval(&mut self, expression: &str) -> Value {
+        let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut said = self.command("Runtime.evaluate", &asked);
+        assert!(said["exceptionDetails"].is_null(), "{expression}: {}", said["exceptionDetails"]);
         said["result"]["value"].take()
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true in the page, which may still be loading.
     #[track_caller]
-    pub fn wait_for(&self, expression: &str) {
-        eventually(expression, || self.eval(expression) == true);
+    pub fn wait_for(&mut self, expression: &str) {
+        let tried = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
+        eventually(&format!("`{expression}` in the browser"), || self.eval(&tried) == true);
     }
 
-    /// The mouse is moved along a line of points, pressed.
+    /// Types a line where the cursor is, and presses Enter.
     #[track_caller]
-    pub fn drag(&self, points: &[(f64, f64)]) {
-        let mouse = |kind: &str, (x, y): (f64, f64)| {
-            let buttons = if kind == "mouseReleased" { 0 } else { 1 };
-            let params = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1 });
-            self.ask("Input.dispatchMouseEvent", params);
-        };
-        self.ask("Page.bringToFront", json!({}));
-        let (first, last) = (points[0], points[points.len() - 1]);
-        mouse("mousePressed", first);
-        points[1..].iter().for_each(|point| mouse("mouseMoved", *point));
-        mouse("mouseReleased", last);
+    pub fn type_line(&mut self, line: &str) {
+        self.command("Page.bringToFront", &json!({}));
+        self.command("Input.insertText", &json!({ "text": line }));
+        let key =
+            |kind| json!({ "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r" });
+        self.command("Input.dispatchKeyEvent", &key("keyDown"));
+        self.command("Input.dispatchKeyEvent", &key("keyUp"));
     }
 
-    /// Has the page be so wide, in CSS pixels, and its colours be `light` or `dark`.
+    /// What the page looks like, for people: `NAME.png` in the `tmp` of the target folder.
     #[track_caller]
-    pub fn look(&self, width: u32, height: u32, scheme: &str) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.ask("Emulation.setDeviceMetricsOverride", size);
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.ask("Emulation.setEmulatedMedia", json!({ "features": features }));
-    }
-
-    /// Writes a picture of it.
-    #[track_caller]
-    pub fn screenshot(&self, path: &Path) {
-        let said = self.ask("Page.captureScreenshot", json!({ "format": "png" }));
-        let png = BASE64_STANDARD.decode(said["data"].as_str().expect("data")).expect("base64");
+    pub fn screenshot(&mut self, name: &str) {
+        let said = self.command("Page.captureScreenshot", &json!({ "format": "png" }));
+        let png = BASE64_STANDARD.decode(said["data"].as_str().expect("a picture")).expect("base64");
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("png");
         std::fs::write(path, png).expect("write");
-    }
-
-    #[track_caller]
-    fn ask(&self, method: &str, params: Value) -> Value {
-        self.browser.ask(Some(&self.session), method, params)
     }
 }
