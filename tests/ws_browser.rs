@@ -87,11 +87,6 @@ impl Session {
     }
 }
 
-/// Pictures are for who wants to see them: in `target/tmp`.
-fn picture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
-}
-
 #[test]
 fn two_pages_draw_on_one_sheet_beside_ssh() {
     let sshd = Sshd::start();
@@ -100,14 +95,14 @@ fn two_pages_draw_on_one_sheet_beside_ssh() {
     let mut session = Session::begin(&sshd, server.made);
     session.echoes("before the browser\n");
     let browser = Browser::start();
-    let pages = [browser.open(&url), browser.open(&url)];
-    let apart = browser.open(&format!("{url}?mirror=apart"));
-    for page in pages.iter().chain([&apart]) {
+    let mut pages = [browser.open(&url), browser.open(&url)];
+    let mut apart = browser.open(&format!("{url}?mirror=apart"));
+    for page in pages.iter_mut().chain([&mut apart]) {
         page.look(900, 640, "light");
-        page.wait_for("document.body?.classList.contains('live')");
+        page.wait_for("document.body.classList.contains('live')");
     }
     let inked = "sheet.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)";
-    assert!(pages.iter().all(|page| page.eval(inked) == false));
+    assert!(pages.iter_mut().all(|page| page.eval(inked) == false));
     // Each draws half of a wave, in its own colour.
     let wave = |from: f64| -> Vec<(f64, f64)> {
         (0..40).map(|n| f64::from(n) * 9.0 + from).map(|x| (x, 300.0 + 120.0 * (x / 60.0).sin())).collect()
@@ -116,16 +111,16 @@ fn two_pages_draw_on_one_sheet_beside_ssh() {
     pages[1].drag(&wave(450.0));
     let content = "canvas.toDataURL()";
     eventually("both show the same", || {
-        let shown = pages.each_ref().map(|page| page.eval(content));
+        let shown = pages.each_mut().map(|page| page.eval(content));
         shown[0] == shown[1] && pages[0].eval(inked) == true
     });
     // Both halves are there: left and right.
     for at in [256, 1100] {
         let half = format!("sheet.getImageData({at}, 0, 300, canvas.height).data.some(Boolean)");
-        assert!(pages.iter().all(|page| page.eval(&half) == true), "at {at}");
+        assert!(pages.iter_mut().all(|page| page.eval(&half) == true), "at {at}");
     }
     assert_eq!(apart.eval(inked), false, "another mirror is another sheet");
-    pages[1].screenshot(&picture("mirror.png"));
+    pages[1].screenshot("mirror");
     session.echoes("while it draws\n");
     drop((pages, apart));
     drop(browser);
@@ -134,7 +129,7 @@ fn two_pages_draw_on_one_sheet_beside_ssh() {
 }
 
 /// A number of the status page.
-fn figure(page: &Page<'_>, of: &str) -> f64 {
+fn figure(page: &mut Page, of: &str) -> f64 {
     page.eval(of).as_f64().unwrap_or_else(|| panic!("{of} is no number"))
 }
 
@@ -147,9 +142,9 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     session.echoes("before the browser\n");
     let browser = Browser::start();
     // Without the slash the page is sent to where its files are.
-    let page = browser.open(&format!("{url}/status"));
+    let mut page = browser.open(&format!("{url}/status"));
     page.look(1180, 980, "light");
-    page.wait_for("document.body?.classList.contains('live')");
+    page.wait_for("document.body.classList.contains('live')");
     assert_eq!(page.eval("location.pathname"), "/status/");
     page.eval(
         "window.violations = []; addEventListener('securitypolicyviolation', (event) => violations.push(event.blockedURI))",
@@ -159,22 +154,22 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     page.wait_for("latest.verdicts['listen-accept'] === 1");
     page.wait_for("document.getElementById('verdicts').textContent.includes('fallback1')");
     let relayed = "latest.roles.find((role) => role.name === 'raw-proxy').now";
-    assert_eq!(figure(&page, relayed), 2.0, "two halves");
-    let before = figure(&page, "latest.sums.rx");
+    assert_eq!(figure(&mut page, relayed), 2.0, "two halves");
+    let before = figure(&mut page, "latest.sums.rx");
     session.echoes(&format!("{}\n", "x".repeat(3000)));
     page.wait_for(&format!("latest.sums.rx >= {}", before + 6000.0));
 
     // Connections and requests come, and are shown.
-    let counted = figure(&page, "latest.sums.requests");
+    let counted = figure(&mut page, "latest.sums.requests");
     let mut clients: Vec<_> =
         (0..5).map(|_| ws::open(server.made, "Sec-WebSocket-Protocol: dumb-increment-protocol\r\n")).collect();
     page.wait_for("latest.protocols.find((protocol) => protocol.name === 'dumb-increment-protocol')?.now === 5");
     page.wait_for(&format!("latest.sums.requests >= {}", counted + 5.0));
     page.wait_for("document.querySelector('#protocols').textContent.includes('dumb-increment-protocol5')");
-    let uptime = figure(&page, "latest.uptime");
+    let uptime = figure(&mut page, "latest.uptime");
     let shown = page.eval("document.querySelector('#tx .more').textContent");
     page.wait_for(&format!("latest.uptime > {uptime} && document.querySelector('#tx .more').textContent !== {shown}"));
-    assert!(figure(&page, "TILES.tx.samples.filter(Boolean).length") > 1.0);
+    assert!(figure(&mut page, "TILES.tx.samples.filter(Boolean).length") > 1.0);
     page.eval("document.querySelector('details').open = true");
     page.wait_for("document.querySelector('.inside').textContent.includes('callback://lws-status')");
     let curl =
@@ -184,13 +179,11 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     (0..30).for_each(|_| assert!(!curl("/mirror/").is_empty()));
     page.wait_for("TILES.connections.samples.length > 40");
     page.eval("document.querySelector('details').open = false");
-    for (name, width, height, scheme) in [
-        ("status.png", 1180, 1100, "light"),
-        ("status-dark.png", 1180, 1100, "dark"),
-        ("status-phone.png", 390, 1500, "light"),
-    ] {
+    for (name, width, height, scheme) in
+        [("status", 1180, 1100, "light"), ("status-dark", 1180, 1100, "dark"), ("status-phone", 390, 1500, "light")]
+    {
         page.look(width, height, scheme);
-        page.screenshot(&picture(name));
+        page.screenshot(name);
         assert_eq!(page.eval("document.documentElement.scrollWidth <= innerWidth"), true, "{name}: nothing is cut off");
     }
     clients.clear();
@@ -199,13 +192,14 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
 
     // It comes back by itself.
     page.eval("window.first = latest; WebSocket.prototype.close.call(socket)");
-    page.wait_for("document.body?.classList.contains('live') && latest.uptime > first.uptime");
+    page.wait_for("document.body.classList.contains('live') && latest.uptime > first.uptime");
     session.echoes("behind it\n");
     drop(page);
 
     // Its WebSocket says the same password as the page.
-    let guarded = browser.open(&format!("http://ann:secret@127.0.0.1:{}/guarded/", server.made));
-    guarded.wait_for("document.body?.classList.contains('live')");
+    let mut guarded = browser.open(&format!("http://ann:secret@127.0.0.1:{}/guarded/", server.made));
+    guarded.wait_for("document.body.classList.contains('live')");
+    drop(guarded);
     drop(browser);
     session.end();
     server.assert_nothing_left();
