@@ -27,6 +27,7 @@ use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
 use crate::peer_limits::PeerLimits;
 use crate::protocol::{Protocol, Verdict};
+use crate::request_turns::RequestTurns;
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::run_queue::RunQueue;
@@ -75,6 +76,7 @@ pub struct Cx {
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
+    pub(crate) request_turns: RequestTurns,
     pub(crate) warned: Warned,
     /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
@@ -117,7 +119,8 @@ impl Cx {
     ) -> Cx {
         Cx {
             registry,
-            peer_limits: PeerLimits::new(info.ip_limit_wsi, info.ip_limit_ah),
+            peer_limits: PeerLimits::new(info.ip_limit_wsi),
+            request_turns: RequestTurns::new(info.ip_limit_ah),
             warned: Warned::default(),
             most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,

@@ -103,7 +103,7 @@ fn two_pages_draw_on_one_sheet_beside_ssh() {
     }
     let inked = "sheet.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)";
     assert!(pages.iter_mut().all(|page| page.eval(inked) == false));
-    // Each draws half of a wave, in its own colour.
+    // Each draws half of a wave.
     let wave = |from: f64| -> Vec<(f64, f64)> {
         (0..40).map(|n| f64::from(n) * 9.0 + from).map(|x| (x, 300.0 + 120.0 * (x / 60.0).sin())).collect()
     };
