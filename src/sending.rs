@@ -193,17 +193,6 @@ impl Wsi {
         Ok(Some(taken))
     }
 
-    /// Bytes that the system has taken or will be given.
-    pub(crate) fn handed_over(&self) -> u64 {
-        self.sent + (self.tx.len() + self.piped.len()) as u64
-    }
-
-    pub(crate) fn count_sent(&mut self, bytes: usize) {
-        if !self.io.goes_nowhere() {
-            self.sent += bytes as u64;
-        }
-    }
-
     /// The same, and queues the rest.
     ///
     /// Not bounded here: who calls it reads no more before [`Wsi::is_flushed`].

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use mio::Token;
@@ -19,6 +20,7 @@ use crate::facts::Facts;
 use crate::http::Exchange;
 use crate::proxied::Direct;
 use crate::role::{Binding, CloseReason, Role};
+use crate::tally::Tally;
 use crate::timers::At;
 use crate::tls::PeerCert;
 use crate::transport::{Piped, Transport};
@@ -92,6 +94,8 @@ const _: () = assert!(size_of::<Wsi>() <= 400, "a Wsi has grown; what few connec
 pub struct Wsi {
     pub(crate) id: WsiId,
     pub(crate) vhost: VhostId,
+    /// That of the vhost.
+    pub(crate) tally: Rc<Tally>,
     pub(crate) io: Transport,
     pub(crate) doing: Doing,
     pub(crate) role_name: &'static str,
@@ -206,10 +210,18 @@ pub(crate) struct Flags {
 }
 
 impl Wsi {
-    pub(crate) fn new(id: WsiId, vhost: VhostId, io: Transport, peer: Peer, origin: Origin, first: Binding) -> Wsi {
+    pub(crate) fn new(
+        id: WsiId,
+        (vhost, tally): (VhostId, Rc<Tally>),
+        io: Transport,
+        peer: Peer,
+        origin: Origin,
+        first: Binding,
+    ) -> Wsi {
         Wsi {
             id,
             vhost,
+            tally,
             io,
             doing: Doing::Starting(first),
             role_name: "none",

@@ -1,9 +1,11 @@
-//! WebSocket by hand: requests and frames of any kind, right or wrong, over any stream.
+//! WebSocket by hand: requests and frames of any kind, right or wrong, over any stream. And a client that does it right.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use rlws::{Cx, Listen, Reason, Verdict, VhostInfo, WsWrite, Wsi};
+use tungstenite::WebSocket;
+use tungstenite::client::IntoClientRequest;
 
 use super::http::{Response, read_head};
 use super::net::{connect, read_exactly, read_until_closed, send};
@@ -63,6 +65,15 @@ pub fn open(port: u16, more: &str) -> TcpStream {
     let mut stream = connect(port);
     upgrade(&mut stream, more);
     stream
+}
+
+/// An open WebSocket of tungstenite's to a port of 127.0.0.1, with a subprotocol.
+#[track_caller]
+pub fn client(port: u16, subprotocol: &'static str) -> WebSocket<TcpStream> {
+    let mut request = format!("ws://localhost:{port}/").into_client_request().expect("a request");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().expect("a header"));
+    let (socket, _) = tungstenite::client(request, connect(port)).expect("a handshake");
+    socket
 }
 
 /// A client's frame, whose first byte is said.
