@@ -15,6 +15,7 @@ use mio::Registry;
 
 use crate::access_log::Logs;
 use crate::basic_auth::Passwords;
+use crate::buf::Room;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -42,7 +43,8 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// The part of a [`Context`](crate::Context) that callbacks are handed.
 ///
 /// - Looking things up: [`now`](Cx::now), [`wsi`](Cx::wsi), [`pss`](Cx::pss), [`vhd`](Cx::vhd), [`vhost`](Cx::vhost),
-///   [`vhosts`](Cx::vhosts), [`vhost_by_name`](Cx::vhost_by_name), [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user).
+///   [`vhosts`](Cx::vhosts), [`vhost_by_name`](Cx::vhost_by_name), [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user),
+///   [`uptime`](Cx::uptime), [`listening`](Cx::listening).
 /// - New connections, at once and without a callback from inside: [`client_connect`](Cx::client_connect),
 ///   [`adopt_accepted`](Cx::adopt_accepted), [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix),
 ///   [`adopt_file`](Cx::adopt_file), [`adopt_udp`](Cx::adopt_udp).
@@ -86,6 +88,7 @@ pub struct Cx {
     /// Why the loop ends, where it is not in order.
     pub(crate) failure: Option<InitError>,
     pub(crate) waker: Waker,
+    pub(crate) began: Instant,
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
     pub(crate) date: Date,
@@ -105,6 +108,8 @@ pub struct Cx {
     pub(crate) young: Young,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
+    /// Where what the connection in hand writes waits until it is sent.
+    pub(crate) room: Room,
 }
 
 impl Cx {
@@ -140,6 +145,7 @@ impl Cx {
             user: None,
             failure: None,
             waker,
+            began: Instant::now(),
             now: Instant::now(),
             date: Date::new(Instant::now()),
             files: FileCache::default(),
@@ -152,6 +158,7 @@ impl Cx {
             pipes: Pipes::default(),
             young: Young::default(),
             out: Vec::new(),
+            room: Room::default(),
         }
     }
 
@@ -295,6 +302,10 @@ impl Cx {
         first: Binding,
     ) -> io::Result<WsiId> {
         let facts = self.facts_of(vhost, &io, origin, first);
+        let tally = self.tally_of(vhost);
+        if origin == Origin::Accepted {
+            tally.note_accepted();
+        }
         let registry = &self.registry;
         let mut registered = Ok(());
         let unpolled = origin == Origin::Accepted;
@@ -303,7 +314,7 @@ impl Cx {
                 true => io.expect_input(),
                 false => registered = io.register(registry, id.token(), READING),
             }
-            let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
+            let mut wsi = Wsi::new(id, (vhost, tally), io, peer, origin, first);
             wsi.flags.unpolled = unpolled;
             wsi.facts = facts;
             wsi
@@ -326,8 +337,9 @@ impl Cx {
     /// Begins a connection of our own, for `parent` where another connection needs it.
     pub(crate) fn connect(&mut self, vhost: VhostId, plan: ConnectPlan, parent: Option<WsiId>) -> WsiId {
         let binding = Binding { role: self.role("connect"), protocol: plan.then.protocol };
+        let tally = self.tally_of(vhost);
         let wsi = self.slots.insert(|id| {
-            let mut wsi = Wsi::new(id, vhost, Transport::None, Peer::None, Origin::Client, binding);
+            let mut wsi = Wsi::new(id, (vhost, tally), Transport::None, Peer::None, Origin::Client, binding);
             wsi.parent = parent;
             wsi.asked = Some(Box::new(Asked::Connect(plan)));
             wsi

@@ -76,6 +76,10 @@ pub const WS_COLLECTED: usize = TX / 2;
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);
 
+/// Bytes of a write to a WebSocket that go to the system at once, if it takes them, instead of being copied to wait for the end of the
+/// callback.
+pub const WS_UNCOPIED: usize = 16 * 1024;
+
 /// Bytes of a compressed WebSocket message that are decompressed at a time.
 pub const WS_INFLATED: usize = 64 * 1024;
 

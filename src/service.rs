@@ -164,6 +164,7 @@ impl Cx {
     }
 
     fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {
+        wsi.tx.borrow(&mut self.room);
         let next = match turn {
             Turn::Timeout => role.on_timeout(wsi, self),
             Turn::Hears(reason) if protocol::call(wsi, self, reason) == Verdict::Close => {
@@ -174,6 +175,7 @@ impl Cx {
                 Err(error) => Next::Close(CloseReason::Lost(error)),
             },
         };
+        wsi.tx.give_back(&mut self.room);
         wsi.doing = Doing::Role(role);
         next
     }
@@ -224,7 +226,7 @@ impl Cx {
     /// The new role gets its first turn at once: bytes may be waiting for it.
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
-        wsi.role_name = binding.role.name();
+        wsi.enter_role(binding.role.name());
         if !binding.role.is_undecided() {
             self.decided(wsi);
         }
@@ -298,6 +300,7 @@ impl Cx {
             wsi.io.deregister(&self.registry);
         }
         self.call_destroyed(&mut wsi);
+        wsi.leave_role();
         self.slots.free(wsi);
     }
 

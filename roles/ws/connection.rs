@@ -38,6 +38,9 @@ static OF_CLIENT: Words = Words {
     end: [Reason::ClientClosed, Reason::WsClientDropProtocol],
 };
 
+/// More than the head of a frame.
+const SPARE: usize = 64;
+
 struct Connection {
     words: &'static Words,
     receiver: Box<Receiver>,
@@ -182,8 +185,9 @@ impl Connection {
         }
         let begun = held.len();
         buf[..begun].copy_from_slice(held.as_slice());
-        let end = buf.len().min(begun + cx.slice);
-        let len = match wsi.io.recv(&mut buf[begun..end])? {
+        // A frame of a slice comes whole, and there is room behind it, which says that no more has come.
+        let end = buf.len().min(begun + cx.slice + SPARE);
+        let len = match wsi.recv(&mut buf[begun..end])? {
             Received::Bytes(n) => begun + n,
             Received::Blocked => {
                 wsi.rx = held;
@@ -301,7 +305,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(());
         }
-        match wsi.io.recv(&mut cx.buf)? {
+        match wsi.recv(&mut cx.buf)? {
             Received::Bytes(_) | Received::Blocked => Ok(()),
             Received::Eof => Err(CloseReason::Done),
         }

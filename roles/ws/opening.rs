@@ -80,7 +80,7 @@ impl Opening {
             return Ok(Next::Stay);
         }
         // No more than a head: what a chatty server sends behind it is for the next role.
-        match wsi.io.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])? {
+        match wsi.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])? {
             Received::Bytes(n) => wsi.rx.push(&buf[..n]),
             Received::Blocked => return Ok(Next::Stay),
             Received::Eof => return Err(self.refused("the server closed instead of answering")),

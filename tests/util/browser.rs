@@ -103,6 +103,32 @@ impl Page {
         self.command("Input.dispatchKeyEvent", &key("keyUp"));
     }
 
+    /// Moves the mouse along a line of points, pressed.
+    #[track_caller]
+    pub fn drag(&mut self, points: &[(f64, f64)]) {
+        self.command("Page.bringToFront", &json!({}));
+        let last = points.len() - 1;
+        for (at, (x, y)) in points.iter().enumerate() {
+            let moves = json!({ "type": "mouseMoved", "x": x, "y": y, "button": "left", "buttons": u8::from(at > 0) });
+            self.command("Input.dispatchMouseEvent", &moves);
+            for (kind, when) in [("mousePressed", 0), ("mouseReleased", last)] {
+                if at == when {
+                    let clicks = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+                    self.command("Input.dispatchMouseEvent", &clicks);
+                }
+            }
+        }
+    }
+
+    /// Gives the page a size, in CSS pixels, and `light` or `dark` colours.
+    #[track_caller]
+    pub fn look(&mut self, width: u32, height: u32, colours: &str) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", &size);
+        let scheme = json!({ "name": "prefers-color-scheme", "value": colours });
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": [scheme] }));
+    }
+
     /// What the page looks like, for people: `NAME.png` in the `tmp` of the target folder.
     #[track_caller]
     pub fn screenshot(&mut self, name: &str) {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
-use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
+use rlws::protocols::{
+    DumbIncrement, HttpDummy, LwsMirror, LwsServerStatus, LwsStatus, PostDemo, RawEcho, RawProxy, RawTest,
+};
 use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
 
 use crate::mistakes;
@@ -18,6 +20,10 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawEcho>(),
     ProtocolTable::of::<RawTest>(),
     ProtocolTable::of::<PostDemo>(),
+    ProtocolTable::of::<LwsMirror>(),
+    ProtocolTable::of::<DumbIncrement>(),
+    ProtocolTable::of::<LwsStatus>(),
+    ProtocolTable::of::<LwsServerStatus>(),
 ];
 
 /// Options of protocol `raw-proxy` that name files in PEM form.
