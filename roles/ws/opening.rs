@@ -57,7 +57,10 @@ impl Role for Opening {
 
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let why = match self.why.take() {
-            Some(why) => why,
+            Some(why) => {
+                cx.warn_seldom(wsi, |warned| &mut warned.unconnected, format_args!("{why}"));
+                why
+            }
             None => wsi.close_reason().map_or_else(|| "it was closed".to_owned(), CloseReason::to_string),
         };
         if wsi.protocol.is_none() {

@@ -76,6 +76,31 @@ pub fn client(port: u16, subprotocol: &'static str) -> WebSocket<TcpStream> {
     socket
 }
 
+/// The head of a client's request, and the `Sec-WebSocket-Accept` that fits it.
+#[track_caller]
+pub fn read_request(stream: &mut TcpStream) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(read_exactly(stream, 1));
+    }
+    let head = String::from_utf8(head).expect("a text");
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    (head, accept)
+}
+
+/// Agrees to it, with more headers, each with its line end; returns its head.
+#[track_caller]
+pub fn agree(stream: &mut TcpStream, more: &str) -> String {
+    let (head, accept) = read_request(stream);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+    );
+    send(stream, answer.as_bytes());
+    head
+}
+
 /// A client's frame, whose first byte is said.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
