@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `backend` | what a relay connects to: echo, sink, source |
+//! | `sink` | reads what the backend forgets, where it stands back |
 //! | `exchanges` | a message there and its answer back, over and over; or one on each connection |
 //! | `streams` | bytes in one direction, as fast as they go |
 //! | `crowd` | many connections that have said something once, and are silent |
@@ -11,6 +12,7 @@
 pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod exchanges;
+mod sink;
 pub(crate) mod streams;
 pub(crate) mod wrk;
 
