@@ -36,6 +36,13 @@ impl Cores {
     }
 }
 
+/// Has this thread work only while no other one of the load wants to.
+pub(crate) fn stand_back() {
+    if let Err(error) = rustix::process::nice(19) {
+        eprintln!("this thread cannot stand back: {error}");
+    }
+}
+
 fn stay_on(core: usize) {
     let mut set = CpuSet::new();
     set.set(core);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::contenders::{Contender, Task};
-use crate::cores::Cores;
+use crate::cores::{Cores, stand_back};
 use crate::load::backend::{Backend, Running};
 use crate::load::crowd::{Crowd, get, socket};
 use crate::load::exchanges::{Exchange, Exchanges};
@@ -72,6 +72,7 @@ impl Bench {
     ) -> Result<Sample, String> {
         let backend = match (row.group, row.load) {
             (Group::Relay, Load::Streams { direction: Direction::Down, .. }) => Some(Backend::Source.start()?),
+            (Group::Relay, Load::ExchangesBeside { .. }) => Some(Backend::EchoAhead.start()?),
             (Group::Relay, _) => Some(Backend::Echo.start()?),
             (Group::Http | Group::Ws, _) => None,
         };
@@ -155,11 +156,12 @@ fn relayed(is_last: bool) -> Exchange {
     Exchange { reply: request.len(), request, is_last }
 }
 
-/// Does something while streams run on another thread.
+/// Does something while streams run on another thread, which stands back: what waits for the streams is to do so in the server, and not here.
 fn beside<T>(mut streams: Streams, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let streaming = scope.spawn(|| {
+            stand_back();
             while !over.load(Ordering::Relaxed) {
                 streams.work(WARM_UP)?;
             }

@@ -27,6 +27,10 @@ impl Poll {
         Ok(epoll::modify(&self.epoll, source, EventData::new_u64(number as u64), flags)?)
     }
 
+    pub(crate) fn remove(&self, source: &impl AsFd) -> Result<()> {
+        Ok(epoll::delete(&self.epoll, source)?)
+    }
+
     /// Puts what has happened into `events`, as many as it has room for; waits no longer than `patience` for the first.
     pub(crate) fn wait(&self, events: &mut Vec<Event>, patience: Option<Duration>) -> Result<()> {
         let patience = patience.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 }));

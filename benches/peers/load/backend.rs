@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use rustix::event::epoll::EventFlags;
 
 use super::TICK;
+use super::sink::Sink;
 use crate::floor::listen;
 use crate::poll::Poll;
 
@@ -17,6 +18,8 @@ use crate::poll::Poll;
 pub(crate) enum Backend {
     /// Sends back what comes; a connection that does not begin as ssh does is read and forgotten.
     Echo,
+    /// The same, but it is another thread that reads what is forgotten, and that one stands back: an echo waits for no stream.
+    EchoAhead,
     /// Sends as fast as it goes.
     Source,
 }
@@ -71,6 +74,7 @@ fn serve(backend: Backend, listener: &TcpListener, stop: &AtomicBool) -> std::io
     let flags = if backend == Backend::Source { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
     let (mut events, mut buf) = (Vec::with_capacity(512), vec![0; BUFFER]);
     let mut connections: slab::Slab<Connection> = slab::Slab::new();
+    let sink = (backend == Backend::EchoAhead).then(Sink::start);
     while !stop.load(Ordering::Relaxed) {
         poll.wait(&mut events, Some(TICK))?;
         for event in events.drain(..) {
@@ -87,6 +91,12 @@ fn serve(backend: Backend, listener: &TcpListener, stop: &AtomicBool) -> std::io
                 && turn(connection, event.flags, &mut buf).is_none()
             {
                 connections.remove(number);
+            } else if let Some(sink) = &sink
+                && connections.get(number).is_some_and(|connection| connection.echoes == Some(false))
+            {
+                let Connection { stream, .. } = connections.remove(number);
+                poll.remove(&stream)?;
+                sink.take(stream);
             }
         }
     }

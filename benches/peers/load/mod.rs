@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `backend` | what a relay connects to: echo, sink, source |
+//! | `sink` | reads what the backend forgets, where it stands back |
 //! | `exchanges` | a message there and its answer back, over and over; or one on each connection |
 //! | `streams` | bytes in one direction, as fast as they go |
 //! | `sockets` | WebSocket messages there and their echoes back |
@@ -12,6 +13,7 @@
 pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod exchanges;
+mod sink;
 pub(crate) mod sockets;
 pub(crate) mod streams;
 pub(crate) mod wrk;
