@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
 use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
 
+use crate::doubts::Doubts;
 use crate::mistakes;
 use crate::privileges::Identity;
 use crate::watch::{self, Stamps};
@@ -121,6 +123,7 @@ impl Loaded {
         for warning in self.conf.warnings().iter().chain(&self.vhosts.warnings) {
             log::warn!("{warning}");
         }
+        Doubts::of(self, SystemTime::now()).warn();
         if Identity::of(&self.conf.global).is_ok_and(|identity| identity.is_root()) {
             let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).take(1).collect();
             log::warn!("{}: its workers run as root; say who else in global: {AN_IDENTITY}", files.join(""));
