@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
 use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
-use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
+use rlws::{Context, Listen, Pem, Protocol, ProtocolTable, VhostId};
 
 use crate::doubts::Doubts;
 use crate::mistakes;
-use crate::privileges::Identity;
+use crate::privileges::{Identity, leaves_descriptors};
 use crate::watch::{self, Stamps};
 
 /// What vhosts can enable in `ws-protocols`.
@@ -152,6 +152,10 @@ impl Loaded {
             return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
         }
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
+        let mut listens: Vec<&Listen> = self.vhosts.infos.iter().map(|info| &info.listen).collect();
+        listens.retain(|listen| **listen != Listen::None);
+        listens.dedup();
+        wrong.extend(leaves_descriptors(&self.conf.global, listens.len()).err());
         let of_vhosts = mistakes::of_vhosts(&self.conf, self.vhosts.infos.clone(), [].iter());
         wrong.extend(of_vhosts.iter().map(ToString::to_string));
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
