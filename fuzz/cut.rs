@@ -1,4 +1,6 @@
-//! What fuzz targets share: bytes, cut into pieces.
+//! What fuzz targets share: bytes, cut into pieces, and a WebSocket server.
+
+pub mod socket;
 
 /// Pieces of up to 23 bytes, empty ones among them, of lengths that a seed chooses.
 pub fn cut(bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {

@@ -1,9 +1,9 @@
 //! Role `drain`: a connection's last seconds. Sends what is queued, then FIN, then discards input until the peer hangs up.
 //!
-//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer (RFC 9112 section 9.6). Who came
-//! to us may read it only when all of its request is sent, and nothing tells when that is; so its bound is not bytes but time:
-//! [`limits::DRAIN_TIME`] of silence, [`limits::DRAIN_LONGEST`] in all, with a slice a turn, behind those who move little. To whom we connected has
-//! [`limits::DRAIN_BYTES`] and [`limits::DRAIN_TIME`]: what it sends was for somebody who has gone.
+//! Closing at once would make the system send a reset if input is unread, and that may overtake the last answer (RFC 9112 section 9.6). A client
+//! of http may read its answer only when it has sent all of its request, and nothing tells when that is. So its bound is not bytes but time:
+//! [`limits::DRAIN_TIME`] of silence, [`limits::DRAIN_LONGEST`] in all, with a slice a turn, behind those who move little. All others have
+//! [`limits::DRAIN_BYTES`] and [`limits::DRAIN_TIME`].
 //!
 //! It emits no reasons: the protocol was told before. In lws: `LRS_FLUSHING_BEFORE_CLOSE` and `LRS_SHUTDOWN`; the times are those of nginx's
 //! `lingering_close`.
@@ -15,7 +15,7 @@ use crate::limits;
 use crate::role::{CloseReason, Next, Role, RoleOps};
 use crate::transport::Received;
 use crate::vhost::ProtocolIndex;
-use crate::wsi::{Origin, Wsi};
+use crate::wsi::Wsi;
 
 pub(crate) struct Drain;
 
@@ -33,9 +33,9 @@ impl RoleOps for Drain {
         wsi.deadline = Some(cx.now + limits::DRAIN_TIME);
         wsi.flags.fin = true;
         wsi.rx.take();
-        let (longest, room) = match wsi.origin {
-            Origin::Client => (limits::DRAIN_TIME, limits::DRAIN_BYTES),
-            _ => (limits::DRAIN_LONGEST, usize::MAX),
+        let (longest, room) = match wsi.flags.lingers {
+            true => (limits::DRAIN_LONGEST, usize::MAX),
+            false => (limits::DRAIN_TIME, limits::DRAIN_BYTES),
         };
         Ok(Box::new(Draining { end: cx.now + longest, room }))
     }

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
-use crate::limits;
 use crate::options::Options;
 use crate::proxy_header;
 use crate::role::{Binding, CloseReason, Next, Role, RoleOps};
@@ -64,17 +63,10 @@ struct Undecided {
 
 impl Role for Undecided {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        let received = match wsi.io.readable() {
-            true => wsi.recv(&mut cx.buf[..limits::FIRST_READ]),
-            false => Ok(Received::Blocked),
-        };
-        let received = match received {
+        let received = match wsi.recv_first(&mut cx.buf) {
             Ok(received) => received,
             Err(error) => return Next::Close(CloseReason::Lost(error)),
         };
-        if let Received::Bytes(n) = received {
-            wsi.rx.push(&cx.buf[..n]);
-        }
         let first = wsi.rx.take();
         let next = match received {
             Received::Eof => follow(wsi, cx, Moment::Eof(first.as_slice())),

@@ -1,8 +1,14 @@
 //! Role `listen`: accepts connections, and starts each on its way.
 //!
-//! Its states: waiting for its interface to appear (no socket yet), accepting, and resting while there are as
-//! many connections as may be, or the system has no descriptor left. That is said once, and its end once it has lasted for a while: a flood
-//! that comes and goes fills no log.
+//! ```text
+//!   LooksForInterface ──▶ (its sockets have connections of their own)
+//!
+//!   Accepts ── no room, no descriptor ──▶ Rests ──▶ Accepts ── nobody waits ──▶ IsCalm ── that lasts ──▶ Accepts
+//!                                           ▲                                     │
+//!                                           └────────── no room again ────────────┘
+//! ```
+//!
+//! That there is no room is said once, and its end once it has lasted for a while: a flood that comes and goes fills no log.
 //! It emits `FilterNetworkConnection`. In lws: `rops_handle_POLLIN_listen`.
 
 use std::io::{self, ErrorKind};
@@ -32,35 +38,43 @@ impl RoleOps for Listen {
             cx.most_connections = room.connections;
             cx.pipes.limit(room.pipes);
         }
-        match address(&wsi.io) {
+        let state = match address(&wsi.io) {
             Some(address) => {
                 let vhost = cx.vhost(wsi.vhost).map_or("-", Vhost::name);
                 log::info!(target: NOTICE, "listening on {address} (vhost {vhost})");
+                State::Accepts
             }
-            None => wsi.deadline = cx.after(limits::INTERFACE_RETRY),
-        }
-        Ok(Box::new(Listening { pause: None, in_trouble: false }))
+            None => {
+                wsi.deadline = cx.after(limits::INTERFACE_RETRY);
+                State::LooksForInterface
+            }
+        };
+        Ok(Box::new(Listening { state, in_trouble: false }))
     }
 }
 
 struct Listening {
-    /// What the deadline is for.
-    pause: Option<Pause>,
+    state: State,
     /// The operator has been told; it is told again when it is over.
     in_trouble: bool,
 }
 
+/// What it does, until the deadline where it has one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// Nobody is accepted.
-    Rest,
-    /// Nobody has to wait; if that lasts, the operator is told.
-    Calm,
+enum State {
+    /// There is no socket yet. At the deadline it is tried again to have one.
+    LooksForInterface,
+    /// There is no deadline.
+    Accepts,
+    /// Accepts nobody.
+    Rests,
+    /// Accepts, and nobody had to wait of late. At the deadline the operator is told.
+    IsCalm,
 }
 
 impl Role for Listening {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if wsi.deadline.is_some() && self.pause != Some(Pause::Calm) {
+        if matches!(self.state, State::LooksForInterface | State::Rests) {
             return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
         }
         let Some((vhost, first)) = cx.first_binding(wsi.vhost) else { return Next::Stay };
@@ -81,8 +95,8 @@ impl Role for Listening {
                     Some(header) => _ = insert(wsi, cx, (vhost, header), io, peer),
                 },
                 Ok(None) => {
-                    if self.in_trouble && self.pause.is_none() {
-                        self.pause = Some(Pause::Calm);
+                    if self.in_trouble && self.state == State::Accepts {
+                        self.state = State::IsCalm;
                         wsi.deadline = cx.after(limits::WARN_AGAIN);
                     }
                     return if cx.deprecated { Next::Close(CloseReason::Done) } else { Next::Stay };
@@ -98,15 +112,24 @@ impl Role for Listening {
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        match self.pause.take() {
-            Some(Pause::Rest) => return Next::Again,
-            Some(Pause::Calm) => {
-                self.in_trouble = false;
-                log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
-                return Next::Stay;
+        match self.state {
+            State::LooksForInterface => self.look_for_interface(wsi, cx),
+            State::Accepts => Next::Stay,
+            State::Rests => {
+                self.state = State::Accepts;
+                Next::Again
             }
-            None => {}
+            State::IsCalm => {
+                (self.state, self.in_trouble) = (State::Accepts, false);
+                log::warn!("{}: nobody has to wait any more", cx.tag(wsi));
+                Next::Stay
+            }
         }
+    }
+}
+
+impl Listening {
+    fn look_for_interface(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let Some(listener) = cx.vhost(wsi.vhost).and_then(|vhost| vhost.listener) else { return Next::Stay };
         match cx.open_listener(listener) {
             // The sockets have connections of their own now.
@@ -120,13 +143,11 @@ impl Role for Listening {
         wsi.deadline = cx.after(limits::INTERFACE_RETRY);
         Next::Stay
     }
-}
 
-impl Listening {
     /// Who is waiting waits a little longer.
     fn rest(&mut self, wsi: &mut Wsi, cx: &Cx, why: &str) -> Next {
         self.warn(wsi, cx, &format!("{why}; who comes next waits"));
-        self.pause = Some(Pause::Rest);
+        self.state = State::Rests;
         wsi.deadline = cx.after(limits::ACCEPT_PAUSE);
         Next::Stay
     }
@@ -141,23 +162,21 @@ impl Listening {
 
 /// Makes a connection of an accepted socket, unless its peer has too many or a protocol does not want it.
 fn begin(listener: &Wsi, cx: &mut Cx, (vhost, first): (VhostId, Binding), io: Transport, peer: Peer) {
-    let counted = match cx.admit(listener, vhost, &peer) {
-        Ok(counted) => counted,
+    let admitted = match cx.admit(listener, vhost, &peer) {
+        Ok(admitted) => admitted,
         Err(Refusal::TooMany) => return,
         Err(Refusal::Filter) => {
             log::info!("{}: {peer} is hung up on: asked for by a protocol", cx.tag(listener));
             return cx.log_filtered(vhost, first, &io, &peer);
         }
     };
-    match insert(listener, cx, (vhost, first), io, peer.clone()) {
-        Some(id) => {
-            let undecided = cx.let_in(id, &peer, first);
-            if let Some(wsi) = cx.slots.get_mut(id) {
-                (wsi.flags.counted, wsi.flags.undecided) = (counted, undecided);
-            }
+    let inserted = insert(listener, cx, (vhost, first), io, peer.clone());
+    match inserted.and_then(|id| cx.slots.take(id)) {
+        Some(mut wsi) => {
+            cx.welcome(&mut wsi, admitted, first);
+            cx.slots.put_back(wsi);
         }
-        None if counted => cx.peer_limits.release(&peer),
-        None => {}
+        None => cx.turn_away(admitted, &peer),
     }
 }
 

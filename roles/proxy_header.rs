@@ -13,7 +13,6 @@
 use crate::admission::Refusal;
 use crate::cx::Cx;
 use crate::first_packet::Moment;
-use crate::limits;
 use crate::proxy_header::{Parsed, Proxied, parse};
 use crate::role::{CloseReason, Next, Role, RoleOps};
 use crate::transport::Received;
@@ -53,14 +52,7 @@ impl Role for Reading {
 
 /// The header, once it is whole, taken from what has come.
 fn read(wsi: &mut Wsi, cx: &mut Cx) -> Result<Option<Proxied>, CloseReason> {
-    let mut ended = false;
-    if wsi.io.readable() {
-        match wsi.recv(&mut cx.buf[..limits::FIRST_READ])? {
-            Received::Bytes(n) => wsi.rx.push(&cx.buf[..n]),
-            Received::Eof => ended = true,
-            Received::Blocked => {}
-        }
-    }
+    let ended = wsi.recv_first(&mut cx.buf)? == Received::Eof;
     let parsed = parse(wsi.rx.as_slice());
     match parsed.map_err(|error| CloseReason::PeerFault(format!("its PROXY header: {error}").into()))? {
         Parsed::Complete { said, len } => {
@@ -79,13 +71,12 @@ fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason>
     wsi.comes_for(said);
     wsi.begins_anew();
     log::debug!("{}: by {}", cx.tag(wsi), wsi.direct_peer());
-    let counts = !wsi.flags.foreign;
-    if counts {
-        wsi.flags.counted = cx.admit(wsi, wsi.vhost, &wsi.peer).map_err(|refusal| refused(wsi, &refusal))?;
-    }
     let (vhost, first) = cx.first_binding(wsi.vhost).ok_or(CloseReason::Done)?;
+    if !wsi.flags.foreign {
+        let admitted = cx.admit(wsi, wsi.vhost, &wsi.peer).map_err(|refusal| refused(wsi, &refusal))?;
+        cx.welcome(wsi, admitted, first);
+    }
     wsi.vhost = vhost;
-    wsi.flags.undecided = counts && cx.let_in(wsi.id, &wsi.peer, first);
     if first.protocol.is_some() {
         wsi.judged("listen-accept", Moment::Accept.name());
     }

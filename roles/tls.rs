@@ -22,7 +22,6 @@ use crate::connect::{SecurePlan, came_to_nothing, give_up, is_wanted};
 use crate::context::ContextInfo;
 use crate::cx::Cx;
 use crate::first_packet::{Decision, Listener, Moment, decide};
-use crate::limits;
 use crate::options::Options;
 use crate::role::{self, Binding, CloseReason, Named, Next, Role, RoleOps};
 use crate::tls::stream;
@@ -110,12 +109,8 @@ impl Server {
 
 /// The client's whole hello, and the bytes behind it; `None`: there is more to come.
 fn read_hello(hello: &mut Acceptor, wsi: &mut Wsi, cx: &mut Cx) -> Result<Option<(Accepted, Vec<u8>)>, CloseReason> {
-    if wsi.rx.is_empty() && wsi.io.readable() {
-        match wsi.recv(&mut cx.buf[..limits::FIRST_READ])? {
-            Received::Bytes(n) => wsi.rx.push(&cx.buf[..n]),
-            Received::Eof => return Err(CloseReason::PeerClosed),
-            Received::Blocked => {}
-        }
+    if wsi.rx.is_empty() && wsi.recv_first(&mut cx.buf)? == Received::Eof {
+        return Err(CloseReason::PeerClosed);
     }
     let first = wsi.rx.take();
     let mut bytes = first.as_slice();

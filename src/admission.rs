@@ -18,11 +18,12 @@ use crate::role::{Binding, CloseReason};
 use crate::vhost::VhostId;
 use crate::wsi::{Peer, Wsi, WsiId};
 
-/// Whether the connection counts for the limit of its address until it is freed.
-pub(crate) type Counted = bool;
-
-/// Whether it counts among those of its address that have not said what they want, until it has.
-pub(crate) type Undecided = bool;
+/// A client is let in. What of it counts is for its connection to keep: [`Cx::welcome`], or [`Cx::turn_away`] where there is to be none.
+#[must_use]
+pub(crate) struct Admitted {
+    /// For the limit of its address, until its connection is freed.
+    counts: bool,
+}
 
 /// Why a client is not let in.
 pub(crate) enum Refusal {
@@ -34,7 +35,7 @@ pub(crate) enum Refusal {
 
 impl Cx {
     /// Asks whether a client of a vhost is let in; `at` is whom the log speaks of.
-    pub(crate) fn admit(&mut self, at: &Wsi, vhost: VhostId, client: &Peer) -> Result<Counted, Refusal> {
+    pub(crate) fn admit(&mut self, at: &Wsi, vhost: VhostId, client: &Peer) -> Result<Admitted, Refusal> {
         let admission = self.peer_limits.admit(client);
         if let Admission::Refused { limit } = admission {
             let told = self.warned.too_many.tell(self.now);
@@ -44,23 +45,29 @@ impl Cx {
             ));
             return Err(Refusal::TooMany);
         }
-        let counted = admission == Admission::Counted;
+        let admitted = Admitted { counts: admission == Admission::Counted };
         if protocol::ask_first(self, vhost, VhostReason::FilterNetworkConnection(client)) == Verdict::Close {
-            if counted {
-                self.peer_limits.release(client);
-            }
+            self.turn_away(admitted, client);
             return Err(Refusal::Filter);
         }
-        Ok(counted)
+        Ok(admitted)
     }
 
-    /// Lets a client in, which begins as `first`.
-    pub(crate) fn let_in(&mut self, id: WsiId, client: &Peer, first: Binding) -> Undecided {
-        let Some(most) = self.most_undecided().filter(|_| first.role.is_undecided()) else { return false };
-        if let Some(oldest) = self.peer_limits.begin_undecided(client, id, most) {
+    /// A client that was let in has its connection, which begins as `first`.
+    pub(crate) fn welcome(&mut self, wsi: &mut Wsi, admitted: Admitted, first: Binding) {
+        wsi.flags.counted = admitted.counts;
+        let Some(most) = self.most_undecided().filter(|_| first.role.is_undecided()) else { return };
+        wsi.flags.undecided = true;
+        if let Some(oldest) = self.peer_limits.begin_undecided(&wsi.peer, wsi.id, most) {
             self.deferred.push_back(Deferred::Undecided(oldest));
         }
-        true
+    }
+
+    /// It has none after all.
+    pub(crate) fn turn_away(&mut self, admitted: Admitted, client: &Peer) {
+        if admitted.counts {
+            self.peer_limits.release(client);
+        }
     }
 
     /// A connection has said what it wants, or is over.

@@ -1,4 +1,9 @@
-//! A byte queue that owns nothing while it is empty, and is one pointer then, so that idle connections cost no buffers.
+//! A byte queue that owns nothing while it is empty, and is one pointer then, so that idle connections cost no buffers. For the length of a
+//! turn it is lent [`Room`], so that what is written and sent within one costs no allocation.
+
+use std::mem;
+
+use crate::limits;
 
 /// Bytes waiting in order. Taken from the front, added at the back.
 #[derive(Default)]
@@ -6,14 +11,40 @@ pub(crate) struct Buf(Option<Box<Queue>>);
 
 #[derive(Default)]
 struct Queue {
-    /// Never all taken.
+    /// Never all taken, but where it is lent.
     bytes: Vec<u8>,
     start: usize,
+    is_lent: bool,
 }
+
+/// Storage for whichever queue is in use. Nothing of it is kept by a queue that is empty at the end.
+#[derive(Default)]
+pub(crate) struct Room(Option<Box<Queue>>);
 
 impl Buf {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.as_slice().is_empty()
+    }
+
+    /// Takes the room, unless it owns some.
+    pub(crate) fn borrow(&mut self, room: &mut Room) {
+        if self.0.is_none() {
+            let mut queue = room.0.take().unwrap_or_default();
+            queue.is_lent = true;
+            self.0 = Some(queue);
+        }
+    }
+
+    /// Gives it back, or keeps it until all is taken. What one large write needed is not kept for all that come after it.
+    pub(crate) fn give_back(&mut self, room: &mut Room) {
+        match &mut self.0 {
+            Some(queue) if queue.is_lent && queue.bytes.is_empty() => {
+                queue.bytes.shrink_to(limits::SERVICE_BUFFER);
+                room.0 = self.0.take();
+            }
+            Some(queue) => queue.is_lent = false,
+            None => {}
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -37,12 +68,17 @@ impl Buf {
         queue.bytes.extend_from_slice(bytes);
     }
 
-    /// Drops the first `n` bytes; the allocation goes with the last one.
+    /// Drops the first `n` bytes; the allocation goes with the last one, unless it is lent.
     pub(crate) fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len());
         if let Some(queue) = &mut self.0 {
             queue.start += n;
-            if queue.start == queue.bytes.len() {
+            if queue.start < queue.bytes.len() {
+                return;
+            }
+            queue.bytes.clear();
+            queue.start = 0;
+            if !queue.is_lent {
                 self.0 = None;
             }
         }
@@ -61,7 +97,7 @@ impl Buf {
 
     /// Takes everything out.
     pub(crate) fn take(&mut self) -> Buf {
-        std::mem::take(self)
+        mem::take(self)
     }
 }
 
@@ -87,5 +123,37 @@ mod tests {
         assert!(buf.is_empty());
         assert!(buf.0.is_none());
         assert_eq!(size_of::<Buf>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn what_is_lent_comes_back_with_the_last_byte() {
+        let (mut room, mut buf) = (Room::default(), Buf::default());
+        buf.borrow(&mut room);
+        assert!(buf.is_empty());
+        buf.push(b"abc");
+        buf.consume(3);
+        assert!(buf.is_empty());
+        buf.give_back(&mut room);
+        assert!(buf.0.is_none() && room.0.as_ref().is_some_and(|queue| queue.bytes.capacity() >= 3));
+
+        buf.borrow(&mut room);
+        buf.push(b"defg");
+        buf.consume(1);
+        buf.give_back(&mut room);
+        assert!(room.0.is_none(), "what it holds is still there");
+        assert_eq!(buf.as_slice(), b"efg");
+        buf.consume(3);
+        assert!(buf.0.is_none());
+    }
+
+    #[test]
+    fn a_queue_that_owns_something_borrows_nothing() {
+        let (mut room, mut buf) = (Room::default(), Buf::default());
+        buf.push(b"ab");
+        buf.borrow(&mut room);
+        buf.consume(2);
+        assert!(buf.0.is_none());
+        buf.give_back(&mut room);
+        assert!(room.0.is_none());
     }
 }

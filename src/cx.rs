@@ -15,6 +15,7 @@ use mio::Registry;
 
 use crate::access_log::Logs;
 use crate::basic_auth::Passwords;
+use crate::buf::Room;
 use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
@@ -27,6 +28,7 @@ use crate::listen_group::{ListenGroup, ListenerId};
 use crate::listen_sockets::ListenSockets;
 use crate::peer_limits::PeerLimits;
 use crate::protocol::{Protocol, Verdict};
+use crate::request_turns::RequestTurns;
 use crate::resolver::{self, Found, Name, Resolver};
 use crate::role::{self, Binding, RoleOps};
 use crate::run_queue::RunQueue;
@@ -74,6 +76,7 @@ pub struct Cx {
     pub(crate) deferred: VecDeque<Deferred>,
     pub(crate) timers: Timers,
     pub(crate) peer_limits: PeerLimits,
+    pub(crate) request_turns: RequestTurns,
     pub(crate) warned: Warned,
     /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
@@ -103,6 +106,8 @@ pub struct Cx {
     pub(crate) young: Young,
     /// Where output is put together before it is sent; empty between uses.
     pub(crate) out: Vec<u8>,
+    /// Where what the connection in hand writes waits until it is sent.
+    pub(crate) room: Room,
 }
 
 impl Cx {
@@ -115,7 +120,8 @@ impl Cx {
     ) -> Cx {
         Cx {
             registry,
-            peer_limits: PeerLimits::new(info.ip_limit_wsi, info.ip_limit_ah),
+            peer_limits: PeerLimits::new(info.ip_limit_wsi),
+            request_turns: RequestTurns::new(info.ip_limit_ah),
             warned: Warned::default(),
             most_connections: info.max_connections.unwrap_or(usize::MAX),
             info,
@@ -149,6 +155,7 @@ impl Cx {
             pipes: Pipes::default(),
             young: Young::default(),
             out: Vec::new(),
+            room: Room::default(),
         }
     }
 

@@ -19,6 +19,7 @@ use socket2::SockRef;
 use crate::access_line::{Stamp, push_quoted, push_word};
 use crate::access_log::AccessLog;
 use crate::cx::Cx;
+use crate::limits;
 use crate::role::{Binding, CloseReason};
 use crate::tls::stream::Tls;
 use crate::transport::{Medium, Piped, Received, Transport};
@@ -164,6 +165,18 @@ impl Wsi {
         let received = self.io.recv(buf)?;
         if let Some(facts) = &mut self.facts {
             facts.note_received(&received);
+        }
+        Ok(received)
+    }
+
+    /// The same for a first look at what it sends: to be found in `rx`, behind what waits there.
+    pub(crate) fn recv_first(&mut self, buf: &mut [u8]) -> std::io::Result<Received> {
+        if !self.io.readable() {
+            return Ok(Received::Blocked);
+        }
+        let received = self.recv(&mut buf[..limits::FIRST_READ])?;
+        if let Received::Bytes(n) = received {
+            self.rx.push(&buf[..n]);
         }
         Ok(received)
     }

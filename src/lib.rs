@@ -95,6 +95,7 @@ mod pvo;
 mod reason;
 mod regular_file;
 mod reject;
+mod request_turns;
 mod resolver;
 mod retry;
 mod ring;

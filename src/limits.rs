@@ -75,6 +75,10 @@ pub const WS_COLLECTED: usize = 1024 * 1024;
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);
 
+/// Bytes of a write to a WebSocket that go to the system at once, if it takes them, instead of being copied to wait for the end of the
+/// callback.
+pub const WS_UNCOPIED: usize = 16 * 1024;
+
 /// Bytes of a compressed WebSocket message that are decompressed at a time.
 pub const WS_INFLATED: usize = 64 * 1024;
 
@@ -222,14 +226,14 @@ pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
 /// request.
 pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
 
-/// How long a closing connection may take to accept what is queued for it and to hang up; from its last bytes on where it still sends, as who
-/// reads an answer only behind its whole request does.
+/// How long a closing connection may take to accept what is queued for it and to hang up; from its last bytes on where http has answered
+/// and it still sends, as who reads an answer only behind its whole request does.
 pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How long in all, whatever it sends. That is nginx's `lingering_time`.
 pub const DRAIN_LONGEST: Duration = Duration::from_secs(30);
 
-/// Bytes that may still come on a connection of ours that is being closed, which has [`DRAIN_TIME`] in all.
+/// Bytes that may still come on a closing connection whose peer has no answer of http to read, which has [`DRAIN_TIME`] in all.
 pub const DRAIN_BYTES: usize = 1024 * 1024;
 
 /// Threads that look up host names, and as many that look up the names of addresses.

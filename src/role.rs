@@ -120,6 +120,8 @@ pub enum CloseReason {
     Done,
     /// Everything is handed to the system, and too much for it to be with the peer already.
     DoneSending,
+    /// It has its answer, and may be in the middle of a request that nobody reads to its end.
+    Answered(&'static str),
     /// The peer sends no more, and we have nothing more for it.
     PeerClosed,
     /// The peer broke the rules; whatever answer is queued still goes out.
@@ -158,6 +160,7 @@ impl CloseReason {
         match self {
             CloseReason::Done
             | CloseReason::DoneSending
+            | CloseReason::Answered(_)
             | CloseReason::Ignored
             | CloseReason::PeerClosed
             | CloseReason::PeerFault(_)
@@ -169,7 +172,12 @@ impl CloseReason {
 
     /// Whether the peer may say something before it has everything of ours.
     pub(crate) fn interrupts(&self) -> bool {
-        matches!(self, CloseReason::DoneSending | CloseReason::PeerFault(_) | CloseReason::Refused(_))
+        self.has_answered() || matches!(self, CloseReason::PeerFault(_) | CloseReason::Refused(_))
+    }
+
+    /// Whether the peer is to have all the time to come to an answer of ours, however much it says before.
+    pub(crate) fn has_answered(&self) -> bool {
+        matches!(self, CloseReason::DoneSending | CloseReason::Answered(_))
     }
 }
 
@@ -181,6 +189,7 @@ impl fmt::Display for CloseReason {
             CloseReason::PeerFault(what) => write!(f, "the peer is at fault: {what}"),
             CloseReason::Lost(error) => write!(f, "connection lost: {error}"),
             CloseReason::Timeout(what) => write!(f, "timed out: {what}"),
+            CloseReason::Answered(what) => write!(f, "closed by us: {what}"),
             CloseReason::Refused(what) => write!(f, "closed by us: {what}"),
             CloseReason::Ignored => f.write_str("nothing serves what it speaks"),
             CloseReason::TooMany => f.write_str("its address has too many connections"),

@@ -164,6 +164,7 @@ impl Cx {
     }
 
     fn role_turn(&mut self, wsi: &mut Wsi, mut role: Box<dyn Role>, turn: Turn<'_>) -> Next {
+        wsi.tx.borrow(&mut self.room);
         let next = match turn {
             Turn::Timeout => role.on_timeout(wsi, self),
             Turn::Hears(reason) if protocol::call(wsi, self, reason) == Verdict::Close => {
@@ -174,6 +175,7 @@ impl Cx {
                 Err(error) => Next::Close(CloseReason::Lost(error)),
             },
         };
+        wsi.tx.give_back(&mut self.room);
         wsi.doing = Doing::Role(role);
         next
     }
@@ -249,11 +251,12 @@ impl Cx {
         }
         self.note_end(wsi, &reason);
         self.tell_relatives(wsi, &reason);
-        // Closing a socket with unread input makes the system send a reset, which may overtake what was sent last. Who has said more than was
-        // served may be about to say more still.
-        let says_more = wsi.io.readable() || !wsi.rx.is_empty() || reason.interrupts();
+        // Input that comes to a closed socket, or is unread when it is closed, makes the system send a reset, which may overtake what was sent
+        // last. Who has said more than was served may be about to say more still, and over TLS everybody says that he ends.
+        let says_more = wsi.io.readable() || !wsi.rx.is_empty() || wsi.io.tls().is_some() || reason.interrupts();
         let unread = wsi.io.is_stream() && !wsi.io.eof() && says_more;
         let open_end = !wsi.is_flushed() || unread;
+        wsi.flags.lingers = reason.has_answered();
         wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();

@@ -240,6 +240,8 @@ pub(crate) struct Flags {
     pub(crate) cut_off: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
+    /// Its peer was answered, and may read that only when it has sent all that it has to say.
+    pub(crate) lingers: bool,
     /// Its first turn comes before the poll is told of it.
     pub(crate) unpolled: bool,
     /// The role sends a protocol's bytes as they are.
@@ -502,7 +504,7 @@ impl Wsi {
         self.sent + (self.tx.len() + self.piped.len()) as u64
     }
 
-    fn count_sent(&mut self, bytes: usize) {
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
         if !self.io.goes_nowhere() {
             self.sent += bytes as u64;
         }

@@ -2,19 +2,26 @@
 
 mod util;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use rlws::protocols::{RawEcho, RawTest};
-use rlws::{Listen, Options, ProtocolTable, VhostInfo};
+use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
+use util::server::make_vhost;
 use util::*;
 
 fn listening(table: ProtocolTable) -> Server {
-    Server::with_vhost(move || VhostInfo {
+    Server::with_vhost(move || vhost(table))
+}
+
+fn vhost(table: ProtocolTable) -> VhostInfo {
+    VhostInfo {
         listen: Listen::on("127.0.0.1", 0),
         protocols: vec![table],
         options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
         ..Default::default()
-    })
+    }
 }
 
 #[test]
@@ -33,6 +40,28 @@ fn raw_echo_sends_megabytes_back_to_a_client_that_reads_late() {
     assert_same_bytes(&got, &bytes);
     drop((client, sender));
     server.assert_nothing_left();
+}
+
+#[test]
+fn what_is_echoed_at_once_allocates_nothing() {
+    let mut context = Context::new(ContextInfo::default()).expect("a context");
+    let mut client = connect(make_vhost(&mut context, vhost(ProtocolTable::of::<RawEcho>())));
+    client.set_nonblocking(true).expect("fcntl");
+    let mut buf = [0; 64];
+    let mut turns = |times: usize| {
+        for _ in 0..times {
+            client.write_all(&[b'x'; 64]).expect("room for a line");
+            let (mut got, end) = (0, Instant::now() + DEADLINE);
+            while got < buf.len() {
+                assert!(Instant::now() < end, "{got} bytes came");
+                context.service(Some(Duration::from_millis(1))).expect("a turn");
+                got += client.read(&mut buf[got..]).unwrap_or(0);
+            }
+        }
+    };
+    turns(20);
+    let counted = allocation_counter::measure(|| turns(200));
+    assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::rows::Group;
+use crate::{echo, ws_peers};
 
-/// What a server is to do: relay to a port, or serve a folder, with TLS or without.
+/// What a server is to do: relay to a port, serve a folder, or echo WebSocket messages; with TLS or without.
 #[derive(Debug, Clone)]
 pub(crate) enum Task<'a> {
     Relay { onward: u16 },
     Http { root: &'a Path, tls: Option<(&'a Path, &'a Path)> },
+    Echo { tls: Option<(&'a Path, &'a Path)> },
 }
 
 /// One of those who are compared.
@@ -23,7 +25,7 @@ pub(crate) struct Contender {
     find: fn(Group) -> Option<PathBuf>,
     /// Writes its configuration to a folder; the command that serves on a port of 127.0.0.1.
     prepare: fn(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::Result<Command>,
-    /// What makes it say its version.
+    /// What makes it say its version, as its only argument.
     version: &'static str,
 }
 
@@ -32,12 +34,15 @@ pub(crate) const OWN: &str = "rlws";
 /// The yardstick: no relay, so it is not among those whose best counts.
 pub(crate) const FLOOR: &str = "floor";
 
-pub(crate) const CONTENDERS: [Contender; 6] = [
+pub(crate) const CONTENDERS: [Contender; 8] = [
     Contender {
         name: OWN,
-        groups: &[Group::Relay, Group::Http],
-        how: "it is this project's lwsws",
-        find: |_| Some(PathBuf::from(env!("CARGO_BIN_EXE_lwsws"))),
+        groups: &[Group::Relay, Group::Http, Group::Ws],
+        how: "it is this project's lwsws, and an echo in this benchmark",
+        find: |group| match group {
+            Group::Ws => std::env::current_exe().ok(),
+            _ => Some(PathBuf::from(env!("CARGO_BIN_EXE_lwsws"))),
+        },
         prepare: rlws,
         version: "--version",
     },
@@ -81,6 +86,22 @@ pub(crate) const CONTENDERS: [Contender; 6] = [
         prepare: lws,
         version: "--version",
     },
+    Contender {
+        name: "tungstenite",
+        groups: &[Group::Ws],
+        how: ws_peers::HOW,
+        find: |_| ws_peers::program(),
+        prepare: |program, _, port, task| ws_peer(program, "tungstenite", port, task),
+        version: "tungstenite",
+    },
+    Contender {
+        name: "fastwebsockets",
+        groups: &[Group::Ws],
+        how: ws_peers::HOW,
+        find: |_| ws_peers::program(),
+        prepare: |program, _, port, task| ws_peer(program, "fastwebsockets", port, task),
+        version: "fastwebsockets",
+    },
 ];
 
 impl Contender {
@@ -122,6 +143,7 @@ fn rlws(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::R
             "listen-accept-role": "raw-proxy", "listen-accept-protocol": "raw-proxy", "fallback-listen-accept": "1""#
         ),
         Task::Http { root, tls } => http_vhost(root, *tls),
+        Task::Echo { tls } => return Ok(echo::command(program, port, *tls)),
     };
     let conf = format!(
         r#"{{ "vhosts": [{{ "name": "localhost", "port": "{port}", "interface": "127.0.0.1", "backlog": "4096",
@@ -152,6 +174,7 @@ fn lws(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::Re
             "ws-protocols": [{{ "raw-proxy": {{ "status": "ok", "onward": "ipv4:127.0.0.1:{onward}" }} }}]"#
         ),
         Task::Http { root, tls } => http_vhost(root, *tls),
+        Task::Echo { .. } => return Err(std::io::ErrorKind::Unsupported.into()),
     };
     fs::create_dir(folder.join("conf.d"))?;
     fs::write(folder.join("conf"), r#"{ "global": { "init-ssl": "yes" } }"#)?;
@@ -181,6 +204,7 @@ fn nginx(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::
             format!("load_module {NGINX_STREAM};"),
             format!("stream {{ server {{ {listen} backlog=4096; proxy_pass 127.0.0.1:{onward}; tcp_nodelay on; }} }}"),
         ),
+        Task::Echo { .. } => return Err(std::io::ErrorKind::Unsupported.into()),
         Task::Http { root, tls } => {
             let (ssl, certificate) = match tls {
                 None => ("", String::new()),
@@ -242,5 +266,12 @@ fn sslh(program: &Path, _: &Path, port: u16, task: &Task<'_>) -> std::io::Result
     let Task::Relay { onward } = task else { return Err(std::io::ErrorKind::Unsupported.into()) };
     let mut command = Command::new(program);
     command.args(["-f", "-n", "-p", &format!("127.0.0.1:{port}"), "--ssh", &format!("127.0.0.1:{onward}")]);
+    Ok(command)
+}
+
+fn ws_peer(program: &Path, which: &str, port: u16, task: &Task<'_>) -> std::io::Result<Command> {
+    let Task::Echo { tls: None } = task else { return Err(std::io::ErrorKind::Unsupported.into()) };
+    let mut command = Command::new(program);
+    command.args([which, &port.to_string()]);
     Ok(command)
 }

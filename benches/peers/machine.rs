@@ -4,10 +4,11 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use crate::contenders::CONTENDERS;
+use crate::contenders::{CONTENDERS, Contender};
+use crate::rows::Group;
 
-/// A list in markdown.
-pub(crate) fn description() -> String {
+/// A list in markdown, with who takes part in those groups.
+pub(crate) fn description(groups: &[Group]) -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let of = |key: &str| {
         let line = cpuinfo.lines().find(|line| line.starts_with(key));
@@ -21,9 +22,13 @@ pub(crate) fn description() -> String {
         format!("{} ({cores} cores{})", of("model name"), if is_virtual { ", a virtual machine" } else { "" }),
         format!("Linux {}, {}", kernel.trim(), system()),
     ];
-    let versions = CONTENDERS.iter().filter_map(|it| Some(format!("{}: {}", it.name, it.version()?)));
+    let takes_part = |it: &&Contender| it.groups.iter().any(|group| groups.contains(group));
+    let versions =
+        CONTENDERS.iter().filter(takes_part).filter_map(|it| Some(format!("{}: {}", it.name, it.version()?)));
     lines.extend(versions);
-    lines.extend(wrk().map(|version| format!("wrk: {version}")));
+    if groups.contains(&Group::Http) {
+        lines.extend(wrk().map(|version| format!("wrk: {version}")));
+    }
     lines.iter().map(|line| format!("- {line}\n")).collect()
 }
 

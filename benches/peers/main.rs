@@ -1,4 +1,5 @@
-//! `cargo bench --bench peers`: what a relayed byte and an answered request cost in rlws, and in other servers found on this machine.
+//! `cargo bench --bench peers`: what a relayed byte, an answered request and an echoed WebSocket message cost in rlws, and in other
+//! servers found on this machine.
 //!
 //! ```text
 //!        one core                         another core: this process
@@ -16,6 +17,7 @@ mod args;
 mod chart;
 mod contenders;
 mod cores;
+mod echo;
 mod floor;
 mod load;
 mod machine;
@@ -28,6 +30,7 @@ mod server;
 mod table;
 #[path = "../../tests/util/mod.rs"]
 mod util;
+mod ws_peers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,9 +48,12 @@ use rows::{Figure, Group, Row, rows};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let result = match floor_ports(&args) {
-        Some((port, onward)) => floor::run(port, onward).map_err(|error| error.to_string()),
-        None => Args::parse(args).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| run(&args)),
+    let result = if let Some((port, onward)) = floor_ports(&args) {
+        floor::run(port, onward).map_err(|error| error.to_string())
+    } else if let Some((port, tls)) = echo::asked(&args) {
+        echo::run(port, tls).map_err(|error| error.to_string())
+    } else {
+        Args::parse(args).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| run(&args))
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,6 +101,11 @@ fn list() {
 
 fn measure(args: &Args, results: &mut Results) -> Result<(), String> {
     let bench = prepared(args.time)?;
+    if args.rows.iter().any(|row| row.group == Group::Ws)
+        && let Err(why) = ws_peers::build()
+    {
+        eprintln!("{why}");
+    }
     name_absent(args);
     for row in args.rows.iter().filter(|row| !row.needs_wrk() || found("wrk").is_some()) {
         println!("\n{}: {}", row.name, row.what);
@@ -116,7 +127,10 @@ fn measure(args: &Args, results: &mut Results) -> Result<(), String> {
         results.keep().map_err(|error| format!("the figures cannot be kept: {error}"))?;
     }
     if !args.rows.is_empty() {
-        println!("\n{}\n{}", table::table(results, Group::Relay), table::table(results, Group::Http));
+        let is_measured = |group: &Group| rows().iter().any(|row| row.group == *group && results.has(row.name));
+        for group in [Group::Relay, Group::Http, Group::Ws].into_iter().filter(is_measured) {
+            println!("\n{}", table::table(results, group));
+        }
     }
     Ok(())
 }
@@ -166,7 +180,7 @@ fn prepared(time: Duration) -> Result<Bench, String> {
 fn try_out() -> Result<(), String> {
     let bench = prepared(Duration::from_millis(50))?;
     let mut results = Results::default();
-    for row in rows().iter().filter(|row| ["ping64", "http-100"].contains(&row.name)) {
+    for row in rows().iter().filter(|row| ["ping64", "http-100", "ws64-64"].contains(&row.name)) {
         for contender in CONTENDERS.iter().filter(|it| ["rlws", "floor"].contains(&it.name)) {
             let Some(program) = contender.program(row.group) else { continue };
             let sample = bench.measure(row, contender, &program)?;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::contenders::{Contender, Task};
 use crate::cores::Cores;
 use crate::load::backend::{Backend, Running};
-use crate::load::crowd::{Crowd, get};
+use crate::load::crowd::{Crowd, get, socket};
 use crate::load::exchanges::{Exchange, Exchanges};
+use crate::load::sockets::Sockets;
 use crate::load::streams::{Direction, Streams};
 use crate::load::wrk::Wrk;
 use crate::load::{Done, Load as _};
@@ -72,13 +73,14 @@ impl Bench {
         let backend = match (row.group, row.load) {
             (Group::Relay, Load::Streams { direction: Direction::Down, .. }) => Some(Backend::Source.start()?),
             (Group::Relay, _) => Some(Backend::Echo.start()?),
-            (Group::Http, _) => None,
+            (Group::Http | Group::Ws, _) => None,
         };
         let own = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (root, cert, key) = (self.path("root"), self.path("its.cert"), self.path("its.key"));
         let tls = row.load.tls().then_some((&*cert, &*key));
         let task = match &backend {
             Some(Running { port, .. }) => Task::Relay { onward: *port },
+            None if row.group == Group::Ws => Task::Echo { tls },
             None => Task::Http { root: &root, tls },
         };
         let port = crate::util::free_port();
@@ -89,24 +91,28 @@ impl Bench {
 
     fn load(&self, row: &Row, server: &Server) -> Result<Sample, String> {
         let port = server.port();
-        let exchange = match row.group {
-            Group::Relay => relayed(matches!(row.load, Load::Connections { .. })),
-            Group::Http => get(port, row.load.tls(), "small.html")?,
+        let greeting = match (row.group, row.load) {
+            (Group::Relay, load) => vec![relayed(matches!(load, Load::Connections { .. }))],
+            (Group::Http, load) => vec![get(port, load.tls(), "small.html")?],
+            (Group::Ws, Load::SilentSockets { tls, deflate }) => socket(port, tls, deflate)?,
+            (Group::Ws, _) => Vec::new(),
         };
         let empty = server.memory();
         let gather = if row.load.tls() { Crowd::gather_tls } else { Crowd::gather };
-        let _crowd = gather(port, row.silent, &exchange)?;
+        let _crowd = gather(port, row.silent, &greeting)?;
+        let exchange = || greeting.first().cloned().ok_or("nothing to exchange");
         let (done, cpu) = match row.load {
-            Load::Exchanges { connections } => self.work(server, Exchanges::open(port, connections, exchange)?)?,
-            Load::Connections { at_a_time } => self.work(server, Exchanges::open(port, at_a_time, exchange)?)?,
+            Load::Exchanges { connections } => self.work(server, Exchanges::open(port, connections, exchange()?)?)?,
+            Load::Connections { at_a_time } => self.work(server, Exchanges::open(port, at_a_time, exchange()?)?)?,
             Load::Streams { connections, direction } => {
                 self.work(server, Streams::open(port, connections, direction)?)?
             }
             Load::ExchangesBeside { streams } => {
                 let streams = Streams::open(port, streams, Direction::Up)?;
-                beside(streams, || self.work(server, Exchanges::open(port, 1, exchange)?))?
+                beside(streams, || self.work(server, Exchanges::open(port, 1, exchange()?)?))?
             }
-            Load::Nothing { .. } => {
+            Load::Sockets { connections, size } => self.work(server, Sockets::open(port, connections, size)?)?,
+            Load::Nothing { .. } | Load::SilentSockets { .. } => {
                 thread::sleep(REST);
                 let grown = server.memory().saturating_sub(empty);
                 return Ok(Sample { cost: grown as f64 / 1e3 / row.silent as f64, rate: 0.0 });
@@ -135,7 +141,10 @@ impl Bench {
 
 impl Load {
     fn tls(self) -> bool {
-        matches!(self, Load::Wrk { tls: true, .. } | Load::Nothing { tls: true })
+        matches!(
+            self,
+            Load::Wrk { tls: true, .. } | Load::Nothing { tls: true } | Load::SilentSockets { tls: true, .. }
+        )
     }
 }
 

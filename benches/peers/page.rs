@@ -1,4 +1,4 @@
-//! The page `READMEs/README.performance.md`, and the chart in it: the part between two marks is written anew.
+//! The page `READMEs/README.performance.md`, and the chart in it: what stands between marks is written anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,45 @@ use crate::chart::{Line, Panel, Point, svg};
 use crate::contenders::CONTENDERS;
 use crate::machine;
 use crate::results::Results;
-use crate::rows::{GROWTH, Group, growth_row};
+use crate::rows::{GROWTH, Group, Row, growth_row, rows};
 use crate::table::{legend, table};
 
 const PAGE: &str = "READMEs/README.performance.md";
 const CHART: &str = "READMEs/performance-connections.svg";
-const BEGIN: &str = "<!-- measured: cargo bench --bench peers -- --page -->";
+/// What stands between two marks, and is written anew where something was measured for it.
+struct Part {
+    begin: &'static str,
+    groups: &'static [(&'static str, Group)],
+}
 const END: &str = "<!-- measured: end -->";
 
-/// Writes both from what was kept.
+const PARTS: [Part; 2] = [
+    Part {
+        begin: "<!-- measured: cargo bench --bench peers -- --page -->",
+        groups: &[("Relay", Group::Relay), ("HTTP", Group::Http)],
+    },
+    Part { begin: "<!-- measured: WebSocket -->", groups: &[("WebSocket", Group::Ws)] },
+];
+
+/// Writes the parts for which something was kept, and the chart if its part is among them.
 ///
 /// # Errors
 /// Where the page has lost its marks, or cannot be written.
 pub(crate) fn write(results: &Results) -> Result<(), String> {
     let page = path(PAGE);
-    let text = fs::read_to_string(&page).map_err(|error| format!("{PAGE}: {error}"))?;
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("{PAGE} lacks the marks between which the figures stand"))?;
-    let text = format!("{before}{BEGIN}\n\n{}\n{END}{after}", measured(results));
+    let mut text = fs::read_to_string(&page).map_err(|error| format!("{PAGE}: {error}"))?;
+    for part in PARTS.iter().filter(|part| part.is_measured(results)) {
+        let around = text.split_once(part.begin).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+        let (before, after) =
+            around.ok_or_else(|| format!("{PAGE} lacks the marks between which the figures stand"))?;
+        text = format!("{before}{}\n\n{}\n{END}{after}", part.begin, part.measured(results));
+    }
     fs::write(&page, text).map_err(|error| format!("{PAGE}: {error}"))?;
-    fs::write(path(CHART), chart(results)).map_err(|error| format!("{CHART}: {error}"))?;
-    println!("written: {PAGE}, {CHART}");
+    println!("written: {PAGE}");
+    if GROWTH.iter().filter_map(|silent| growth_row(Group::Relay, *silent)).any(|row| results.has(row.name)) {
+        fs::write(path(CHART), chart(results)).map_err(|error| format!("{CHART}: {error}"))?;
+        println!("written: {CHART}");
+    }
     Ok(())
 }
 
@@ -35,16 +53,32 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// What stands between the marks.
+impl Part {
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        rows().into_iter().filter(|row| self.groups.iter().any(|(_, group)| *group == row.group))
+    }
+
+    fn is_measured(&self, results: &Results) -> bool {
+        self.rows().any(|row| results.has(row.name))
+    }
+
+    fn measured(&self, results: &Results) -> String {
+        let groups: Vec<Group> = self.groups.iter().map(|(_, group)| *group).collect();
+        let mut text = format!(
+            "### Machine\n\n{}- rounds of each row: {}\n",
+            machine::description(&groups),
+            results.rounds(self.rows().map(|row| row.name))
+        );
+        for (title, group) in self.groups {
+            text += &format!("\n### {title}\n\n{}\n{}", legend(*group), table(results, *group));
+        }
+        text
+    }
+}
+
+/// All parts.
 pub(crate) fn measured(results: &Results) -> String {
-    let group = |title, group| format!("\n### {title}\n\n{}\n{}", legend(group), table(results, group));
-    format!(
-        "### Machine\n\n{}- rounds of each row: {}\n{}{}",
-        machine::description(),
-        results.fewest_rounds(),
-        group("Relay", Group::Relay),
-        group("HTTP", Group::Http)
-    )
+    PARTS.iter().map(|part| part.measured(results)).collect::<Vec<_>>().join("\n")
 }
 
 /// How cost grows with the connections that are silent.

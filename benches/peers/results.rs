@@ -1,6 +1,6 @@
 //! What was measured, kept in a file so that rows can be measured one by one, and the page be made of all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -67,10 +67,14 @@ impl Results {
         self.rows.contains_key(row)
     }
 
-    /// Of all rows, by who was measured most often in each.
-    pub(crate) fn fewest_rounds(&self) -> usize {
-        let rounds = self.rows.values().map(|row| row.values().map(Vec::len).max().unwrap_or(0));
-        rounds.min().unwrap_or(0)
+    /// Of those rows that were measured, by who was measured most often in each: `5`, or `1 to 5`.
+    pub(crate) fn rounds<'a>(&self, rows: impl Iterator<Item = &'a str>) -> String {
+        let measured = rows.filter_map(|name| self.rows.get(name));
+        let rounds: BTreeSet<usize> = measured.map(|row| row.values().map(Vec::len).max().unwrap_or(0)).collect();
+        match (rounds.first(), rounds.last()) {
+            (Some(fewest), Some(most)) if fewest < most => format!("{fewest} to {most}"),
+            (fewest, _) => fewest.unwrap_or(&0).to_string(),
+        }
     }
 
     pub(crate) fn cost(&self, row: &str, contender: &str) -> Option<Figures> {

@@ -7,6 +7,8 @@ use crate::load::streams::Direction;
 pub(crate) enum Group {
     Relay,
     Http,
+    /// Echoes of WebSocket messages.
+    Ws,
 }
 
 /// A load, and the one figure that servers are compared by in it.
@@ -58,6 +60,16 @@ pub(crate) enum Load {
     Nothing {
         tls: bool,
     },
+    /// WebSocket messages of so many bytes, and their echoes, over connections that stay.
+    Sockets {
+        connections: usize,
+        size: usize,
+    },
+    /// None: how much memory silent WebSockets take.
+    SilentSockets {
+        tls: bool,
+        deflate: bool,
+    },
     Wrk {
         tls: bool,
         path: &'static str,
@@ -70,6 +82,7 @@ const SMALL: &str = "small.html";
 const BIG: &str = "big.bin";
 /// Connections that work, where others are silent.
 const WORKERS: usize = 64;
+const SILENT_SOCKETS: usize = 8_000;
 
 impl Figure {
     pub(crate) fn unit(self) -> String {
@@ -91,6 +104,29 @@ impl Row {
     pub(crate) fn needs_wrk(&self) -> bool {
         matches!(self.load, Load::Wrk { .. })
     }
+}
+
+fn socket_rows() -> impl Iterator<Item = Row> {
+    let ws = |name, what, figure, load, silent| Row { name, group: Group::Ws, what, figure, load, silent };
+    let works = move |name, what, connections, size| {
+        ws(name, what, Figure::PerUnit("message"), Load::Sockets { connections, size }, 0)
+    };
+    let idle = move |name, what, tls, deflate| {
+        ws(name, what, Figure::Memory, Load::SilentSockets { tls, deflate }, SILENT_SOCKETS)
+    };
+    [
+        works("ws1-64", "64 bytes there and back, 1 connection", 1, 64),
+        works("ws1-1k", "1 KiB, 1 connection", 1, 1024),
+        works("ws1-64k", "64 KiB, 1 connection", 1, 64 * 1024),
+        works("ws64-64", "64 bytes, 64 connections", WORKERS, 64),
+        works("ws64-1k", "1 KiB, 64 connections", WORKERS, 1024),
+        works("ws64-64k", "64 KiB, 64 connections", WORKERS, 64 * 1024),
+        idle("ws-idle", "memory of one of 8,000 that have echoed a message and are silent", false, false),
+        idle("ws-idle-pmd", "the same, where the client offers compression", false, true),
+        idle("wss-idle", "the same over TLS, without compression", true, false),
+        idle("wss-idle-pmd", "the same over TLS, where the client offers it", true, true),
+    ]
+    .into_iter()
 }
 
 /// How many connections are silent at the points of the chart.
@@ -180,6 +216,7 @@ pub(crate) fn rows() -> Vec<Row> {
         },
         Row { figure: memory, silent: 2_000, ..http("tls-idle", "the same over TLS", Load::Nothing { tls: true }) },
     ];
+    rows.extend(socket_rows());
     rows.extend(GROWTH.iter().filter_map(|silent| growth_row(Group::Relay, *silent)));
     rows.extend(GROWTH.iter().filter_map(|silent| growth_row(Group::Http, *silent)));
     rows

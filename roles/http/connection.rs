@@ -17,9 +17,9 @@ use crate::buf::Buf;
 use crate::classify::{Class, classify};
 use crate::cx::Cx;
 use crate::limits;
-use crate::peer_limits::Turn;
 use crate::protocol::{self, Verdict};
 use crate::reason::Reason;
+use crate::request_turns::Turn;
 use crate::role::{Binding, CloseReason, Next, Role};
 use crate::transport::Received;
 use crate::wsi::Wsi;
@@ -339,7 +339,7 @@ impl Connection {
     /// Whether the request may be answered now, as far as others of its address go.
     fn take_turn(&mut self, wsi: &Wsi, cx: &mut Cx) -> bool {
         if !self.counted {
-            let turn = cx.peer_limits.begin_request(&wsi.peer, wsi.id);
+            let turn = cx.request_turns.begin(&wsi.peer, wsi.id);
             self.counted = turn == Turn::Counted;
             return turn != Turn::Waits;
         }
@@ -349,9 +349,9 @@ impl Connection {
     /// The request is over, or nobody will ask for it again.
     fn give_turn(&mut self, wsi: &Wsi, cx: &mut Cx) {
         let next = if mem::take(&mut self.counted) {
-            cx.peer_limits.end_request(&wsi.peer)
+            cx.request_turns.end(&wsi.peer)
         } else if self.waits == Some(WaitsFor::Turn) {
-            cx.peer_limits.leave_queue(&wsi.peer, wsi.id)
+            cx.request_turns.leave(&wsi.peer, wsi.id)
         } else {
             None
         };

@@ -83,7 +83,7 @@ impl Outgoing {
             Then::NextRequest => Ok(()),
             Then::Close if is_long => Err(CloseReason::DoneSending),
             Then::Close => Err(CloseReason::Done),
-            Then::CloseUnread => Err(CloseReason::Refused("its request has a body".into())),
+            Then::CloseUnread => Err(CloseReason::Answered("its request has a body")),
         }
     }
 

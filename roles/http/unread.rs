@@ -29,8 +29,7 @@ impl Unread {
             let at_fault = |_| CloseReason::PeerFault("its request's body is malformed".into());
             let (taken, piece) = self.rest.decode(&bytes[at..]).map_err(at_fault)?;
             at += taken;
-            self.room =
-                self.room.checked_sub(taken).ok_or(CloseReason::Refused("nobody reads its request's body".into()))?;
+            self.room = self.room.checked_sub(taken).ok_or(CloseReason::Answered("nobody reads its request's body"))?;
             match piece {
                 Piece::Data(_) if !self.rest.is_over() => {}
                 _ => return Ok(at),

@@ -38,10 +38,13 @@ static OF_CLIENT: Words = Words {
     end: [Reason::ClientClosed, Reason::WsClientDropProtocol],
 };
 
+/// More than the head of a frame.
+const SPARE: usize = 64;
+
 struct Connection {
     words: &'static Words,
     receiver: Box<Receiver>,
-    /// What waits in `wsi.rx` needs more behind it.
+    /// Nothing comes of what is held, here or in the receiver, without more behind it.
     is_starved: bool,
     /// Messages that come in parts, for a protocol that wants them whole.
     whole: Option<Whole>,
@@ -77,7 +80,7 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         words,
         whole: takes_whole.then(|| Whole { parts: Vec::new(), most: receiver.limits().collected }),
         receiver,
-        is_starved: false,
+        is_starved: wsi.rx.is_empty(),
         is_closing: false,
         is_over: false,
         validity: session.validity,
@@ -167,15 +170,14 @@ impl Connection {
     }
 
     fn may_receive(&self, wsi: &Wsi) -> bool {
-        let has_some = !wsi.rx.is_empty() && !self.is_starved;
-        (!wsi.flags.rx_paused || self.is_closing) && wsi.is_flushed() && (has_some || wsi.io.readable())
+        (!wsi.flags.rx_paused || self.is_closing) && wsi.is_flushed() && (!self.is_starved || wsi.io.readable())
     }
 
     /// Takes what is held, and where that is not enough what the socket has. What a protocol does not want yet is worked on where it is,
     /// however little is taken at a time.
     fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<(), CloseReason> {
         let mut held = wsi.rx.take();
-        if !held.is_empty() && !self.is_starved {
+        if !self.is_starved {
             let taken = self.frames(wsi, cx, held.as_mut_slice())?;
             held.consume(taken);
             wsi.rx = held;
@@ -183,7 +185,8 @@ impl Connection {
         }
         let begun = held.len();
         buf[..begun].copy_from_slice(held.as_slice());
-        let end = buf.len().min(begun + cx.slice);
+        // A frame of a slice comes whole, and there is room behind it, which says that no more has come.
+        let end = buf.len().min(begun + cx.slice + SPARE);
         let len = match wsi.io.recv(&mut buf[begun..end])? {
             Received::Bytes(n) => begun + n,
             Received::Blocked => {
@@ -237,6 +240,7 @@ impl Connection {
             }
             self.event(wsi, cx, event)?;
             if self.is_over {
+                self.is_starved = true;
                 return Ok(bytes.len());
             }
         }

@@ -31,6 +31,8 @@ pub(crate) struct Contexts {
     decompress: RefCell<Vec<Decompress>>,
     /// Where messages are decompressed.
     scratch: RefCell<Vec<u8>>,
+    /// Where they are compressed.
+    compressed: RefCell<Vec<u8>>,
 }
 
 impl Contexts {
@@ -82,6 +84,18 @@ impl Deflater {
     /// Whether a message that begins, or consists of, so many bytes is worth it.
     pub(crate) fn is_worth(&self, len: usize, is_whole: bool) -> bool {
         !is_whole || len >= self.least
+    }
+
+    /// Room to compress into, empty; it comes back.
+    pub(crate) fn room(&self) -> Vec<u8> {
+        self.contexts.compressed.take()
+    }
+
+    /// What one large message needed is not kept for all that come after it.
+    pub(crate) fn give_back(&self, mut room: Vec<u8>) {
+        room.clear();
+        room.shrink_to(limits::WS_INFLATED);
+        self.contexts.compressed.replace(room);
     }
 
     /// Compresses the next part of a message into `out`.

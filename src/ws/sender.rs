@@ -7,6 +7,7 @@ use super::mask;
 use super::side::Side;
 use super::write::{What, WsWrite};
 use crate::buf::Buf;
+use crate::limits;
 use crate::wsi::WriteError;
 
 pub(crate) struct Sender {
@@ -31,8 +32,8 @@ impl Sender {
         Sender { side, deflater, open: None, keys: Keys::default(), has_closed: false }
     }
 
-    /// Frames a write.
-    pub(crate) fn write(&mut self, kind: WsWrite, data: &[u8], tx: &mut Buf) -> Result<(), WriteError> {
+    /// Frames a write. What is returned is to follow what is queued: the payload, where it is too long to be copied for nothing.
+    pub(crate) fn write<'a>(&mut self, kind: WsWrite, data: &'a [u8], tx: &mut Buf) -> Result<&'a [u8], WriteError> {
         if self.has_closed {
             return Err(WriteError::Finished);
         }
@@ -54,9 +55,13 @@ impl Sender {
         self.open = (!fin).then_some(is_compressed);
         match &mut self.deflater {
             Some(deflater) if is_compressed => {
-                let mut compressed = Vec::new();
+                let mut compressed = deflater.room();
                 deflater.deflate(data, fin, &mut compressed);
-                self.frame(opcode, fin, begins, &compressed, tx)
+                let framed = self.frame(opcode, fin, begins, &compressed, tx).map(|rest| tx.push(rest));
+                if let Some(deflater) = &self.deflater {
+                    deflater.give_back(compressed);
+                }
+                framed.map(|()| &[][..])
             }
             _ => self.frame(opcode, fin, false, data, tx),
         }
@@ -77,14 +82,15 @@ impl Sender {
         let _only_keys_can_fail = self.frame(Opcode::Close, true, false, &payload[..len], tx);
     }
 
-    fn frame(
+    /// Queues a frame, but for a long payload that nothing has to be done to: that is returned.
+    fn frame<'a>(
         &mut self,
         opcode: Opcode,
         fin: bool,
         compressed: bool,
-        payload: &[u8],
+        payload: &'a [u8],
         tx: &mut Buf,
-    ) -> Result<(), WriteError> {
+    ) -> Result<&'a [u8], WriteError> {
         let key = match self.side {
             Side::Client => Some(self.keys.next().ok_or(WriteError::Lost)?),
             Side::Server => None,
@@ -92,11 +98,14 @@ impl Sender {
         let mut head = [0; LONGEST_HEAD];
         let len = Head { fin, compressed, opcode, key, len: payload.len() as u64 }.write(&mut head);
         tx.push(&head[..len]);
+        if key.is_none() && payload.len() >= limits::WS_UNCOPIED {
+            return Ok(payload);
+        }
         tx.push(payload);
         if let Some(key) = key {
             mask::apply(tx.last_mut(payload.len()), key, 0);
         }
-        Ok(())
+        Ok(&[])
     }
 }
 

@@ -27,6 +27,12 @@ fn session(side: Side, deflates: bool) -> Session {
     Session::new(side, &info, agreed, &Rc::default(), None)
 }
 
+/// Queues a write, all of it.
+fn queue(sender: &mut Session, kind: WsWrite, data: &[u8], tx: &mut Buf) {
+    let rest = sender.sender.write(kind, data, tx).expect("in order");
+    tx.push(rest);
+}
+
 /// What was received, pieces put together.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Heard {
@@ -102,7 +108,7 @@ fn said() -> impl Strategy<Value = Said> {
 
 fn write(sender: &mut Session, said: &Said, tx: &mut Buf) {
     match said {
-        Said::Ping(data) => sender.sender.write(WsWrite::PING, data, tx).expect("it fits"),
+        Said::Ping(data) => queue(sender, WsWrite::PING, data, tx),
         Said::Message { is_binary, text, parts, compress } => {
             let kind = if *is_binary { WsWrite::BINARY } else { WsWrite::TEXT };
             let kind = if *compress { kind } else { kind.uncompressed() };
@@ -110,9 +116,9 @@ fn write(sender: &mut Session, said: &Said, tx: &mut Buf) {
             for part in 0..*parts {
                 let is_last = part + 1 == *parts;
                 let end = if is_last { data.len() } else { (part + 1) * size };
-                sender.sender.write(kind.part(part == 0, is_last), &data[part * size..end], tx).expect("in order");
+                queue(sender, kind.part(part == 0, is_last), &data[part * size..end], tx);
                 if !is_last {
-                    sender.sender.write(WsWrite::PING, b"within", tx).expect("between frames");
+                    queue(sender, WsWrite::PING, b"within", tx);
                 }
             }
         }
@@ -193,7 +199,7 @@ fn each_fault_has_its_code() {
 #[test]
 fn a_bomb_goes_off_at_the_limit() {
     let (mut sender, mut tx) = (session(Side::Server, true), Buf::default());
-    sender.sender.write(WsWrite::BINARY, &vec![0; 1_000_000], &mut tx).expect("it is taken");
+    queue(&mut sender, WsWrite::BINARY, &vec![0; 1_000_000], &mut tx);
     assert!(tx.len() < 2000);
     assert_eq!(fault_of(true, &[tx.as_slice()]), Some(1009));
 }

@@ -1,5 +1,7 @@
 //! What a connection in role `ws` offers to its protocol.
 
+use std::io::IoSlice;
+
 use super::close_code::CloseCode;
 use super::session::{Session, WebSocket};
 use super::write::WsWrite;
@@ -8,7 +10,8 @@ use crate::wsi::{WriteError, Wsi};
 
 /// WebSockets, in role `ws`: from `Established` or `ClientEstablished` to `Closed` or `ClientClosed`.
 impl Wsi {
-    /// Queues a message, or a part of one, or a ping; all of it or nothing. It is sent right after the callback (`lws_write`).
+    /// Queues a message, or a part of one, or a ping; all of it or nothing. It is sent right after the callback, and
+    /// [`limits::WS_UNCOPIED`](crate::limits::WS_UNCOPIED) bytes and more at once (`lws_write`).
     ///
     /// Beyond a short answer, write from `ServerWriteable` or `ClientWriteable`, which comes when everything before has been sent. Text is UTF-8:
     /// what is not makes the peer close.
@@ -28,7 +31,11 @@ impl Wsi {
         if data.len() > room {
             return Err(WriteError::Full { room });
         }
-        session.sender.write(kind, data, &mut self.tx)
+        let rest = session.sender.write(kind, data, &mut self.tx)?;
+        if !rest.is_empty() {
+            self.send_behind(rest);
+        }
+        Ok(())
     }
 
     /// Says why the WebSocket is closed, and closes it: `return call.wsi.close_with(CloseCode::NORMAL, "bye")` (`lws_close_reason`). Of the text
@@ -69,6 +76,20 @@ impl Wsi {
     /// Whether permessage-deflate was agreed on.
     pub fn has_deflate(&self) -> bool {
         self.session().is_some_and(|session| session.is_compressed)
+    }
+
+    /// Sends what is queued and `rest` behind it in one write, as far as the system takes it now, and queues what is left. For a large `rest`,
+    /// which is then not copied. What goes wrong is told by the next flush, which has to follow.
+    fn send_behind(&mut self, rest: &[u8]) {
+        let mut sent = 0;
+        if !self.flags.corked && self.piped.is_empty() && self.io.writable() {
+            let both = [IoSlice::new(self.tx.as_slice()), IoSlice::new(rest)];
+            sent = self.io.send_vectored(&both).unwrap_or(0);
+            self.count_sent(sent);
+        }
+        let queued = self.tx.len().min(sent);
+        self.tx.consume(queued);
+        self.tx.push(&rest[sent - queued..]);
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {

@@ -310,7 +310,7 @@ fn who_has_heard_a_close_leaves_the_end_to_the_server() {
     here.until("the close", || count("WsPeerInitiatedClose") == 1);
     here.turns();
     assert_eq!((count("ClientClosed"), count("ClientWriteable")), (0, 0));
-    assert!(here.context.next_timeout() > Some(Duration::from_secs(1)), "it waits, and does not turn");
+    assert!(here.context.next_timeout() > Some(Duration::from_millis(500)), "it waits, and does not turn");
     tell.send(()).expect("it waits");
     here.gone(id);
     assert_eq!((count("ClientClosed"), count("ClientReceive")), (1, 0));

@@ -1,7 +1,7 @@
 //! permessage-deflate over the wire.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use rlws::{PermessageDeflate, Reason, Verdict, VhostInfo, WsInfo, WsLimits, WsWrite};
+use rlws::{PermessageDeflate, Reason, Verdict, VhostInfo, WsInfo, WsLimits, WsWrite, limits};
 
 use super::close_of;
 use super::util::script::{Loop, notes, on_call, received_len, who};
@@ -27,7 +27,7 @@ fn deflated(context: &mut Compress, data: &[u8]) -> Vec<u8> {
 }
 
 fn inflated(context: &mut Decompress, data: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 << 20);
+    let mut out = Vec::with_capacity(2 << 20);
     context
         .decompress_vec(&[data, &[0, 0, 0xff, 0xff]].concat(), &mut out, FlushDecompress::Sync)
         .expect("it is right");
@@ -91,6 +91,23 @@ fn messages_are_compressed_both_ways() {
             assert_eq!(sizes[1] < sizes[0], keeps, "{sizes:?}");
         });
     }
+}
+
+#[test]
+fn a_message_that_inflates_to_what_a_turn_may_move_is_ended_at_once() {
+    let mut here = Loop::new(vhost(PermessageDeflate::default()));
+    on_call(ws::echo);
+    let port = here.port();
+    here.during(move || {
+        let mut stream = ws::open(port, OFFER);
+        for len in [limits::SERVICE_BUFFER - 1, limits::SERVICE_BUFFER, 4 * limits::SERVICE_BUFFER] {
+            let message = vec![b'a'; len];
+            let sent = deflated(&mut Compress::new(Compression::default(), false), &message);
+            send(&mut stream, &ws::frame(FIN | RSV1 | TEXT, &sent));
+            let (echoed, _) = ws::read_message(&mut stream);
+            assert!(inflated(&mut Decompress::new(false), &echoed) == message, "{len} bytes come back");
+        }
+    });
 }
 
 #[test]

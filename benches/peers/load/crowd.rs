@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::exchanges::Exchange;
+use super::sockets::{Echo, upgrade};
 use crate::util::tls::{TlsStream, trusting, try_handshake};
+use crate::util::ws;
 
 /// Connections that are held. Dropping it closes them.
 pub(crate) enum Crowd {
@@ -13,18 +15,23 @@ pub(crate) enum Crowd {
     Tls { _held: Vec<TlsStream> },
 }
 
+/// Plain or TLS.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 /// How long one of them may take to be answered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Crowd {
-    /// Opens so many connections one by one, each with one exchange.
+    /// Opens so many connections one by one, each with the same exchanges.
     ///
     /// # Errors
     /// Where one is refused, or not answered in time.
-    pub(crate) fn gather(port: u16, count: usize, exchange: &Exchange) -> Result<Crowd, String> {
+    pub(crate) fn gather(port: u16, count: usize, exchanges: &[Exchange]) -> Result<Crowd, String> {
         let one = |_| {
             let mut stream = connect(port)?;
-            greet(&mut stream, exchange)?;
+            greet(&mut stream, exchanges)?;
             Ok(stream)
         };
         let held = (0..count).map(one).collect::<std::io::Result<_>>();
@@ -35,19 +42,20 @@ impl Crowd {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn gather_tls(port: u16, count: usize, exchange: &Exchange) -> Result<Crowd, String> {
+    pub(crate) fn gather_tls(port: u16, count: usize, exchanges: &[Exchange]) -> Result<Crowd, String> {
         let config = trusting().config();
         let one = |_| {
             let socket = connect(port).map_err(|error| error.to_string())?;
             let mut stream = try_handshake(&config, socket, "localhost")?;
-            greet(&mut stream, exchange).map_err(|error| error.to_string())?;
+            greet(&mut stream, exchanges).map_err(|error| error.to_string())?;
             Ok(stream)
         };
         Ok(Crowd::Tls { _held: (0..count).map(one).collect::<Result<_, String>>()? })
     }
 }
 
-fn connect(port: u16) -> std::io::Result<TcpStream> {
+/// A connection whose reads and writes wait, but not for ever.
+pub(super) fn connect(port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -55,9 +63,11 @@ fn connect(port: u16) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn greet(stream: &mut (impl Read + Write), exchange: &Exchange) -> std::io::Result<()> {
-    stream.write_all(&exchange.request)?;
-    stream.read_exact(&mut vec![0; exchange.reply])
+fn greet(stream: &mut (impl Read + Write), exchanges: &[Exchange]) -> std::io::Result<()> {
+    exchanges.iter().try_for_each(|exchange| {
+        stream.write_all(&exchange.request)?;
+        stream.read_exact(&mut vec![0; exchange.reply])
+    })
 }
 
 /// A GET of `path` as an exchange, with the length of the answer as the server gives it now.
@@ -73,6 +83,36 @@ pub(crate) fn get(port: u16, tls: bool, path: &str) -> Result<Exchange, String> 
         response_len(&mut &socket, &request)
     };
     Ok(Exchange { request, reply: reply.map_err(|why| format!("GET /{path}: {why}"))?, is_last: false })
+}
+
+/// The opening of a WebSocket and one message, with the lengths of what the server says to it now. `deflate`: compression is offered.
+///
+/// # Errors
+/// Where the server does not agree.
+pub(crate) fn socket(port: u16, tls: bool, deflate: bool) -> Result<Vec<Exchange>, String> {
+    let more = if deflate { "Sec-WebSocket-Extensions: permessage-deflate\r\n" } else { "" };
+    let message = ws::text(&"all work and no play. ".repeat(3));
+    let measure = |stream: &mut dyn Stream| -> std::io::Result<[usize; 2]> {
+        let opening = upgrade(stream, more)?;
+        stream.write_all(&message)?;
+        let (mut echo, mut len, mut byte) = (Echo::default(), 0, [0]);
+        loop {
+            stream.read_exact(&mut byte)?;
+            len += 1;
+            if echo.take(&byte) {
+                return Ok([opening, len]);
+            }
+        }
+    };
+    let socket = connect(port).map_err(|error| error.to_string())?;
+    let lengths = if tls {
+        measure(&mut try_handshake(&trusting().config(), socket, "localhost")?)
+    } else {
+        measure(&mut &socket)
+    };
+    let [opening, echo] = lengths.map_err(|error| format!("a WebSocket: {error}"))?;
+    let opening = Exchange { request: ws::request("/", more).into_bytes(), reply: opening, is_last: false };
+    Ok(vec![opening, Exchange { request: message.clone(), reply: echo, is_last: false }])
 }
 
 fn response_len(stream: &mut (impl Read + Write), request: &[u8]) -> Result<usize, String> {

@@ -5,12 +5,14 @@
 //! | `backend` | what a relay connects to: echo, sink, source |
 //! | `exchanges` | a message there and its answer back, over and over; or one on each connection |
 //! | `streams` | bytes in one direction, as fast as they go |
+//! | `sockets` | WebSocket messages there and their echoes back |
 //! | `crowd` | many connections that have said something once, and are silent |
 //! | `wrk` | the program of that name, for http |
 
 pub(crate) mod backend;
 pub(crate) mod crowd;
 pub(crate) mod exchanges;
+pub(crate) mod sockets;
 pub(crate) mod streams;
 pub(crate) mod wrk;
 
