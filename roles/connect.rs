@@ -274,7 +274,8 @@ mod tests {
         };
         let id = WsiId { index: 7, generation: 7 };
         let first = Binding { role: &Connect, protocol: None };
-        let mut wsi = Wsi::new(id, VhostId(0), Transport::None, Peer::None, Origin::Client, first);
+        let mut wsi =
+            Wsi::new(id, (VhostId(0), cx.tally_of(VhostId(0))), Transport::None, Peer::None, Origin::Client, first);
 
         connecting.next_address(&mut wsi, cx);
         let first = wsi.deadline.expect("its share of the time");

@@ -115,8 +115,9 @@ fn is_not_among_trusted(wsi: &Wsi, cx: &Cx) -> bool {
     !wsi.is_tls() && trusted.is_some() && cx.header_first(trusted.as_deref(), wsi.direct_peer()).is_none()
 }
 
-/// For the access log, in which http speaks for itself.
+/// Counts, and notes for the access log, in which http speaks for itself.
 fn note(wsi: &mut Wsi, decision: Decision, moment: Moment<'_>) {
+    wsi.tally.note_verdict(decision);
     let verdict = match decision {
         Decision::Wait => return,
         Decision::Http | Decision::RedirectToHttps | Decision::Refuse => return wsi.facts = None,

@@ -76,7 +76,7 @@ fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason>
         let admitted = cx.admit(wsi, wsi.vhost, &wsi.peer).map_err(|refusal| refused(wsi, &refusal))?;
         cx.welcome(wsi, admitted, first);
     }
-    wsi.vhost = vhost;
+    cx.lead(wsi, vhost);
     if first.protocol.is_some() {
         wsi.judged("listen-accept", Moment::Accept.name());
     }

@@ -137,7 +137,7 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
     let hello = accepted.client_hello();
     let name = hello.server_name().unwrap_or_default();
     if let Some(chosen) = cx.group_of(wsi.vhost).and_then(|group| group.choose(name)) {
-        wsi.vhost = chosen;
+        cx.lead(wsi, chosen);
     }
     let Some(tls) = cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref()) else {
         return Err(CloseReason::Refused("its vhost has no TLS".into()));
@@ -186,7 +186,7 @@ fn what_follows(wsi: &mut Wsi, cx: &Cx) -> Result<Binding, CloseReason> {
         }
         // It says nothing of what to do with raw bytes, so it has only lent its certificate.
         let binding = first.listen_accept;
-        wsi.vhost = id;
+        cx.lead(wsi, id);
         wsi.judged("listen-accept", Moment::Accept.name());
         return match cx.meets_demands(wsi) {
             true => Ok(binding),

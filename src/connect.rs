@@ -179,6 +179,24 @@ pub(crate) struct SecurePlan {
 }
 
 impl Target {
+    /// Host and port as a URL has them, and the `Host:` of a request; `localhost` of a unix socket.
+    ///
+    /// ```
+    /// # use rlws::Target;
+    /// assert_eq!(Target::Tcp { host: "::1".into(), port: 7681 }.authority(), "[::1]:7681");
+    /// ```
+    pub fn authority(&self) -> String {
+        match self {
+            Target::Ipv4 { host, port } | Target::Ipv6 { host, port } | Target::Tcp { host, port } => {
+                match host.contains(':') {
+                    true => format!("[{host}]:{port}"),
+                    false => format!("{host}:{port}"),
+                }
+            }
+            Target::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
     /// The host that a certificate has to be for.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {

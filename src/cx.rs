@@ -43,7 +43,8 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// The part of a [`Context`](crate::Context) that callbacks are handed.
 ///
 /// - Looking things up: [`now`](Cx::now), [`wsi`](Cx::wsi), [`pss`](Cx::pss), [`vhd`](Cx::vhd), [`vhost`](Cx::vhost),
-///   [`vhosts`](Cx::vhosts), [`vhost_by_name`](Cx::vhost_by_name), [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user).
+///   [`vhosts`](Cx::vhosts), [`vhost_by_name`](Cx::vhost_by_name), [`listen_port`](Cx::listen_port), [`wsi_count`](Cx::wsi_count), [`user`](Cx::user),
+///   [`uptime`](Cx::uptime), [`listening`](Cx::listening).
 /// - New connections, at once and without a callback from inside: [`client_connect`](Cx::client_connect),
 ///   [`adopt_accepted`](Cx::adopt_accepted), [`adopt_tcp`](Cx::adopt_tcp), [`adopt_unix`](Cx::adopt_unix),
 ///   [`adopt_file`](Cx::adopt_file), [`adopt_udp`](Cx::adopt_udp).
@@ -87,6 +88,7 @@ pub struct Cx {
     /// Why the loop ends, where it is not in order.
     pub(crate) failure: Option<InitError>,
     pub(crate) waker: Waker,
+    pub(crate) began: Instant,
     /// The time of this turn of the loop.
     pub(crate) now: Instant,
     pub(crate) date: Date,
@@ -143,6 +145,7 @@ impl Cx {
             user: None,
             failure: None,
             waker,
+            began: Instant::now(),
             now: Instant::now(),
             date: Date::new(Instant::now()),
             files: FileCache::default(),
@@ -299,6 +302,10 @@ impl Cx {
         first: Binding,
     ) -> io::Result<WsiId> {
         let facts = self.facts_of(vhost, &io, origin, first);
+        let tally = self.tally_of(vhost);
+        if origin == Origin::Accepted {
+            tally.note_accepted();
+        }
         let registry = &self.registry;
         let mut registered = Ok(());
         let unpolled = origin == Origin::Accepted;
@@ -307,7 +314,7 @@ impl Cx {
                 true => io.expect_input(),
                 false => registered = io.register(registry, id.token(), READING),
             }
-            let mut wsi = Wsi::new(id, vhost, io, peer, origin, first);
+            let mut wsi = Wsi::new(id, (vhost, tally), io, peer, origin, first);
             wsi.flags.unpolled = unpolled;
             wsi.facts = facts;
             wsi
@@ -330,8 +337,9 @@ impl Cx {
     /// Begins a connection of our own, for `parent` where another connection needs it.
     pub(crate) fn connect(&mut self, vhost: VhostId, plan: ConnectPlan, parent: Option<WsiId>) -> WsiId {
         let binding = Binding { role: self.role("connect"), protocol: plan.then.protocol };
+        let tally = self.tally_of(vhost);
         let wsi = self.slots.insert(|id| {
-            let mut wsi = Wsi::new(id, vhost, Transport::None, Peer::None, Origin::Client, binding);
+            let mut wsi = Wsi::new(id, (vhost, tally), Transport::None, Peer::None, Origin::Client, binding);
             wsi.parent = parent;
             wsi.asked = Some(Box::new(Asked::Connect(plan)));
             wsi

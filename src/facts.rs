@@ -163,9 +163,7 @@ impl Wsi {
     /// Reads, and counts.
     pub(crate) fn recv(&mut self, buf: &mut [u8]) -> std::io::Result<Received> {
         let received = self.io.recv(buf)?;
-        if let Some(facts) = &mut self.facts {
-            facts.note_received(&received);
-        }
+        self.count_received(&received);
         Ok(received)
     }
 
@@ -184,10 +182,17 @@ impl Wsi {
     /// The same through the kernel.
     pub(crate) fn recv_piped(&mut self, piped: &mut Piped, most: usize) -> std::io::Result<Received> {
         let received = self.io.recv_piped(piped, most)?;
-        if let Some(facts) = &mut self.facts {
-            facts.note_received(&received);
-        }
+        self.count_received(&received);
         Ok(received)
+    }
+
+    fn count_received(&mut self, received: &Received) {
+        if let Received::Bytes(n) = received {
+            self.tally.note_received(*n);
+        }
+        if let Some(facts) = &mut self.facts {
+            facts.note_received(received);
+        }
     }
 
     /// Which way it goes, and why.

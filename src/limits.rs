@@ -69,8 +69,9 @@ pub const WS_FRAGMENTS: u32 = 128 * 1024;
 /// Pings, pongs and closes that a WebSocket peer may send in a second, unless `WsLimits` says otherwise.
 pub const WS_CONTROL_FRAMES: u32 = 100;
 
-/// Bytes of a WebSocket message that is collected for a protocol that takes whole ones, unless `WsLimits` says otherwise.
-pub const WS_COLLECTED: usize = 1024 * 1024;
+/// Bytes of a WebSocket message that is collected for a protocol that takes whole ones, unless `WsLimits` says otherwise. It fits into [`TX`], so
+/// that what was received whole can be written whole.
+pub const WS_COLLECTED: usize = TX / 2;
 
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);

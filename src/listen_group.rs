@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use crate::cx::Cx;
 use crate::first_packet::Listener;
 use crate::unix_file::UnixFile;
 use crate::vhost::VhostId;
@@ -26,6 +27,38 @@ pub(crate) struct ListenGroup {
     pub(crate) bound: Vec<SocketAddr>,
     /// The file of a unix socket, unless somebody else has bound it.
     pub(crate) unix_file: Option<UnixFile>,
+}
+
+/// An address that is listened on ([`Cx::listening`]).
+pub struct Listening<'a>(&'a ListenGroup);
+
+impl Listening<'_> {
+    /// What was asked for.
+    pub fn listen(&self) -> &Listen {
+        &self.0.listen
+    }
+
+    /// What was bound: several of an interface with several addresses; none of a unix socket, and while an interface is waited for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0.bound
+    }
+
+    /// Whether TLS is expected there.
+    pub fn is_tls(&self) -> bool {
+        self.0.kind == Listener::Tls
+    }
+
+    /// Who shares it, in order of creation; the first decides about first packets.
+    pub fn vhosts(&self) -> &[VhostId] {
+        &self.0.vhosts
+    }
+}
+
+impl Cx {
+    /// All addresses that are listened on.
+    pub fn listening(&self) -> impl Iterator<Item = Listening<'_>> {
+        self.listeners.iter().flatten().map(Listening)
+    }
 }
 
 /// A [`ListenGroup`]'s place in the context.

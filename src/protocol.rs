@@ -177,13 +177,14 @@ pub(crate) fn attach(wsi: &mut Wsi, cx: &Cx, protocol: ProtocolIndex) -> Result<
     };
     wsi.pss = Some((enabled.table.session)());
     wsi.protocol = Some(protocol);
+    wsi.tally.note_bound(protocol);
     wsi.protocol_name = Some(enabled.table.name);
     Ok(())
 }
 
 /// Unbinds what is bound, and frees its session data.
 pub(crate) fn detach(wsi: &mut Wsi) {
-    wsi.protocol = None;
+    wsi.protocol.take().into_iter().for_each(|protocol| wsi.tally.note_dropped(protocol));
     wsi.protocol_name = None;
     wsi.pss = None;
     wsi.cancel_alarms();

@@ -158,6 +158,17 @@ impl<T> Ring<T> {
         self.kept.is_empty()
     }
 
+    /// What all that is kept weighs together: the backlog of the slowest.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Who has all of it still to take; nobody while the ring is empty. It looks at every consumer.
+    pub fn slowest(&self) -> impl Iterator<Item = WsiId> {
+        let slow = |tail: &u64| *tail == self.first && !self.is_empty();
+        self.tails.iter().filter(move |(_, tail)| slow(tail)).map(|(id, _)| *id)
+    }
+
     /// The number that the next element will have.
     fn end(&self) -> u64 {
         self.first + self.kept.len() as u64

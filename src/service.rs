@@ -226,7 +226,7 @@ impl Cx {
     /// The new role gets its first turn at once: bytes may be waiting for it.
     fn swap(&mut self, wsi: &mut Wsi, binding: Binding) -> Next {
         log::debug!("{}: becomes {}", self.tag(wsi), binding.role.name());
-        wsi.role_name = binding.role.name();
+        wsi.enter_role(binding.role.name());
         if !binding.role.is_undecided() {
             self.decided(wsi);
         }
@@ -300,6 +300,7 @@ impl Cx {
             wsi.io.deregister(&self.registry);
         }
         self.call_destroyed(&mut wsi);
+        wsi.leave_role();
         self.slots.free(wsi);
     }
 

@@ -24,6 +24,7 @@ use crate::protocols;
 use crate::pvo::Pvo;
 use crate::role::{self, Binding, RoleOps, same_name};
 use crate::seldom::VhostWarned;
+use crate::tally::Tally;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
@@ -63,6 +64,8 @@ pub struct Vhost {
     /// It is being destroyed: nothing new may begin on it.
     pub(crate) going: bool,
     mounts_checked: Option<Instant>,
+    /// Its connections have it too.
+    pub(crate) tally: Rc<Tally>,
     pub(crate) warned: VhostWarned,
 }
 
@@ -174,6 +177,7 @@ impl Vhost {
                 info.name
             );
         }
+        let tally = Tally::new(protocols.iter().map(|enabled| enabled.table.name));
         Ok(Vhost {
             tls,
             client_tls,
@@ -200,6 +204,7 @@ impl Vhost {
             listener: None,
             going: false,
             mounts_checked: None,
+            tally,
             warned: VhostWarned::default(),
         })
     }
@@ -222,6 +227,21 @@ impl Vhost {
     /// The option tree of one of its protocols.
     pub fn pvo(&self, protocol: &str) -> Option<&Pvo> {
         find_protocol(&self.protocols, protocol).map(|index| &self.protocols[usize::from(index)].pvo)
+    }
+
+    /// What is counted about its connections.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Whether it serves TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Its mounts, the longest path first (`lws_json_dump_vhost`).
+    pub fn mounts(&self) -> impl Iterator<Item = &Mount> {
+        self.mounts.iter().map(|open| &open.mount)
     }
 
     /// TLS for connections that it makes, as [`VhostInfo::client_tls`] says; for [`ConnectInfo::tls`](crate::ConnectInfo::tls).

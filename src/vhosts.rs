@@ -111,7 +111,16 @@ impl Cx {
             (None, Some(shown)) => Some(shown),
             (host, _) => self.group_of(wsi.vhost).and_then(|group| group.choose(host.unwrap_or_default())),
         };
-        wsi.vhost = chosen.unwrap_or(wsi.vhost);
+        if let Some(id) = chosen.filter(|id| *id != wsi.vhost) {
+            self.lead(wsi, id);
+        }
+    }
+
+    /// Has a connection belong to another vhost.
+    pub(crate) fn lead(&self, wsi: &mut Wsi, id: VhostId) {
+        if let Some(vhost) = self.vhost(id) {
+            wsi.move_to(id, vhost);
+        }
     }
 
     /// A vhost that requires a client certificate is reached by a handshake of its own alone: not by the Host of a connection that came by
@@ -285,9 +294,10 @@ impl Cx {
         group.leave(id);
         match group.vhosts.first().copied() {
             Some(first) => {
-                for socket in &group.sockets {
-                    if let Some(wsi) = self.slots.get_mut(*socket) {
-                        wsi.vhost = first;
+                for socket in group.sockets.clone() {
+                    if let Some(mut wsi) = self.slots.take(socket) {
+                        self.lead(&mut wsi, first);
+                        self.slots.put_back(wsi);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use util::*;
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 22] = [
     "minimal-http-server",
     "minimal-http-server-basicauth",
     "minimal-http-server-custom-headers",
@@ -23,7 +23,13 @@ const ALL: [&str; 16] = [
     "minimal-raw-proxy",
     "minimal-raw-proxy-fallback",
     "minimal-raw-vhost",
+    "minimal-ws-raw-proxy",
+    "minimal-ws-server",
     "minimal-ws-server-echo",
+    "minimal-ws-server-pmd-bulk",
+    "minimal-ws-server-ring",
+    "minimal-ws-server-threads",
+    "minimal-ws-server-timer",
 ];
 const LOCAL: [&str; 4] = ["--port", "0", "--interface", "127.0.0.1"];
 

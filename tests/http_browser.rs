@@ -3,7 +3,7 @@
 mod util;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -169,16 +169,8 @@ fn a_browser_has_images_styles_a_form_and_events_from_the_port_that_ssh_uses() {
     };
     echo("before the browser\n");
 
-    let profile = tempfile::tempdir().expect("a folder");
-    let mut chromium = Command::new(require("chromium"));
-    chromium
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server"])
-        .args(["--remote-debugging-port=0", &format!("--user-data-dir={}", profile.path().display())])
-        .env("HOME", profile.path())
-        .arg(format!("http://127.0.0.1:{port}/"));
-    let browser = Program::spawn(&mut chromium);
-
+    let browser = Browser::start();
+    let page = browser.open(&format!("http://127.0.0.1:{port}/"));
     eventually("the browser listens", || LISTENERS.load(Ordering::SeqCst) == 1);
     echo("while it listens\n");
     let bytes = random_bytes(9, 4_000_000);
@@ -201,7 +193,7 @@ fn a_browser_has_images_styles_a_form_and_events_from_the_port_that_ssh_uses() {
     });
 
     echo("behind the browser\n");
-    drop(browser);
+    drop((page, browser));
     drop((typed, screen));
     assert!(session.wait().expect("ssh ends").success());
     server.assert_nothing_left();

@@ -8,6 +8,7 @@ mod example;
 mod util;
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -224,23 +225,67 @@ fn raw_vhosts() {
     served.program.stop();
 }
 
+/// An open WebSocket of an example's port, and who asks for it by which `Host`.
+#[track_caller]
+fn asks_for_websocket(served: &Served, port: u16, host: &str, more: &str) -> (TcpStream, u16) {
+    let (address, port) = served.place(port);
+    let mut stream = connect_to(&format!("{address}:{port}"));
+    send(&mut stream, ws::request("/", more).replace("Host: localhost", &format!("Host: {host}")).as_bytes());
+    let status = http::read_head(&mut stream).status;
+    (stream, status)
+}
+
+#[test]
+fn the_status_of_the_server_for_this_machine_alone() {
+    let sshd = Sshd::start();
+    let onward = format!("ipv4:127.0.0.1:{}", sshd.port);
+    let here = (r#""interface": "127.0.0.1""#, r#""interface": "127.0.0.2""#);
+    let served = Example::with("status", &[(SSHD, &onward), here]).start();
+    assert_eq!(served.curl(&["http://localhost:7681/"]), "the page");
+    ssh_works(&sshd, &served, 7681);
+    assert!(served.curl(&["http://localhost:7682/"]).contains("<title>Server status</title>"));
+    let (mut viewer, status) = asks_for_websocket(&served, 7682, "localhost", "");
+    assert_eq!(status, 101);
+    let (snapshot, _) = ws::read_message(&mut viewer);
+    let snapshot = String::from_utf8(snapshot).expect("UTF-8");
+    assert!(snapshot.contains(r#""listen-accept":1"#), "{snapshot}");
+    assert_eq!(asks_for_websocket(&served, 7682, "some.site", "").1, 403);
+    assert_eq!(asks_for_websocket(&served, 7681, "localhost", "").1, 200, "there is none beside the pages");
+    drop(viewer);
+    served.program.stop();
+}
+
+#[test]
+fn a_sheet_that_all_draw_on() {
+    let sshd = Sshd::start();
+    let example = Example::with("mirror", &[(SSHD, &format!("ipv4:127.0.0.1:{}", sshd.port))]);
+    for file in ["index.html", "mirror.js", "mirror.css"] {
+        let text = fs::read_to_string(examples().join("mirror/www").join(file)).expect("a page");
+        example.write(&format!("srv/www-mirror/{file}"), &text);
+    }
+    let served = example.start();
+    assert!(served.curl(&["http://localhost:7681/"]).contains("<script src=\"mirror.js\""));
+    ssh_works(&sshd, &served, 7681);
+    let named = "Sec-WebSocket-Protocol: lws-mirror-protocol\r\n";
+    let mut clients = [(); 2].map(|()| asks_for_websocket(&served, 7681, "localhost", named).0);
+    send(&mut clients[0], &ws::text("d #ff0000 1 2 3 4;"));
+    for client in &mut clients {
+        assert_eq!(ws::read_frame(client), ws::Frame::text("d #ff0000 1 2 3 4;"));
+    }
+    drop(clients);
+    served.program.stop();
+}
+
 #[test]
 fn what_lws_reads_is_served_with_warnings() {
     let example = Example::of("from-lws");
     example.write("usr/share/libwebsockets-test-server/test.html", "their page");
     example.write("usr/share/libwebsockets-test-server/server-status/server-status.html", "their status");
     let said = example.check();
-    for (place, what) in [
-        ("conf:6:5: ", "global.interface"),
-        ("conf.d/test-server:21:17: ", "mounts[2]"),
-        ("conf.d/test-server:27:34: ", "dumb-increment-protocol"),
-        ("conf.d/test-server:28:30: ", "lws-mirror-protocol"),
-        ("conf.d/test-server:29:21: ", "lws-status"),
-        ("conf.d/test-server:31:28: ", "lws-server-status"),
-    ] {
+    for (place, what) in [("conf:6:5: ", "global.interface"), ("conf.d/test-server:21:17: ", "mounts[2]")] {
         assert!(said.lines().any(|line| line.contains(place) && line.contains(what)), "{place} {what}:\n{said}");
     }
-    assert!(!said.contains("protocol-post-demo"), "{said}");
+    assert!(!said.contains("ws-protocols"), "{said}");
     let served = example.start_with_warnings();
     assert_eq!(served.curl(&["http://localhost:7681/"]), "their page");
     assert_eq!(served.curl(&["http://localhost:7681/server-status/"]), "their status");

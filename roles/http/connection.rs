@@ -287,7 +287,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(Received::Blocked);
         }
-        let received = wsi.io.recv(buf)?;
+        let received = wsi.recv(buf)?;
         if let Received::Bytes(n) = received
             && !wsi.rx.is_empty()
         {
@@ -328,6 +328,9 @@ impl Connection {
             keep_alive: head.keep_alive && !self.redirects,
             head_only: head.method == Method::Head,
         };
+        if !matches!(route, Route::Wait) {
+            wsi.tally.note_request();
+        }
         match route {
             Route::Wait => return self.wait(wsi, WaitsFor::Guard),
             Route::Answer(answer) => self.answer(wsi, cx, head, bytes, terms, answer)?,
@@ -493,7 +496,7 @@ impl Connection {
             if !wsi.io.readable() {
                 return Ok(false);
             }
-            match wsi.io.recv(&mut buf[..limits::HTTP_HEAD])? {
+            match wsi.recv(&mut buf[..limits::HTTP_HEAD])? {
                 Received::Bytes(n) => wsi.rx.push(&buf[..n]),
                 Received::Blocked => return Ok(false),
                 Received::Eof if self.outgoing.is_some() => return Ok(true),

@@ -177,6 +177,7 @@ fn request_of(
         target: head.target,
         path,
         below,
+        is_mounted: open.is_some(),
         host: head.host,
         version_minor: u8::from(head.version == Version::Http11),
         content_length: if let Body::Length(length) = head.body { Some(length) } else { None },

@@ -367,7 +367,7 @@ impl Transaction {
             if !wsi.io.readable() {
                 return Ok(Step::Pending);
             }
-            match wsi.io.recv(&mut buf[..most])? {
+            match wsi.recv(&mut buf[..most])? {
                 Received::Bytes(n) => {
                     let (step, taken) = self.pieces(wsi, cx, &buf[..n])?;
                     wsi.rx.push(&buf[taken..n]);
@@ -474,7 +474,7 @@ impl Transaction {
             return Ok(());
         }
         if may_look_ahead(wsi)
-            && let Received::Bytes(n) = wsi.io.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])?
+            && let Received::Bytes(n) = wsi.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])?
         {
             wsi.rx.push(&buf[..n]);
         }

@@ -202,7 +202,7 @@ impl Connection {
         buf[..begun].copy_from_slice(held.as_slice());
         // A frame of a slice comes whole, and there is room behind it, which says that no more has come.
         let end = buf.len().min(begun + cx.slice + SPARE);
-        let len = match wsi.io.recv(&mut buf[begun..end])? {
+        let len = match wsi.recv(&mut buf[begun..end])? {
             Received::Bytes(n) => begun + n,
             Received::Blocked => {
                 wsi.rx = held;
@@ -320,7 +320,7 @@ impl Connection {
         if !wsi.io.readable() {
             return Ok(());
         }
-        match wsi.io.recv(&mut cx.buf)? {
+        match wsi.recv(&mut cx.buf)? {
             Received::Bytes(_) | Received::Blocked => Ok(()),
             Received::Eof => Err(CloseReason::Done),
         }

@@ -57,7 +57,10 @@ impl Role for Opening {
 
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         let why = match self.why.take() {
-            Some(why) => why,
+            Some(why) => {
+                cx.warn_seldom(wsi, |warned| &mut warned.unconnected, format_args!("{why}"));
+                why
+            }
             None => wsi.close_reason().map_or_else(|| "it was closed".to_owned(), CloseReason::to_string),
         };
         if wsi.protocol.is_none() {
@@ -77,7 +80,7 @@ impl Opening {
             return Ok(Next::Stay);
         }
         // No more than a head: what a chatty server sends behind it is for the next role.
-        match wsi.io.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])? {
+        match wsi.recv(&mut buf[..limits::HTTP_HEAD - wsi.rx.len()])? {
             Received::Bytes(n) => wsi.rx.push(&buf[..n]),
             Received::Blocked => return Ok(Next::Stay),
             Received::Eof => return Err(self.refused("the server closed instead of answering")),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::request::HttpRequest;
 use super::response::Response;
-use crate::wsi::WriteError;
+use crate::sending::WriteError;
 
 /// One request and the answer that is being made.
 pub(crate) struct Exchange {

@@ -18,6 +18,7 @@ pub struct HttpRequest {
     path: Box<str>,
     /// Where in the path what is below the mountpoint begins.
     below: usize,
+    is_mounted: bool,
     host: Option<Box<str>>,
     version_minor: u8,
     content_length: Option<u64>,
@@ -35,6 +36,7 @@ pub(crate) struct RequestParts<'a> {
     pub(crate) target: &'a str,
     pub(crate) path: &'a str,
     pub(crate) below: usize,
+    pub(crate) is_mounted: bool,
     pub(crate) host: Option<&'a str>,
     pub(crate) version_minor: u8,
     pub(crate) content_length: Option<u64>,
@@ -52,6 +54,7 @@ impl HttpRequest {
             target: parts.target.into(),
             path: parts.path.into(),
             below: parts.below,
+            is_mounted: parts.is_mounted,
             host: parts.host.map(Into::into),
             version_minor: parts.version_minor,
             content_length: parts.content_length,
@@ -76,6 +79,11 @@ impl HttpRequest {
     /// What of the path is below the mountpoint, without a `/` before it; all of it where no mount is.
     pub fn below(&self) -> &str {
         &self.path[self.below..]
+    }
+
+    /// The path that the mount begins at, without a `/` behind it; `None` where no mount is.
+    pub fn mountpoint(&self) -> Option<&str> {
+        self.is_mounted.then(|| self.path[..self.below].trim_end_matches('/'))
     }
 
     /// The target as it was sent: the path with its escapes, and the query. Of an absolute target only these.
@@ -187,6 +195,7 @@ mod tests {
             target,
             path: "/a/b c",
             below: 3,
+            is_mounted: true,
             host: Some("x:1"),
             version_minor: 1,
             content_length: None,
@@ -208,7 +217,7 @@ mod tests {
         assert_eq!(names, ["Host", "X-A", "x-a", "Empty", "Cookie", "cookie"]);
         assert_eq!((request.cookie("a"), request.cookie("b")), (Some("1"), Some("\"2\"")));
         assert_eq!((request.cookie("c"), request.cookie("d")), (Some("3=4"), None));
-        assert_eq!(request.below(), "b c");
+        assert_eq!((request.mountpoint(), request.below()), (Some("/a"), "b c"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::exchange::{Exchange, Said, Whole};
 use super::request::HttpRequest;
 use super::response::{RespondError, Response, check_added};
-use crate::wsi::{WriteError, Wsi};
+use crate::sending::WriteError;
+use crate::wsi::Wsi;
 
 /// Answering requests, in role `http`: from the callback of `Reason::Http` or any later one of the same transaction.
 impl Wsi {

@@ -51,6 +51,26 @@ fn an_element_goes_with_the_last_that_waited_for_it() {
 }
 
 #[test]
+fn the_slowest_are_those_who_have_all_of_it_still_to_take() {
+    let slowest = |ring: &Ring<&str>| {
+        let mut ids: Vec<u32> = ring.slowest().map(|id| id.index).collect();
+        ids.sort_unstable();
+        (ids, ring.weight())
+    };
+    let mut ring = Ring::weighing(100, |text: &&str| text.len());
+    (0..3).for_each(|n| ring.join(id(n)));
+    assert_eq!(slowest(&ring), (vec![], 0));
+    assert!(ring.push("abc").is_empty());
+    assert!(ring.push("de").is_empty());
+    assert_eq!(slowest(&ring), (vec![0, 1, 2], 5));
+    ring.advance(id(1));
+    assert_eq!(slowest(&ring), (vec![0, 2], 5));
+    ring.leave(id(0));
+    ring.advance(id(2));
+    assert_eq!(slowest(&ring), (vec![1, 2], 2));
+}
+
+#[test]
 fn who_falls_behind_is_culled_once_and_nobody_else_is() {
     let mut ring = Ring::new(3);
     (0..4).for_each(|n| ring.join(id(n)));

@@ -8,7 +8,7 @@ use super::side::Side;
 use super::write::{What, WsWrite};
 use crate::buf::Buf;
 use crate::limits;
-use crate::wsi::WriteError;
+use crate::sending::WriteError;
 
 pub(crate) struct Sender {
     side: Side,

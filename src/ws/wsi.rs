@@ -6,7 +6,8 @@ use super::close_code::CloseCode;
 use super::session::{Session, WebSocket};
 use super::write::WsWrite;
 use crate::protocol::Verdict;
-use crate::wsi::{WriteError, Wsi};
+use crate::sending::WriteError;
+use crate::wsi::Wsi;
 
 /// WebSockets, in role `ws`: from `Established` or `ClientEstablished` to `Closed` or `ClientClosed`.
 impl Wsi {

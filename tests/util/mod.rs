@@ -22,7 +22,8 @@
 //! | `access` | a reader of access logs |
 //! | `lwsws` | the server `lwsws` with a configuration of the test's own |
 //! | `balancer` | PROXY headers, and real haproxy and nginx |
-//! | `ws` | WebSocket by hand, frame by frame |
+//! | `browser` | a headless Chromium: its pages are read, typed into and looked at |
+//! | `ws` | WebSocket by hand, frame by frame, and by tungstenite |
 //! | `log` | what this process logged, by thread |
 //!
 //! Every wait has a deadline, and no test waits for a length of time to have passed.
@@ -33,6 +34,7 @@
 pub mod access;
 pub mod alone;
 pub mod balancer;
+pub mod browser;
 pub mod certs;
 pub mod http;
 pub mod log;
@@ -55,6 +57,7 @@ pub mod turned;
 pub mod ws;
 
 pub use access::LogFile;
+pub use browser::Browser;
 pub use certs::{Algorithm, Ca, Identity};
 pub use net::*;
 pub use onward::{BlackHole, Onward, Refusing};

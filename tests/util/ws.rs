@@ -1,9 +1,11 @@
-//! WebSocket by hand: requests and frames of any kind, right or wrong, over any stream.
+//! WebSocket by hand: requests and frames of any kind, right or wrong, over any stream. And a client that does it right.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use rlws::{Cx, Listen, Reason, Verdict, VhostInfo, WsWrite, Wsi};
+use tungstenite::WebSocket;
+use tungstenite::client::IntoClientRequest;
 
 use super::http::{Response, read_head};
 use super::net::{connect, read_exactly, read_until_closed, send};
@@ -63,6 +65,40 @@ pub fn open(port: u16, more: &str) -> TcpStream {
     let mut stream = connect(port);
     upgrade(&mut stream, more);
     stream
+}
+
+/// An open WebSocket of tungstenite's to a port of 127.0.0.1, with a subprotocol.
+#[track_caller]
+pub fn client(port: u16, subprotocol: &'static str) -> WebSocket<TcpStream> {
+    let mut request = format!("ws://localhost:{port}/").into_client_request().expect("a request");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().expect("a header"));
+    let (socket, _) = tungstenite::client(request, connect(port)).expect("a handshake");
+    socket
+}
+
+/// The head of a client's request, and the `Sec-WebSocket-Accept` that fits it.
+#[track_caller]
+pub fn read_request(stream: &mut TcpStream) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(read_exactly(stream, 1));
+    }
+    let head = String::from_utf8(head).expect("a text");
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    (head, accept)
+}
+
+/// Agrees to it, with more headers, each with its line end; returns its head.
+#[track_caller]
+pub fn agree(stream: &mut TcpStream, more: &str) -> String {
+    let (head, accept) = read_request(stream);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+    );
+    send(stream, answer.as_bytes());
+    head
 }
 
 /// A client's frame, whose first byte is said.

@@ -23,27 +23,10 @@ fn connects(here: &mut Loop, target: &str, ws: WsConnect) -> WsiId {
     here.cx().client_connect(info).expect("client_connect")
 }
 
-/// The request's head, and what `Sec-WebSocket-Accept` fits it.
-fn read_request(stream: &mut TcpStream) -> (String, String) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.extend(super::util::read_exactly(stream, 1));
-    }
-    let head = String::from_utf8(head).expect("a text");
-    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
-    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-    (head, accept)
-}
-
 /// A server that agrees, adds headers, and goes on.
 fn agreeing(more: &'static str, then: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Onward {
     Onward::serve(move |stream, _| {
-        let (_, accept) = read_request(stream);
-        let head = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
-        );
-        send(stream, head.as_bytes());
+        ws::agree(stream, more);
         then(stream);
     })
 }
@@ -66,7 +49,7 @@ fn the_request_says_what_is_wanted() {
     let (tell, told) = std::sync::mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     let onward = Onward::serve(move |stream, _| {
-        let _ = tell.lock().expect("no panic").send(read_request(stream).0);
+        let _ = tell.lock().expect("no panic").send(ws::read_request(stream).0);
     });
     let mut here = Loop::new(home());
     let ws = WsConnect {
@@ -224,7 +207,7 @@ fn what_a_server_does_not_agree_to_is_told() {
     ] {
         let mut here = Loop::new(home());
         let onward = Onward::serve(move |stream, _| {
-            read_request(stream);
+            ws::read_request(stream);
             let _ = stream.write_all(answer.as_bytes());
         });
         let told = why_not(&mut here, &onward.target(), WsConnect::to("localhost"));
@@ -351,7 +334,7 @@ fn a_server_must_not_mask() {
 #[test]
 fn what_comes_behind_the_answer_in_one_piece_is_received() {
     let onward = Onward::serve(|stream, _| {
-        let (_, accept) = read_request(stream);
+        let (_, accept) = ws::read_request(stream);
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"

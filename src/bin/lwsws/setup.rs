@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
-use rlws::protocols::{HttpDummy, PostDemo, RawEcho, RawProxy, RawTest};
+use rlws::protocols::{
+    DumbIncrement, HttpDummy, LwsMirror, LwsServerStatus, LwsStatus, PostDemo, RawEcho, RawProxy, RawTest,
+};
 use rlws::{Context, Listen, Pem, Protocol, ProtocolTable, VhostId};
 
 use crate::doubts::Doubts;
@@ -20,6 +22,10 @@ pub(crate) const PROTOCOLS: &[ProtocolTable] = &[
     ProtocolTable::of::<RawEcho>(),
     ProtocolTable::of::<RawTest>(),
     ProtocolTable::of::<PostDemo>(),
+    ProtocolTable::of::<LwsMirror>(),
+    ProtocolTable::of::<DumbIncrement>(),
+    ProtocolTable::of::<LwsStatus>(),
+    ProtocolTable::of::<LwsServerStatus>(),
 ];
 
 /// Options of protocol `raw-proxy` that name files in PEM form.

@@ -1,0 +1,142 @@
+//! `lws-mirror-protocol`.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rlws::protocols::LwsMirror;
+use rlws::protocols::lws_mirror::{BACKLOG, MESSAGE, MIRRORS, NAME_LENGTH, PATIENCE};
+use rlws::{Listen, ProtocolTable, VhostInfo};
+
+use super::util::server::Server;
+use super::util::ws::{self, Frame};
+use super::util::{eventually, half_close, read_to_end, send};
+use super::{asked, opened};
+
+fn served() -> Server {
+    Server::with_vhost(|| VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<LwsMirror>()],
+        ..Default::default()
+    })
+}
+
+fn binary(payload: &[u8]) -> Frame {
+    Frame { first: ws::FIN | ws::BINARY, payload: payload.to_vec() }
+}
+
+#[test]
+fn what_one_says_all_of_its_mirror_hear_itself_included() {
+    let server = served();
+    let mut of_none: Vec<TcpStream> = (0..3).map(|_| opened(server.made, "/")).collect();
+    let mut of_a: Vec<TcpStream> = (0..2).map(|_| opened(server.made, "/any/path?mirror=a%20b")).collect();
+    for (clients, message) in [(&mut of_none, "for those without a name"), (&mut of_a, "for those of a")] {
+        for speaker in 0..clients.len() {
+            send(&mut clients[speaker], &ws::text(message));
+            for client in clients.iter_mut() {
+                assert_eq!(ws::read_frame(client), Frame::text(message));
+            }
+        }
+    }
+    // A message in parts comes as one, and as what it is.
+    let parts = [ws::frame(ws::BINARY, b"\xff\xfe"), ws::frame(ws::FIN | ws::CONTINUATION, b"\xfd")];
+    send(&mut of_none[0], &parts.concat());
+    assert!(of_none.iter_mut().all(|client| ws::read_frame(client) == binary(b"\xff\xfe\xfd")));
+    drop((of_none, of_a));
+    server.assert_nothing_left();
+}
+
+#[test]
+fn there_are_so_many_mirrors_and_one_goes_with_its_last_client() {
+    let server = served();
+    let path = |n: usize| format!("/?mirror={n}");
+    let mut clients: Vec<TcpStream> = (0..MIRRORS).map(|n| opened(server.made, &path(n))).collect();
+    assert_eq!(asked(server.made, &path(MIRRORS)).1, 403);
+    let second = opened(server.made, &path(0));
+    drop(clients.remove(0));
+    assert_eq!(asked(server.made, &path(MIRRORS)).1, 403, "one is still in the first");
+    drop(second);
+    eventually("there is room for another", || asked(server.made, &path(MIRRORS)).1 == 101);
+    drop(clients);
+    let longest = "x".repeat(NAME_LENGTH);
+    eventually("there is room for a name", || asked(server.made, &format!("/?mirror={longest}")).1 == 101);
+    assert_eq!(asked(server.made, &format!("/?mirror={longest}x")).1, 403);
+}
+
+#[test]
+fn a_message_may_be_so_long() {
+    let server = served();
+    let mut client = opened(server.made, "/");
+    let longest = vec![7; MESSAGE];
+    send(&mut client, &ws::frame(ws::FIN | ws::BINARY, &longest));
+    assert_eq!(ws::read_frame(&mut client), binary(&longest));
+    send(&mut client, &ws::frame(ws::FIN | ws::BINARY, &vec![7; MESSAGE + 1]));
+    assert_eq!(ws::read_frame(&mut client).code(), 1009);
+}
+
+/// More than the buffers of the system and the backlog hold.
+const MANY: usize = 2000;
+const LENGTH: usize = 32 * 1024;
+
+fn message(n: usize) -> Vec<u8> {
+    let mut message = vec![0; LENGTH];
+    message[..8].copy_from_slice(&n.to_be_bytes());
+    message
+}
+
+/// Says all messages.
+fn speaks(mut client: TcpStream) -> thread::JoinHandle<()> {
+    thread::spawn(move || (0..MANY).for_each(|n| send(&mut client, &ws::frame(ws::FIN | ws::BINARY, &message(n)))))
+}
+
+/// Hears all messages, in order; how many it has heard so far.
+fn hears(mut client: TcpStream, heard: &'static AtomicUsize) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        for n in 0..MANY {
+            assert_eq!(ws::read_frame(&mut client), binary(&message(n)), "message {n}");
+            heard.store(n + 1, Ordering::SeqCst);
+        }
+    })
+}
+
+#[test]
+fn who_reads_nothing_stops_the_others_for_a_while_and_is_disconnected() {
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    let server = served();
+    let mut deaf = opened(server.made, "/");
+    let client = opened(server.made, "/");
+    let (ear, mouth) = (hears(client.try_clone().expect("dup"), &HEARD), speaks(client));
+    server.wait_for_connections(2);
+    eventually("time passes while it is waited for", || {
+        server.let_pass(PATIENCE);
+        HEARD.load(Ordering::SeqCst) == MANY
+    });
+    ear.join().expect("it hears all");
+    mouth.join().expect("it says all");
+    server.wait_for_log(&["INFO", "it reads nothing, and others wait for it"]);
+    half_close(&deaf);
+    let got = read_to_end(&mut deaf).len();
+    assert!(got < MANY * LENGTH, "{got} bytes");
+    server.assert_nothing_left_beside(1);
+}
+
+#[test]
+fn who_reads_slowly_slows_the_others_down_and_hears_all() {
+    static QUICK: AtomicUsize = AtomicUsize::new(0);
+    static SLOW: AtomicUsize = AtomicUsize::new(0);
+    let server = served();
+    // However long this machine takes, no time passes.
+    server.let_pass(720 * PATIENCE);
+    let slow = opened(server.made, "/");
+    let client = opened(server.made, "/");
+    let quick = hears(client.try_clone().expect("dup"), &QUICK);
+    let mouth = speaks(client);
+    // While nothing is read there, so much comes through and no more: it is less than all.
+    let before = super::util::settled(|| QUICK.load(Ordering::SeqCst));
+    assert!(before < MANY && before * LENGTH > BACKLOG / 2, "{before} messages");
+    let slow = hears(slow, &SLOW);
+    for thread in [quick, slow, mouth] {
+        thread.join().expect("all of it in order");
+    }
+    assert!(!server.log().iter().any(|line| line.contains("reads nothing")), "{:?}", server.log());
+}
