@@ -28,6 +28,7 @@ impl RoleOps for ProxyHeader {
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         wsi.deadline = cx.after(cx.info.timeout);
+        wsi.is_balancers_own(true);
         Ok(Box::new(Reading))
     }
 }
@@ -66,6 +67,7 @@ fn read(wsi: &mut Wsi, cx: &mut Cx) -> Result<Option<Proxied>, CloseReason> {
 
 /// Becomes what it would have been without a header.
 fn go_on(wsi: &mut Wsi, cx: &mut Cx, said: Proxied) -> Result<Next, CloseReason> {
+    wsi.is_balancers_own(said == Proxied::Nothing);
     wsi.comes_for(said);
     wsi.begins_anew();
     log::debug!("{}: by {}", cx.tag(wsi), wsi.direct_peer());

@@ -14,9 +14,9 @@
 use std::io;
 use std::mem;
 
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::{Accepted, Acceptor};
+use rustls::{CertificateError, ClientConnection};
 
 use crate::connect::{SecurePlan, came_to_nothing, give_up, is_wanted};
 use crate::context::ContextInfo;
@@ -98,7 +98,7 @@ impl Server {
             self.hello = None;
             begin_server(wsi, cx, accepted, &rest)?;
         }
-        if !shake_hands(wsi, cx)? {
+        if !shake_hands(wsi, cx).map_err(|error| server_failed(wsi, cx, error))? {
             return Ok(Next::Stay);
         }
         log::debug!("{}: {}", cx.tag(wsi), wsi.io.tls().map(stream::Tls::describe).unwrap_or_default());
@@ -144,7 +144,7 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
     };
     let config = tls.config_for(&accepted.client_hello());
     match accepted.into_connection(config) {
-        Ok(connection) => wrap(wsi, connection.into(), true, rest).map_err(handshake_failed),
+        Ok(connection) => wrap(wsi, connection.into(), true, rest).map_err(|error| server_failed(wsi, cx, error)),
         Err((error, mut alert)) => {
             let mut text = Vec::new();
             alert.write_all(&mut text)?;
@@ -152,6 +152,24 @@ fn begin_server(wsi: &mut Wsi, cx: &mut Cx, accepted: Accepted, rest: &[u8]) -> 
             Err(CloseReason::PeerFault(format!("TLS handshake: {error}").into()))
         }
     }
+}
+
+/// As [`handshake_failed`], but for a client whose certificate is good as far as anybody knows: the lists that would say more are the
+/// operator's.
+fn server_failed(wsi: &Wsi, cx: &mut Cx, error: io::Error) -> CloseReason {
+    let tls = cx.vhost(wsi.vhost).and_then(|vhost| vhost.tls.as_ref());
+    let lists = tls.and_then(|tls| tls.revoked.clone()).unwrap_or_default();
+    let why = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. },
+        )) => format!("the revocation list of its CA in {lists} is out of date"),
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => {
+            format!("{lists} has no revocation list of its CA")
+        }
+        _ => return handshake_failed(error),
+    };
+    cx.warn_seldom(wsi, |warned| &mut warned.unlisted, format_args!("turned away: {why}"));
+    CloseReason::Refused(format!("TLS handshake: {why}").into())
 }
 
 /// Where an encrypted connection goes on.
@@ -198,7 +216,7 @@ impl Role for Client {
             return Next::Again;
         }
         let begun = self.to_begin.take().map_or(Ok(()), |plan| begin_client(wsi, cx, &plan));
-        match begun.and_then(|()| shake_hands(wsi, cx).map_err(|reason| reason.to_string())) {
+        match begun.and_then(|()| shake_hands(wsi, cx).map_err(|error| handshake_failed(error).to_string())) {
             Ok(true) => Next::Become(self.then),
             Ok(false) => Next::Stay,
             Err(why) => {
@@ -258,9 +276,9 @@ fn wrap(wsi: &mut Wsi, connection: rustls::Connection, verified: bool, rest: &[u
 }
 
 /// `true`: the handshake is done.
-fn shake_hands(wsi: &mut Wsi, cx: &Cx) -> Result<bool, CloseReason> {
-    let Transport::Tls(tls) = &mut wsi.io else { return Err(CloseReason::Done) };
-    let done = tls.shake_hands().map_err(handshake_failed)?;
+fn shake_hands(wsi: &mut Wsi, cx: &Cx) -> io::Result<bool> {
+    let Transport::Tls(tls) = &mut wsi.io else { return Err(io::ErrorKind::NotConnected.into()) };
+    let done = tls.shake_hands()?;
     wsi.flush(&cx.registry)?;
     Ok(done)
 }

@@ -77,6 +77,15 @@ pub enum Error {
         /// The roles that the protocol is made for.
         roles: String,
     },
+    /// What is not http is to have a role and a protocol, and none is named.
+    #[error(
+        "vhost {vhost}: it has no protocol for what is not http; listen_accept_protocol names one \
+         (in JSON: listen-accept-protocol)"
+    )]
+    NoListenAcceptProtocol {
+        /// The vhost that asks for it.
+        vhost: String,
+    },
     /// A protocol refused its configuration, or could not set itself up.
     #[error("vhost {vhost}: protocol {protocol}: {source}")]
     ProtocolInit {

@@ -21,6 +21,7 @@ use crate::access_log::AccessLog;
 use crate::cx::Cx;
 use crate::limits;
 use crate::role::{Binding, CloseReason};
+use crate::tls::stream::Tls;
 use crate::transport::{Medium, Piped, Received, Transport};
 use crate::vhost::VhostId;
 use crate::vhost_info::Listen;
@@ -34,7 +35,9 @@ pub(crate) struct Facts {
     role: &'static str,
     protocol: Option<&'static str>,
     onward: Option<Box<str>>,
-    /// Bytes from the peer; over TLS the decrypted ones.
+    /// A balancer that may name its clients has made it, and has named none.
+    is_balancers_own: bool,
+    /// Bytes from the peer; over TLS the decrypted ones, or those of a handshake that was not done.
     received: u64,
     first: Option<Closer>,
     how: Option<Box<str>>,
@@ -80,6 +83,7 @@ impl Facts {
             role: "-",
             protocol: None,
             onward: None,
+            is_balancers_own: false,
             received: 0,
             first: None,
             how: None,
@@ -116,6 +120,11 @@ impl Facts {
 
     pub(crate) fn note_how(&mut self, how: &str) {
         self.how.get_or_insert_with(|| how.into());
+    }
+
+    /// Whether a balancer has looked if we are there, and went without a word.
+    fn is_health_check(&self, sent: u64) -> bool {
+        self.is_balancers_own && (self.received, sent) == (0, 0) && self.first == Some(Closer::Client)
     }
 
     fn write(&self, ended: &Ended, began: Stamp, peer: &Peer, sent: u64, out: &mut Vec<u8>) {
@@ -200,6 +209,13 @@ impl Wsi {
         }
     }
 
+    /// A balancer made it that is trusted to name its clients: for itself, until it has named one.
+    pub(crate) fn is_balancers_own(&mut self, is_its_own: bool) {
+        if let Some(facts) = &mut self.facts {
+            facts.is_balancers_own = is_its_own;
+        }
+    }
+
     pub(crate) fn goes_onward(&mut self, to: impl fmt::Display) {
         if let Some(facts) = &mut self.facts {
             facts.onward = Some(to.to_string().into());
@@ -239,6 +255,10 @@ impl Cx {
         }
         let Some(mut facts) = wsi.facts.take() else { return };
         let Some(log) = self.vhost(wsi.vhost).and_then(|vhost| vhost.access_log.clone()) else { return };
+        if let Some((pulled, pushed)) = wsi.io.tls().and_then(Tls::of_handshake) {
+            facts.received += pulled;
+            wsi.sent += pushed;
+        }
         let who = if wsi.io.hung_up() { Some(Closer::Client) } else { at_fault(reason, Closer::Client) };
         if let Some(who) = who {
             facts.note_first(who);
@@ -253,6 +273,7 @@ impl Cx {
     pub(crate) fn log_facts(&mut self, wsi: &mut Wsi) {
         if let Some(facts) = wsi.facts.take()
             && let Some(ended) = &facts.ended
+            && !facts.is_health_check(wsi.sent)
         {
             let began = self.logs.stamp(self.now, facts.began);
             self.logs.append(&ended.log, |out| facts.write(ended, began, &wsi.peer, wsi.sent, out));

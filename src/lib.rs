@@ -142,7 +142,9 @@ pub use role::CloseReason;
 pub use sending::WriteError;
 pub use tally::{Count, Tally};
 pub use timers::SulId;
-pub use tls::{ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsError, TlsInfo, TlsSettings};
+pub use tls::{
+    ClientCerts, PeerCert, Pem, Roots, TlsClient, TlsClientInfo, TlsDoubt, TlsDoubts, TlsError, TlsInfo, TlsSettings,
+};
 pub use unix_owner::UnixOwner;
 pub use vhost::{Vhost, VhostId};
 pub use vhost_info::{Listen, VhostInfo};

@@ -76,6 +76,18 @@ pub const WS_COLLECTED: usize = TX / 2;
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a WebSocket message that has begun may stand still: it holds memory where it is compressed or collected. Looked at this often, so a peer
+/// has up to twice as long. Pings do not make it go on; while the protocol receives nothing it may stand.
+pub const WS_MESSAGE_STALL: Duration = Duration::from_secs(60);
+
+/// WebSocket messages that are compressed at a time, of some 280 kB each. Beyond it they are sent as they are. Connections that keep their
+/// window do not count.
+pub const WS_DEFLATING: usize = 256;
+
+/// WebSocket messages that are decompressed at a time, of some 50 kB each: those that have begun and not ended. Beyond it a peer is told to try again
+/// later (1013). Connections that keep their window do not count.
+pub const WS_INFLATING: usize = 4096;
+
 /// Bytes of a write to a WebSocket that go to the system at once, if it takes them, instead of being copied to wait for the end of the
 /// callback.
 pub const WS_UNCOPIED: usize = 16 * 1024;

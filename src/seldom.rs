@@ -34,6 +34,8 @@ pub(crate) struct VhostWarned {
     pub(crate) unconnected: Seldom,
     /// A connection of its own takes any certificate.
     pub(crate) insecure: Seldom,
+    /// A client's certificate cannot be looked up, for its CA has no revocation list that is good.
+    pub(crate) unlisted: Seldom,
     /// A protocol does not do its part for a peer.
     pub(crate) protocol: Seldom,
     /// What a mount asks before it serves is not answered in time.

@@ -379,8 +379,7 @@ fn listen_accept(
     let in_use =
         options.intersects(Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG | Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG);
     if in_use && !named && !fits(&protocols[usize::from(index)].table, role.name()) {
-        let what = "it has no protocol for what is not http; listen_accept_protocol names one".to_owned();
-        return Err(Error::Config { vhost: vhost.to_owned(), what });
+        return Err(Error::NoListenAcceptProtocol { vhost: vhost.to_owned() });
     }
     if in_use || named {
         check_fit(vhost, role, &protocols[usize::from(index)].table)?;

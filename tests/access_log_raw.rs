@@ -2,19 +2,20 @@
 
 mod util;
 
+use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawEcho, RawProxy};
 use rlws::{
-    AdoptInfo, Call, ContextInfo, InitError, Listen, Options, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
-    VhostInfo, VhostReason,
+    AdoptInfo, Call, ClientCerts, ContextInfo, InitError, Listen, Options, Protocol, ProtocolTable, Pvo, Reason,
+    TlsInfo, Verdict, VhostCall, VhostInfo, VhostReason,
 };
 use util::access::{Connection, Request};
 use util::certs::ca;
 use util::server::make_vhost;
-use util::tls::trusting;
+use util::tls::{Client, begin, trusting};
 use util::*;
 
 const FALLBACK: Options = Options::FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG;
@@ -204,6 +205,92 @@ fn what_a_tls_listener_drops_is_logged() {
     send(&mut hello, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     drop(hello);
     assert_eq!(story(&log.connection())[..4], ["tls/match", "tls", "-", "client"]);
+}
+
+/// Counts what goes through it.
+struct Counting<S> {
+    stream: S,
+    read: u64,
+    written: u64,
+}
+
+impl<S: Read> Read for Counting<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buf)?;
+        self.read += n as u64;
+        Ok(n)
+    }
+}
+
+impl<S: Write> Write for Counting<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    // What is said in one go arrives so: nothing of it comes behind the alert.
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let n = self.stream.write_vectored(bufs)?;
+        self.written += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[test]
+fn a_handshake_that_fails_counts_what_it_took() {
+    for only_1_2 in [false, true] {
+        let log = LogFile::new();
+        let (tls, echoing) = (ca().server(&["localhost"]).tls_info(), echoing(&log, Options::empty()));
+        let client_certs = ClientCerts::Required { ca: ca().pem() };
+        let server = Server::with_vhost(move || VhostInfo { tls: Some(TlsInfo { client_certs, ..tls }), ..echoing() });
+        let mut session = begin(&Client { only_1_2, ..trusting() }.config(), "localhost");
+        let mut socket = Counting { stream: connect(server.made), read: 0, written: 0 };
+        // With TLS 1.3 the client is done before it is told.
+        while session.complete_io(&mut socket).is_ok_and(|(read, written)| read + written > 0) {}
+        socket.read_to_end(&mut Vec::new()).ok();
+        let counted = (socket.written, socket.read);
+        drop(socket);
+        let line = log.connection();
+        assert_eq!(story(&line)[..4], ["tls/match", "tls", "-", "us"]);
+        assert_eq!((line.received, line.sent), counted, "{line:?}");
+    }
+}
+
+#[test]
+fn a_balancer_that_looks_whether_we_are_there_has_no_line() {
+    type Check = fn(u16);
+    let silent: [Check; 3] = [
+        |port| drop(connect(port)),
+        |port| send(&mut connect(port), b"PROXY UNKNOWN\r\n"),
+        |port| {
+            let mut stream = connect(port);
+            send(&mut stream, &balancer::binary(0x20, 0, b""));
+            reset(stream);
+        },
+    ];
+    let told: [Check; 3] = [
+        |port| send(&mut connect(port), balancer::V1),
+        |port| send(&mut connect(port), b"PROXY UNK"),
+        |port| send(&mut connect(port), b"PROXY UNKNOWN\r\nx"),
+    ];
+    let log = LogFile::new();
+    let info = echoing(&log, FALLBACK);
+    let server = Server::with_vhost(move || VhostInfo {
+        proxy_protocol_from: vec!["127.0.0.1".parse().expect("an address")],
+        ..info()
+    });
+    for check in silent {
+        check(server.made);
+        server.assert_nothing_left();
+    }
+    for (count, check) in told.iter().enumerate() {
+        check(server.made);
+        server.assert_nothing_left();
+        log.lines(count + 1);
+    }
 }
 
 #[test]

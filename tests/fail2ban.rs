@@ -5,9 +5,11 @@ mod util;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use rlws::protocols::{HttpDummy, RawProxy};
-use rlws::{Listen, Mount, Options, ProtocolTable, VhostInfo};
+use rlws::{Listen, Mount, Options, ProtocolTable, VhostInfo, limits};
 use util::*;
 
 const SHORT_VISIT: &str = "127.0.0.1";
@@ -83,6 +85,40 @@ fn it_finds_who_guesses() {
     of_relay.sort();
     assert_eq!(of_relay, [SHORT_VISIT, GUESSES_KEYS, SPEAKS_NO_SSH], "{:#?}", log.lines(5));
     assert_eq!(found("lwsws-auth", &log), [GUESSES_PASSWORDS], "{:#?}", log.lines(5));
+}
+
+/// A server that ends after more than a minute, and a client that keeps its side open for as long as it is waited for.
+#[test]
+fn it_finds_who_does_not_hang_up() {
+    const BEFORE_THE_END: Duration = Duration::from_secs(110);
+    let (log, is_time) = (LogFile::new(), Arc::new(Barrier::new(2)));
+    let its_end = is_time.clone();
+    let onward = Onward::serve(move |stream, _| {
+        read_exactly(stream, 1);
+        its_end.wait(); // it is relayed
+        its_end.wait();
+    });
+    let (access_log, target) = (log.log.clone(), onward.target());
+    let server = Server::with_vhost(move || VhostInfo {
+        listen: Listen::on("127.0.0.1", 0),
+        protocols: vec![ProtocolTable::of::<HttpDummy>(), ProtocolTable::of::<RawProxy>()],
+        pvo: options("raw-proxy", &[("onward", &target)]),
+        options: Options::ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
+        listen_accept_role: Some("raw-proxy".into()),
+        listen_accept_protocol: Some("raw-proxy".into()),
+        access_log: Some(access_log),
+        ..Default::default()
+    });
+    let mut client = connect(server.made);
+    send(&mut client, b"x");
+    is_time.wait();
+    server.let_pass(BEFORE_THE_END);
+    is_time.wait();
+    read_to_end(&mut client);
+    server.let_pass(limits::HALF_CLOSE_LINGER);
+    let line = log.connection();
+    assert!(line.first == "server" && line.how.starts_with("timed out") && line.millis >= 170_000, "{line:?}");
+    assert_eq!(found("lwsws-relay", &log), ["127.0.0.1"], "{line:?}");
 }
 
 /// fail2ban's own files, with ours beside them.

@@ -3,8 +3,10 @@
 mod util;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use util::lwsws::{ECHO, Folder, TLS};
+use util::*;
 
 #[track_caller]
 fn check(folder: &Folder) -> (Option<i32>, String) {
@@ -122,4 +124,89 @@ fn two_sockets_of_which_one_can_be_are_told_before_they_are_bound() {
     );
     let (code, said) = check(&folder);
     assert!(code == Some(1) && said.contains("vhosts[1].port: ") && said.contains("vhost a"), "{said}");
+}
+
+// -- what can be used, and does not do what it looks like
+
+/// What `--check` says of a configuration that it finds good.
+#[track_caller]
+fn warnings(folder: &Folder) -> String {
+    let (code, said) = check(folder);
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+#[test]
+fn certificates_and_keys_that_are_doubtful_are_told() {
+    let strangers = Ca::new("who knows");
+    let folder = Folder::new("", TLS);
+    assert!(!warnings(&folder).contains("host-ssl"), "{}", warnings(&folder));
+    for (identity, why) in [
+        (strangers.expired_server(&["localhost"]), "CN=localhost is out of date since Fri, 01 Jan 2021 00:00:00 GMT"),
+        (strangers.future_server(&["localhost"]), "CN=localhost is not good before Mon, 01 Jan 2120 00:00:00 GMT"),
+    ] {
+        identity.write(&folder.path(""), "its");
+        let said = warnings(&folder);
+        assert!(said.contains("warning: vhosts[0].host-ssl-cert: ") && said.contains(why), "{said}");
+    }
+    strangers.server(&["localhost"]).write(&folder.path(""), "its");
+    fs::set_permissions(folder.path("its.key"), fs::Permissions::from_mode(0o644)).expect("chmod");
+    let said = warnings(&folder);
+    assert!(said.contains("warning: vhosts[0].host-ssl-key: ") && said.contains("0600"), "{said}");
+
+    folder.configure("", &format!(r#"{TLS}, "host-ssl-ca": "DIR/ca", "client-cert-required": "1""#));
+    fs::write(folder.path("ca"), strangers.text() + &strangers.client("Member").cert).expect("write");
+    let said = warnings(&folder);
+    assert_eq!(said.matches("warning: vhosts[0].host-ssl-ca: ").count(), 1, "{said}");
+    assert!(said.contains("the certificate of CN=Member is no CA's"), "{said}");
+}
+
+#[test]
+fn a_renewal_that_is_out_of_date_is_served_with_a_warning() {
+    let folder = Folder::new("", TLS);
+    let program = folder.start();
+    Ca::new("who knows").expired_server(&["localhost"]).write(&folder.path(""), "its");
+    program.wait_for_log("host-ssl-cert: ");
+    eventually("it is served", || program.log().matches(" workers serve ").count() == 2);
+    assert!(program.log().contains("is out of date since"), "{}", program.log());
+    program.stop();
+}
+
+#[test]
+fn balancers_that_are_everybody_or_nobody_are_told() {
+    for (list, why) in [
+        ("0.0.0.0/0, ::/0", "trusts everybody to say who they are"),
+        ("10.0.0.1, ::/0", "trusts everybody to say who they are"),
+        ("", "is empty: nobody is trusted"),
+        (" ", "is empty: nobody is trusted"),
+    ] {
+        let folder = Folder::new("", &format!(r#""proxy-protocol-from": "{list}""#));
+        let said = warnings(&folder);
+        let key = "warning: vhosts[0].proxy-protocol-from: ";
+        assert!(said.matches(key).count() == 1 && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn descriptors_that_are_too_few_to_serve_anybody_are_told_by_their_key() {
+    for few in [5, 12, 20] {
+        let (code, said) = check(&Folder::new(&format!(r#""rlimit-nofile": "{few}""#), ECHO));
+        assert_eq!((code, said.matches(" E: ").count()), (Some(1), 1), "{said}");
+        assert!(said.contains(&format!("global.rlimit-nofile: with {few} descriptors nobody can be served")), "{said}");
+    }
+    // What is the least does serve.
+    let folder = Folder::new(r#""rlimit-nofile": "21""#, ECHO);
+    let program = folder.start();
+    let mut client = connect(program.port());
+    send(&mut client, b"\0");
+    assert_eq!(read_exactly(&mut client, 1), b"\0");
+    drop(client);
+    program.stop();
+}
+
+#[test]
+fn a_fallback_to_no_protocol_is_told_by_the_names_of_keys() {
+    let (code, said) = check(&Folder::new("", r#""fallback-listen-accept": "1""#));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("vhosts[0].fallback-listen-accept: ") && said.contains("listen-accept-protocol"), "{said}");
 }

@@ -3,6 +3,7 @@
 mod util;
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use rlws::{ClientCerts, Listen, Mount, Pem, TlsInfo, VhostInfo};
 use util::certs::localhost;
@@ -55,6 +56,22 @@ fn who_is_in_the_list_is_turned_away_and_nobody_else() {
 }
 
 #[test]
+fn a_client_that_cannot_be_looked_up_is_turned_away_by_the_fault_of_the_operator() {
+    let clients = Ca::new("the clients' CA");
+    let member = clients.client("Member");
+    for (lists, why) in [
+        (clients.expired_revocation_list(&[]), "the revocation list of its CA in the given PEM text is out of date"),
+        (Ca::new("another CA").revocation_list(&[]), "the given PEM text has no revocation list of its CA"),
+    ] {
+        let server = requiring(&clients, lists);
+        assert_eq!(is_served(server.made, &member), NO);
+        server.wait_for_log(&["WARN", "turned away", why]);
+        server.wait_for_log(&["closed by us: TLS handshake", why]);
+        server.assert_nothing_left();
+    }
+}
+
+#[test]
 fn each_ca_of_a_chain_has_to_have_a_list_that_is_not_out_of_date() {
     let clients = Ca::new("the clients' CA");
     let between = clients.below("in between");
@@ -101,19 +118,87 @@ fn a_list_that_cannot_be_used_is_told() {
     assert_names(&with(ClientCerts::NotAsked, clients.revocation_list(&[])), &["not asked"]);
 }
 
+#[test]
+fn what_there_is_to_say_of_a_list_changes_when_its_time_has_come() {
+    let clients = Ca::new("the clients' CA");
+    let mut tls = localhost().tls_info();
+    tls.client_certs = ClientCerts::Required { ca: clients.pem() };
+    tls.revoked = Some(Pem::text(clients.revocation_list_for(Duration::from_secs(3600), &[])));
+    let now = SystemTime::now();
+    let doubts = tls.doubts(now);
+    let until = doubts.until.expect("the list has an end");
+    assert!(doubts.found.is_empty() && until > now, "{doubts:?}");
+    assert_eq!(tls.doubts(until - Duration::from_nanos(1)), doubts);
+    let later = tls.doubts(until);
+    assert!(later.found[0].to_string().contains("out of date since"), "{later:?}");
+    // The certificate of the server has one as well.
+    assert!(later.until.is_some_and(|next| next > until));
+}
+
 // -- by configuration
 
-#[test]
-fn a_new_list_is_noticed_and_ends_the_sessions_of_who_is_in_it() {
-    let clients = Ca::new("the clients' CA");
-    let gone = clients.client("Gone");
+/// With lists of the CA that may have signed clients' certificates.
+fn members_only(clients: &Ca, lists: String) -> Folder {
     let folder = Folder::new(
         "",
         r#""host-ssl-cert": "DIR/its.cert", "host-ssl-key": "DIR/its.key", "host-ssl-ca": "DIR/ca",
             "client-cert-required": "1", "client-cert-crl": "DIR/crl""#,
     );
     fs::write(folder.path("ca"), clients.text()).expect("write");
-    fs::write(folder.path("crl"), clients.revocation_list(&[])).expect("write");
+    fs::write(folder.path("crl"), lists).expect("write");
+    folder
+}
+
+#[test]
+fn a_list_that_is_out_of_date_or_of_another_ca_is_told_by_the_check() {
+    let clients = Ca::new("the clients' CA");
+    let other = Ca::new("another CA").revocation_list(&[]);
+    let folder = members_only(&clients, clients.revocation_list(&[]));
+    let check = || {
+        let output = folder.run(&["--check"], b"");
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = check();
+    assert!(!said.contains("client-cert-crl"), "{said}");
+    let none = "crl: there is no revocation list of CN=the clients' CA in it: its clients are turned away";
+    let old = "crl: the revocation list of CN=the clients' CA is out of date since Fri, 01 Jan 2021 00:00:00 GMT: its \
+               clients are turned away";
+    for (lists, why) in [
+        (other.clone(), none),
+        // Of the same name, and another key.
+        (Ca::new("the clients' CA").revocation_list(&[]), none),
+        (clients.expired_revocation_list(&[]), old),
+        (other + &clients.expired_revocation_list(&[]), old),
+    ] {
+        fs::write(folder.path("crl"), lists).expect("write");
+        let said = check();
+        assert_eq!(said.matches("warning: vhosts[0].client-cert-crl: ").count(), 1, "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_list_that_is_renewed_too_late_is_told_when_its_time_comes() {
+    let clients = Ca::new("the clients' CA");
+    let member = clients.client("Member");
+    let folder = members_only(&clients, clients.revocation_list(&[]));
+    let program = folder.start();
+    let port = program.port();
+    let told = || program.log().matches("client-cert-crl: ").count();
+    assert_eq!((is_served(port, &member), told()), (YES, 0));
+    fs::write(folder.path("crl"), clients.revocation_list_for(Duration::from_secs(8), &[])).expect("write");
+    eventually("it goes out of date", || told() > 0);
+    assert_eq!((is_served(port, &member), told()), (NO, 1), "{}", program.log());
+    program.wait_for_log("turned away: the revocation list of its CA");
+    program.stop();
+}
+
+#[test]
+fn a_new_list_is_noticed_and_ends_the_sessions_of_who_is_in_it() {
+    let clients = Ca::new("the clients' CA");
+    let gone = clients.client("Gone");
+    let folder = members_only(&clients, clients.revocation_list(&[]));
     let program = folder.start();
     let port = program.port();
     let config = Client { identity: Some(&gone), ..trusting() }.config();

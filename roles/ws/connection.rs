@@ -57,6 +57,15 @@ struct Connection {
     heard: Instant,
     /// It has been pinged since.
     is_pinged: bool,
+    /// A message that did not end with the turn in which it began.
+    under_way: Option<UnderWay>,
+}
+
+/// How far a message was when it was looked at.
+struct UnderWay {
+    received: Option<u64>,
+    sent: u64,
+    look_again: Instant,
 }
 
 /// A message that is put together.
@@ -86,6 +95,7 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         validity: session.validity,
         heard: cx.now,
         is_pinged: false,
+        under_way: None,
     };
     wsi.ws = Some(Box::new(WebSocket::Open(session)));
     wsi.deadline = connection.next_look(cx);
@@ -112,6 +122,10 @@ impl Role for Connection {
         if self.is_closing {
             return Next::Close(CloseReason::Timeout("the end of its closing handshake"));
         }
+        if self.stands_still(wsi, cx) {
+            return Next::Close(at_fault(wsi, Fault::policy("its message does not go on")));
+        }
+        wsi.deadline = self.next_look(cx);
         let Some(validity) = self.validity else { return Next::Stay };
         if wsi.flags.rx_paused {
             // Whom nobody listens to is not silent.
@@ -159,6 +173,7 @@ impl Connection {
             let received = self.receive(wsi, cx, &mut buf);
             cx.buf = buf;
             received?;
+            self.watch(wsi, cx);
         } else if let Some(error) = wsi.io.failure().filter(|_| wsi.io.dead()) {
             return Err(error.into());
         }
@@ -328,8 +343,31 @@ impl Connection {
         Ok(())
     }
 
+    /// Has a message looked at again that did not end with the turn.
+    fn watch(&mut self, wsi: &mut Wsi, cx: &Cx) {
+        let received = self.receiver.progress();
+        if received.is_some() && self.under_way.is_none() && !self.is_closing {
+            self.under_way =
+                cx.after(limits::WS_MESSAGE_STALL).map(|look_again| UnderWay { received, sent: wsi.sent, look_again });
+            wsi.deadline = self.next_look(cx);
+        }
+    }
+
+    /// Whether the message under way has come no further since it was looked at, in either direction: who does not read is not read from.
+    fn stands_still(&mut self, wsi: &mut Wsi, cx: &Cx) -> bool {
+        let Some(before) = self.under_way.take_if(|message| message.look_again <= cx.now) else { return false };
+        self.watch(wsi, cx);
+        let has_read = !wsi.is_flushed() && wsi.sent != before.sent;
+        self.under_way.as_ref().is_some_and(|now| now.received == before.received) && !has_read && !wsi.flags.rx_paused
+    }
+
     /// When the peer is to be looked after.
     fn next_look(&self, cx: &Cx) -> Option<Instant> {
+        let message = self.under_way.as_ref().map(|message| message.look_again);
+        self.next_ping(cx).into_iter().chain(message).min()
+    }
+
+    fn next_ping(&self, cx: &Cx) -> Option<Instant> {
         let Validity { ping, hang_up } = self.validity?;
         let wait = if self.is_pinged { hang_up } else { ping.min(hang_up) };
         self.heard.checked_add(wait).map(|at| at.max(cx.now))
@@ -349,7 +387,10 @@ fn say_close(wsi: &mut Wsi, why: Option<(CloseCode, &str)>) {
 /// The peer is told what it did wrong.
 fn at_fault(wsi: &mut Wsi, fault: Fault) -> CloseReason {
     say_close(wsi, Some((fault.code, fault.what)));
-    CloseReason::PeerFault(fault.what.into())
+    match fault.code {
+        CloseCode::TRY_AGAIN_LATER => CloseReason::Refused(fault.what.into()),
+        _ => CloseReason::PeerFault(fault.what.into()),
+    }
 }
 
 fn note_place(wsi: &mut Wsi, place: Place) {

@@ -65,6 +65,8 @@ pub enum Problem {
     Contradiction,
     /// It does nothing where it is; a warning.
     NoEffect,
+    /// It can be used, and does not do what it looks like; a warning.
+    Doubtful,
     /// A role or a protocol that is not there.
     UnknownName,
     /// The vhost could not be made: what [`VhostConf::explain`](super::VhostConf::explain) was asked about.

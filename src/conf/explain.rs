@@ -39,6 +39,10 @@ impl VhostConf {
             }
             Error::DuplicateVhost { .. } => key("name"),
             Error::UnknownRole { .. } => key("listen-accept-role"),
+            Error::NoListenAcceptProtocol { .. } => {
+                let switches = ["fallback-listen-accept", "apply-listen-accept", "onlyraw"];
+                switches.into_iter().find_map(|name| node.find(name).filter(Node::is_on)).unwrap_or(node)
+            }
             Error::UnknownProtocol { protocol, .. } | Error::RoleMisfit { protocol, .. } => self.naming(protocol),
             Error::ProtocolInit { protocol, .. } => {
                 let mut protocols = self.protocols.iter();

@@ -47,6 +47,7 @@
 
 mod claims;
 mod diagnostic;
+mod doubts;
 mod explain;
 mod fields;
 mod files;

@@ -53,6 +53,20 @@ impl TlsConf {
         [&self.cert, &self.key].into_iter().chain(&self.ca).chain(&self.revoked).find(|path| !path.exists())
     }
 
+    /// The key that names a file.
+    pub(super) fn key_of(&self, path: &str) -> &'static str {
+        let is = |file: &PathBuf| file.display().to_string() == path;
+        if is(&self.key) {
+            "host-ssl-key"
+        } else if self.ca.as_ref().is_some_and(is) {
+            "host-ssl-ca"
+        } else if self.revoked.as_ref().is_some_and(is) {
+            "client-cert-crl"
+        } else {
+            "host-ssl-cert"
+        }
+    }
+
     /// `None`: the vhost is plain.
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report) -> Option<TlsConf> {
         let (cert, key) = (fields.path("host-ssl-cert", report), fields.path("host-ssl-key", report));
@@ -273,18 +287,9 @@ pub(super) fn client_culprit(error: &TlsError, tls: &TlsClientInfo) -> &'static 
 
 /// The key whose file an error is about.
 pub(super) fn culprit(error: &TlsError, tls: &TlsConf) -> &'static str {
-    let is = |what: &PathBuf, path: &str| what.display().to_string() == path;
     match error {
         TlsError::Read { path, .. } | TlsError::Missing { from: path, .. } | TlsError::Bad { from: path, .. } => {
-            if is(&tls.key, path) {
-                "host-ssl-key"
-            } else if tls.ca.as_ref().is_some_and(|ca| is(ca, path)) {
-                "host-ssl-ca"
-            } else if tls.revoked.as_ref().is_some_and(|revoked| is(revoked, path)) {
-                "client-cert-crl"
-            } else {
-                "host-ssl-cert"
-            }
+            tls.key_of(path)
         }
         TlsError::KeyMismatch { .. } => "host-ssl-key",
         _ => "host-ssl-cert",

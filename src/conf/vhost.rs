@@ -248,7 +248,17 @@ fn proxy_protocol_from(fields: &Fields<'_>, report: &mut Report) -> Vec<PeerNetw
     let parsed = networks.map(|network| network.parse().map_err(|_| network));
     let expected = "addresses, networks such as 10.0.0.0/8 without bits beyond those, or unix";
     let wrong = |network| node.wrong(expected).found(format!("{network:?}"));
-    parsed.filter_map(|parsed| report.take(parsed.map_err(|network| wrong(network).into()))).collect()
+    let trusted: Vec<PeerNetwork> =
+        parsed.filter_map(|parsed| report.take(parsed.map_err(|network| wrong(network).into()))).collect();
+    let warning = |problem, what: &str| Diagnostic::warning(problem, node.place(), node.path()).note(what);
+    if text.trim().is_empty() {
+        report.push(warning(Problem::NoEffect, "is empty: nobody is trusted, and nobody's PROXY header is read"));
+    }
+    if trusted.iter().any(|network| matches!(network, PeerNetwork::Ip { bits: 0, .. })) {
+        let what = "trusts everybody to say who they are; list the balancers' own addresses";
+        report.push(warning(Problem::Doubtful, what));
+    }
+    trusted
 }
 
 fn error_document(fields: &Fields<'_>, report: &mut Report) -> Option<String> {

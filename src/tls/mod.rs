@@ -11,6 +11,7 @@
 
 mod chain;
 mod client;
+mod doubts;
 mod peer_cert;
 mod pem;
 mod server;
@@ -18,6 +19,7 @@ mod settings;
 pub(crate) mod stream;
 
 pub use client::{Roots, TlsClient, TlsClientInfo};
+pub use doubts::{TlsDoubt, TlsDoubts};
 pub use peer_cert::PeerCert;
 pub use pem::Pem;
 pub(crate) use server::ServerTls;

@@ -80,6 +80,8 @@ pub(crate) struct ServerTls {
     /// The same with the suites in our order, where the settings name none.
     in_our_order: Option<Arc<ServerConfig>>,
     pub(crate) requires_client_cert: bool,
+    /// Where its revocation lists are from.
+    pub(crate) revoked: Option<String>,
 }
 
 impl ServerTls {
@@ -121,6 +123,7 @@ impl ServerTls {
             config: Arc::new(config),
             in_our_order,
             requires_client_cert: matches!(info.client_certs, ClientCerts::Required { .. }),
+            revoked: info.revoked.as_ref().map(Pem::to_string),
         })
     }
 

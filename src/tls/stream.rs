@@ -37,6 +37,10 @@ pub(crate) struct Tls {
     said_goodbye: bool,
     /// Sent so far, at least.
     records: u64,
+    /// Bytes of ciphertext that were read from the socket.
+    pulled: u64,
+    /// Bytes of ciphertext that the socket has taken.
+    pushed: u64,
 }
 
 /// Bytes of plaintext in one record (RFC 8446 section 5.1).
@@ -44,7 +48,24 @@ const MAX_RECORD: usize = 16 * 1024;
 
 impl Tls {
     pub(crate) fn new(under: Transport, conn: Connection, vhost: VhostId, verified: bool) -> Tls {
-        Tls { under, conn, vhost, verified, held: true, eof: false, failed: None, said_goodbye: false, records: 0 }
+        Tls {
+            under,
+            conn,
+            vhost,
+            verified,
+            held: true,
+            eof: false,
+            failed: None,
+            said_goodbye: false,
+            records: 0,
+            pulled: 0,
+            pushed: 0,
+        }
+    }
+
+    /// Bytes read and written for a handshake that is not done. What the session was fed with is not among them.
+    pub(crate) fn of_handshake(&self) -> Option<(u64, u64)> {
+        self.conn.is_handshaking().then_some((self.pulled, self.pushed))
     }
 
     /// What ALPN agreed on.
@@ -200,7 +221,7 @@ impl Tls {
     fn push_by(&mut self, send: SendBy) -> io::Result<()> {
         while self.conn.wants_write() && self.under.writable() {
             match self.conn.write_tls(&mut Outlet { under: &mut self.under, send }) {
-                Ok(_) => {}
+                Ok(n) => self.pushed += n as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -224,6 +245,7 @@ impl Tls {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Some(0)),
             Err(error) => return Err(error),
         };
+        self.pulled += n as u64;
         self.process()?;
         Ok((n > 0).then_some(n))
     }

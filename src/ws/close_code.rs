@@ -27,6 +27,9 @@ impl CloseCode {
     /// We are broken (1011).
     pub const UNEXPECTED_CONDITION: CloseCode = CloseCode(1011);
 
+    /// We have too much to do for now (1013).
+    pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
+
     /// A code that may be sent; `None` for numbers that are reserved, such as 1005, 1006 and 1015, or of no range (section 7.4.2).
     pub fn new(code: u16) -> Option<CloseCode> {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(CloseCode(code))

@@ -1,9 +1,9 @@
 //! Compressing and decompressing messages (RFC 7692 section 7.2), and who owns the memory that this takes.
 //!
 //! A direction whose window is kept has a context of its own. One whose window is not borrows a context for each message, so that an idle
-//! connection owns none.
+//! connection owns none. How many are lent at a time is bounded: messages of ours go uncompressed beyond it, those of peers are refused.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
@@ -23,12 +23,15 @@ const MOST_BITS: u8 = 15;
 /// How many contexts of a kind wait for the next message.
 const KEPT: usize = 4;
 
-/// Contexts that nobody uses.
+/// Contexts that nobody uses, and how many are in use.
 #[derive(Default)]
 pub(crate) struct Contexts {
     /// By bits and level.
     compress: RefCell<Vec<(u8, u8, Compress)>>,
     decompress: RefCell<Vec<Decompress>>,
+    /// Messages that have borrowed one.
+    deflating: Cell<usize>,
+    inflating: Cell<usize>,
     /// Where messages are decompressed.
     scratch: RefCell<Vec<u8>>,
     /// Where they are compressed.
@@ -36,6 +39,15 @@ pub(crate) struct Contexts {
 }
 
 impl Contexts {
+    /// One for a message; `None`: as many as may be are lent.
+    fn lend_compress(&self, bits: u8, level: u8) -> Option<Compress> {
+        borrow(&self.deflating, limits::WS_DEFLATING).then(|| self.compress(bits, level))
+    }
+
+    fn lend_decompress(&self) -> Option<Decompress> {
+        borrow(&self.inflating, limits::WS_INFLATING).then(|| self.decompress())
+    }
+
     fn compress(&self, bits: u8, level: u8) -> Compress {
         let mut idle = self.compress.borrow_mut();
         match idle.iter().position(|(b, l, _)| (*b, *l) == (bits, level)) {
@@ -56,6 +68,17 @@ impl Contexts {
     fn decompress(&self) -> Decompress {
         self.decompress.borrow_mut().pop().unwrap_or_else(|| Decompress::new_with_window_bits(false, MOST_BITS))
     }
+}
+
+/// Counts one more, if there may be one.
+fn borrow(lent: &Cell<usize>, most: usize) -> bool {
+    let may = lent.get() < most;
+    lent.set(lent.get() + usize::from(may));
+    may
+}
+
+fn give_back(lent: &Cell<usize>) {
+    lent.set(lent.get() - 1);
 }
 
 /// Compresses what is sent.
@@ -86,6 +109,17 @@ impl Deflater {
         !is_whole || len >= self.least
     }
 
+    /// A message begins. `false`: it has to go uncompressed.
+    pub(crate) fn begin(&mut self) -> bool {
+        if self.context.is_none() {
+            self.context = match self.is_kept {
+                true => Some(self.contexts.compress(self.bits, self.level)),
+                false => self.contexts.lend_compress(self.bits, self.level),
+            };
+        }
+        self.context.is_some()
+    }
+
     /// Room to compress into, empty; it comes back.
     pub(crate) fn room(&self) -> Vec<u8> {
         self.contexts.compressed.take()
@@ -98,11 +132,10 @@ impl Deflater {
         self.contexts.compressed.replace(room);
     }
 
-    /// Compresses the next part of a message into `out`.
+    /// Compresses the next part of a message that has [begun](Deflater::begin) into `out`.
     pub(crate) fn deflate(&mut self, data: &[u8], is_last: bool, out: &mut Vec<u8>) {
         let start = out.len();
-        if !data.is_empty() {
-            let context = self.context.get_or_insert_with(|| self.contexts.compress(self.bits, self.level));
+        if let Some(context) = self.context.as_mut().filter(|_| !data.is_empty()) {
             let mut rest = data;
             loop {
                 out.reserve(rest.len() / 2 + 64);
@@ -127,10 +160,19 @@ impl Deflater {
             && let Some(mut context) = self.context.take()
         {
             context.reset();
+            give_back(&self.contexts.deflating);
             let mut idle = self.contexts.compress.borrow_mut();
             if idle.len() < KEPT {
                 idle.push((self.bits, self.level, context));
             }
+        }
+    }
+}
+
+impl Drop for Deflater {
+    fn drop(&mut self) {
+        if !self.is_kept && self.context.is_some() {
+            give_back(&self.contexts.deflating);
         }
     }
 }
@@ -163,7 +205,10 @@ impl Inflater {
 
     /// Decompresses as much as `out` has room for. `is_last`: `data` is the end of the message.
     pub(crate) fn inflate(&mut self, data: &[u8], is_last: bool, out: &mut [u8]) -> Result<Inflated, Fault> {
-        let context = self.context.get_or_insert_with(|| self.contexts.decompress());
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(lent(&self.contexts, self.is_kept)?),
+        };
         let (mut taken, mut made) = (0, 0);
         loop {
             let input = match data.len() - taken {
@@ -200,6 +245,7 @@ impl Inflater {
             && let Some(mut context) = self.context.take()
         {
             context.reset(false);
+            give_back(&self.contexts.inflating);
             let mut idle = self.contexts.decompress.borrow_mut();
             if idle.len() < KEPT {
                 idle.push(context);
@@ -208,11 +254,27 @@ impl Inflater {
     }
 }
 
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        if !self.is_kept && self.context.is_some() {
+            give_back(&self.contexts.inflating);
+        }
+    }
+}
+
+fn lent(contexts: &Contexts, is_kept: bool) -> Result<Decompress, Fault> {
+    match is_kept {
+        true => Ok(contexts.decompress()),
+        false => contexts.lend_decompress().ok_or(Fault::busy("too many compressed messages are under way")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ws::CloseCode;
 
     fn pair(info: &PermessageDeflate) -> (Deflater, Inflater) {
         let agreed = info.accept(["permessage-deflate; client_max_window_bits"].into_iter()).expect("agreed");
@@ -258,6 +320,43 @@ mod tests {
         assert!(inflated(&mut inflater, &[0xff; 20], 100, 100).is_err());
     }
 
+    #[test]
+    fn no_more_are_lent_than_may_be_and_all_come_back() {
+        let info = PermessageDeflate::default();
+        let (mut deflater, mut inflater) = pair(&info);
+        let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        for _ in 0..2 {
+            let (deflating, inflating) = (deflater.contexts.clone(), inflater.contexts.clone());
+            deflating.deflating.set(limits::WS_DEFLATING);
+            inflating.inflating.set(limits::WS_INFLATING);
+            assert!(!deflater.begin());
+            let refused = inflated(&mut inflater, &hello, 100, 100).expect_err("there are too many");
+            assert_eq!(refused.code, CloseCode::TRY_AGAIN_LATER);
+            deflating.deflating.set(limits::WS_DEFLATING - 1);
+            inflating.inflating.set(limits::WS_INFLATING - 1);
+            assert!(deflater.begin() && inflated(&mut inflater, &hello, 100, 100).is_ok());
+            deflater.deflate(b"Hello", true, &mut Vec::new());
+            assert_eq!(deflating.deflating.get(), limits::WS_DEFLATING - 1);
+            assert_eq!(inflating.inflating.get(), limits::WS_INFLATING - 1);
+        }
+        // In the middle of a message.
+        let (deflating, inflating) = (deflater.contexts.clone(), inflater.contexts.clone());
+        assert!(deflater.begin() && inflater.inflate(&hello[..2], false, &mut [0; 9]).is_ok());
+        drop((deflater, inflater));
+        assert_eq!(deflating.deflating.get(), limits::WS_DEFLATING - 1);
+        assert_eq!(inflating.inflating.get(), limits::WS_INFLATING - 1);
+    }
+
+    #[test]
+    fn who_keeps_a_window_has_one_of_its_own() {
+        let info =
+            PermessageDeflate { server_context_takeover: true, client_context_takeover: true, ..Default::default() };
+        let (mut deflater, inflater) = pair(&info);
+        deflater.contexts.deflating.set(limits::WS_DEFLATING);
+        inflater.contexts.inflating.set(limits::WS_INFLATING);
+        assert!(deflater.begin() && lent(&inflater.contexts, inflater.is_kept).is_ok());
+    }
+
     proptest! {
         #[test]
         fn messages_come_out_as_they_went_in(
@@ -274,6 +373,7 @@ mod tests {
             let (mut deflater, mut inflater) = pair(&info);
             for message in messages {
                 let (mut sent, size) = (Vec::new(), message.len() / parts);
+                prop_assert!(deflater.begin());
                 for part in 0..parts {
                     let end = if part + 1 == parts { message.len() } else { (part + 1) * size };
                     deflater.deflate(&message[part * size..end], part + 1 == parts, &mut sent);

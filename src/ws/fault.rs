@@ -1,4 +1,4 @@
-//! What a peer did wrong.
+//! What a peer did wrong, or wants and does not get.
 
 use super::close_code::CloseCode;
 
@@ -20,6 +20,11 @@ impl Fault {
 
     pub(crate) const fn policy(what: &'static str) -> Fault {
         Fault { code: CloseCode::POLICY_VIOLATION, what }
+    }
+
+    /// It is not the peer's.
+    pub(crate) const fn busy(what: &'static str) -> Fault {
+        Fault { code: CloseCode::TRY_AGAIN_LATER, what }
     }
 
     pub(crate) const fn too_large(what: &'static str) -> Fault {

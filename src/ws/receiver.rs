@@ -28,6 +28,8 @@ pub(crate) struct Receiver {
     /// The message that it belongs to, or that goes on with the next one.
     message: Option<Message>,
     controls: Controls,
+    /// Bytes of payloads that were taken, of all messages.
+    taken: u64,
 }
 
 struct Frame {
@@ -86,7 +88,12 @@ pub(crate) struct Place {
 
 impl Receiver {
     pub(crate) fn new(side: Side, limits: WsLimits, inflater: Option<Inflater>) -> Receiver {
-        Receiver { side, limits, inflater, frame: None, message: None, controls: Controls::default() }
+        Receiver { side, limits, inflater, frame: None, message: None, controls: Controls::default(), taken: 0 }
+    }
+
+    /// Of a message that has begun and not ended, something that changes when it goes on.
+    pub(crate) fn progress(&self) -> Option<u64> {
+        self.message.is_some().then_some(self.taken)
     }
 
     pub(crate) fn limits(&self) -> &WsLimits {
@@ -193,6 +200,7 @@ impl Receiver {
             _ => (there, None, true),
         };
         frame.taken += taken as u64;
+        self.taken = self.taken.wrapping_add(taken as u64);
         frame.unmasked = there - taken;
         frame.has_more = !is_all;
         let piece = made.map_or(&bytes[..taken], |made| &out[..made]);

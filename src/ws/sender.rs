@@ -49,8 +49,10 @@ impl Sender {
             (What::Continuation, None) | (What::Text | What::Binary, Some(_)) => return Err(WriteError::OutOfOrder),
         };
         let (begins, fin) = (self.open.is_none(), kind.fin);
+        let deflater = &mut self.deflater;
         let is_compressed = self.open.unwrap_or_else(|| {
-            kind.compress && self.deflater.as_ref().is_some_and(|deflater| deflater.is_worth(data.len(), fin))
+            let worthy = deflater.as_mut().filter(|deflater| kind.compress && deflater.is_worth(data.len(), fin));
+            worthy.is_some_and(Deflater::begin)
         });
         self.open = (!fin).then_some(is_compressed);
         match &mut self.deflater {

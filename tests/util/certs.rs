@@ -1,9 +1,10 @@
 //! Certificates and keys, made when they are wanted: by CAs of the tests' own, for names and addresses, for clients, out of date.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
@@ -89,6 +90,13 @@ impl Ca {
         self.sign(expired(named(names[0], names)), Algorithm::Ecdsa, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// Will be for a server, a hundred years from now.
+    pub fn future_server(&self, names: &[&str]) -> Identity {
+        let mut params = named(names[0], names);
+        (params.not_before, params.not_after) = (params.not_after, date_time_ymd(2130, 1, 1));
+        self.sign(params, Algorithm::Ecdsa, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// For a client of this name.
     pub fn client(&self, name: &str) -> Identity {
         self.sign(named(name, &[]), Algorithm::Ecdsa, ExtendedKeyUsagePurpose::ClientAuth)
@@ -101,15 +109,20 @@ impl Ca {
 
     /// Its certificate revocation list (PEM), with these certificates in it.
     pub fn revocation_list(&self, revoked: &[&Identity]) -> String {
-        self.revocation_list_until(2120, revoked)
+        self.revocation_list_until(GOOD_UNTIL, revoked)
     }
 
     /// The same, out of date.
     pub fn expired_revocation_list(&self, revoked: &[&Identity]) -> String {
-        self.revocation_list_until(2021, revoked)
+        self.revocation_list_until(YEAR_2021, revoked)
     }
 
-    fn revocation_list_until(&self, year: i32, revoked: &[&Identity]) -> String {
+    /// The same, out of date after so long.
+    pub fn revocation_list_for(&self, long: Duration, revoked: &[&Identity]) -> String {
+        self.revocation_list_until(seconds(SystemTime::now() + long), revoked)
+    }
+
+    fn revocation_list_until(&self, last: u64, revoked: &[&Identity]) -> String {
         let entry = |identity: &&Identity| RevokedCertParams {
             serial_number: SerialNumber::from_slice(&identity.serial()),
             revocation_time: date_time_ymd(2020, 6, 1),
@@ -118,7 +131,7 @@ impl Ca {
         };
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(year, 1, 1),
+            next_update: date_time_ymd(1970, 1, 1) + Duration::from_secs(last),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
@@ -151,6 +164,8 @@ pub fn localhost() -> &'static Identity {
 /// From when and until when everything is good that is not out of date, in seconds since 1970.
 pub const GOOD_FROM: u64 = 1_577_836_800;
 pub const GOOD_UNTIL: u64 = 4_733_510_400;
+/// From when on everything is out of date that is.
+const YEAR_2021: u64 = 1_609_459_200;
 
 fn named(name: &str, alternatives: &[&str]) -> CertificateParams {
     let alternatives: Vec<String> = alternatives.iter().map(|name| (*name).to_owned()).collect();
@@ -226,6 +241,7 @@ impl Identity {
         let (cert, key) = (folder.join(format!("{name}.cert")), folder.join(format!("{name}.key")));
         std::fs::write(&cert, &self.cert).expect("write");
         std::fs::write(&key, &self.key).expect("write");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         (cert, key)
     }
 }

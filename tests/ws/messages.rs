@@ -223,6 +223,52 @@ fn nothing_is_received_while_the_protocol_does_not_want_it() {
 }
 
 #[test]
+fn a_message_that_does_not_go_on_is_given_up() {
+    let mut here = Loop::frozen(ws::vhost());
+    let [mut stops, mut goes_on, mut ended] = [(); 3].map(|()| opened(&mut here, ""));
+    let at = |tenths: u32| limits::WS_MESSAGE_STALL * tenths / 10;
+    for stream in [&mut stops, &mut goes_on, &mut ended] {
+        send(stream, &ws::frame(TEXT, b"ab"));
+    }
+    here.until("they have begun", || count("Receive") == 3);
+    here.at(at(5));
+    // To ask whether we are there is not to go on.
+    send(&mut stops, &ws::frame(FIN | PING, b"?"));
+    assert_eq!(frame_of(&mut here, &stops).first, FIN | PONG);
+    send(&mut goes_on, &ws::frame(CONTINUATION, b"cd"));
+    send(&mut ended, &ws::frame(FIN | CONTINUATION, b"cd"));
+    here.until("two go on", || count("Receive") == 5);
+    here.at(at(11));
+    assert_eq!((close_of(&mut here, &stops), count("Closed")), (1008, 1));
+    here.at(at(22));
+    assert_eq!((close_of(&mut here, &goes_on), count("Closed")), (1008, 2));
+    here.at(at(100));
+    send(&mut ended, &ws::text("still here"));
+    here.until("who owes nothing stays", || count("Receive") == 6);
+}
+
+#[test]
+fn a_message_may_stand_while_the_protocol_does_not_want_it() {
+    let mut here = Loop::frozen(ws::vhost());
+    on_call(|wsi, _, reason| {
+        if matches!(reason, Reason::Receive(_)) {
+            wsi.rx_flow_control(false);
+        }
+        Verdict::Continue
+    });
+    let mut stream = opened(&mut here, "");
+    send(&mut stream, &ws::frame(TEXT, b"ab"));
+    here.until("it has begun", || count("Receive") == 1);
+    for looks in 1..5 {
+        here.at(limits::WS_MESSAGE_STALL * looks + Duration::from_secs(1));
+        assert_eq!(count("Closed"), 0);
+    }
+    here.cx().rx_flow_control(who("Receive")[0], true);
+    here.at(limits::WS_MESSAGE_STALL * 8);
+    assert_eq!(close_of(&mut here, &stream), 1008);
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_not_read_from() {
     let mut here = Loop::new(ws::vhost());
     on_call(ws::echo);

@@ -14,6 +14,7 @@ mod classify;
 mod control;
 mod daemon;
 mod demo;
+mod doubts;
 mod dump;
 mod generations;
 mod hand_over;

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rlws::{
     AdoptInfo, Call, Context, ContextInfo, Cx, InitError, Protocol, ProtocolTable, Pvo, Reason, SulId, Verdict,
@@ -27,6 +27,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1};
 
 use crate::args::Args;
 use crate::control::{Lines, READY, Word};
+use crate::doubts::Doubts;
 use crate::generations::{Action, Event, Generation, Generations, Limits, Timer, WorkerId};
 use crate::hand_over::HandOver;
 use crate::logs::Logs;
@@ -99,6 +100,7 @@ struct Configuration {
     loaded: Option<Rc<Loaded>>,
     logs: Logs,
     watched: Watched,
+    doubts: Doubts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -405,9 +407,12 @@ impl Parent {
         if self.check.is_some() || self.generations.starting().is_some() {
             return;
         }
-        if self.serving().is_some_and(|serving| serving.watched.have_changed()) {
+        let Some(serving) = self.serving() else { return };
+        if serving.watched.have_changed() {
             log::info!(target: logger::NOTICE, "a certificate has changed");
             self.reload(cx);
+        } else if let Some(loaded) = &serving.loaded {
+            serving.doubts.warn_of_more(loaded, SystemTime::now());
         }
     }
 
@@ -456,7 +461,8 @@ impl Parent {
         match self.bind(&loaded) {
             Ok(logs) => {
                 let (workers, watched) = (loaded.workers(), Watched::since(loaded.stamps.clone()));
-                self.configurations.insert(generation, Configuration { loaded: Some(loaded), logs, watched });
+                let doubts = Doubts::of(&loaded, SystemTime::now());
+                self.configurations.insert(generation, Configuration { loaded: Some(loaded), logs, watched, doubts });
                 self.happens(cx, Event::Begin { generation, workers });
             }
             Err(error) => {

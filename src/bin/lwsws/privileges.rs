@@ -162,6 +162,24 @@ pub(crate) fn raise_nofile(wanted: Option<u64>) -> Result<(), String> {
         .map_err(|error| format!("rlimit-nofile: {}; {:?} are allowed", io::Error::from(error), now.maximum))
 }
 
+/// Descriptors of a worker that are no socket it listens on: what it is started with, the poll, the line to its parent, and a few to serve
+/// with.
+const LEAST_NOFILE: u64 = 20;
+
+/// Whether anybody could be served with `rlimit-nofile`, by a worker that listens on so many sockets.
+pub(crate) fn leaves_descriptors(global: &Global, sockets: usize) -> Result<(), String> {
+    let least = LEAST_NOFILE + sockets as u64;
+    match global.rlimit_nofile {
+        Some(allowed) if allowed < least => {
+            let at = at(global, "rlimit-nofile");
+            Err(format!(
+                "{at}: with {allowed} descriptors nobody can be served; it takes {least}, and one or two for each connection"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

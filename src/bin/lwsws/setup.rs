@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rlws::conf::{self, Conf, ConfError, VhostInfos};
 use rlws::protocols::{
     DumbIncrement, HttpDummy, LwsMirror, LwsServerStatus, LwsStatus, PostDemo, RawEcho, RawProxy, RawTest,
 };
-use rlws::{Context, Pem, Protocol, ProtocolTable, VhostId};
+use rlws::{Context, Listen, Pem, Protocol, ProtocolTable, VhostId};
 
+use crate::doubts::Doubts;
 use crate::mistakes;
-use crate::privileges::Identity;
+use crate::privileges::{Identity, leaves_descriptors};
 use crate::watch::{self, Stamps};
 
 /// What vhosts can enable in `ws-protocols`.
@@ -127,6 +129,7 @@ impl Loaded {
         for warning in self.conf.warnings().iter().chain(&self.vhosts.warnings) {
             log::warn!("{warning}");
         }
+        Doubts::of(self, SystemTime::now()).warn();
         if Identity::of(&self.conf.global).is_ok_and(|identity| identity.is_root()) {
             let files: Vec<&str> = self.conf.texts().map(|(name, _)| name).take(1).collect();
             log::warn!("{}: its workers run as root; say who else in global: {AN_IDENTITY}", files.join(""));
@@ -155,6 +158,10 @@ impl Loaded {
             return Err(format!("{files}: there is no vhost, so nothing would be served; add one, such as {shown}"));
         }
         let mut wrong = Vec::from_iter(Identity::of(&self.conf.global).err());
+        let mut listens: Vec<&Listen> = self.vhosts.infos.iter().map(|info| &info.listen).collect();
+        listens.retain(|listen| **listen != Listen::None);
+        listens.dedup();
+        wrong.extend(leaves_descriptors(&self.conf.global, listens.len()).err());
         let of_vhosts = mistakes::of_vhosts(&self.conf, self.vhosts.infos.clone(), [].iter());
         wrong.extend(of_vhosts.iter().map(ToString::to_string));
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

@@ -33,7 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     key(g("ip-limit-ah"), IP_LIMIT, Done, ("0: no limit", r#""24""#), "requests at a time from one address, with each worker; more wait up to `timeout-secs`, and then are a 503"),
     key(g("ip-limit-wsi"), IP_LIMIT, Done, ("0: no limit", r#""105""#), "TCP connections at a time from one address, of IPv6 from one /64, with each worker (those that finish after a reload count for themselves); more are hung up on"),
     key(g("ip-limit-undecided"), IP_LIMIT, Done, ("half of the connections that a worker may have; 0: no limit", r#""50""#), "those of them that have not said yet what they want, however many others there are; when one more comes, the one that has been there for longest is hung up on (not in lws)"),
-    key(g("rlimit-nofile"), Number { min: 0, max: 1 << 30 }, Program, ("0: as started", r#""20000""#), "descriptors that a process may have open"),
+    key(g("rlimit-nofile"), Number { min: 0, max: 1 << 30 }, Program, ("0: as started", r#""20000""#), "descriptors that a process may have open; so few that nobody could be served (20, and one for each listen socket) are an error"),
     key(g("count-async-threads"), Number { min: 0, max: 1024 }, NotYet, ("0", r#""2""#), "threads for what would block the loop"),
     key(g("quic-*"), Any, NotYet, ("", r#""1""#), "http/3"),
     key(g("cpd-bypass"), Any, NotYet, ("", r#""1""#), "leave out the detection of captive portals"),
