@@ -120,7 +120,7 @@ impl FileBody {
     /// Has the system send more of the piece that is on its way. `false`: there is none, or it does not do that.
     fn send_by_system(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<bool, CloseReason> {
         let Source::Disk { file, by_system, .. } = &mut self.source else { return Ok(false) };
-        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE as u64) as usize;
+        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE.min(cx.splice) as u64) as usize;
         if piece == 0 || !*by_system {
             return Ok(false);
         }
