@@ -56,7 +56,8 @@ impl RoleOps for Connect {
             addresses: VecDeque::new(),
             tried: Vec::new(),
         };
-        if cx.slots.len() > cx.most_connections {
+        let open = cx.slots.len();
+        if open > cx.most_connections || open + cx.open_files.count() > cx.most_open {
             let why = "there are as many connections as may be (max_connections, rlimit-nofile)";
             connecting.tried.push(why.to_owned());
         } else {

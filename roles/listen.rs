@@ -34,8 +34,9 @@ impl RoleOps for Listen {
 
     fn bind(&self, wsi: &mut Wsi, cx: &mut Cx, _: Option<ProtocolIndex>) -> Result<Box<dyn Role>, CloseReason> {
         if cx.info.max_connections.is_none() {
-            let room = Room::beside(cx.slots.len() + cx.pipes.descriptors());
+            let room = Room::beside(cx.slots.len() + cx.pipes.descriptors() + cx.open_files.count());
             cx.most_connections = room.connections;
+            cx.most_open = room.connections + room.files;
             cx.pipes.limit(room.pipes);
         }
         let state = match address(&wsi.io) {
@@ -82,9 +83,12 @@ impl Role for Listening {
         // Each may be handed to the listen-accept role.
         let each = cx.vhost(vhost).map_or(1, |vhost| vhost.listen_accept.role.connections());
         let open = cx.slots.len();
-        let room = cx.most_connections.saturating_sub(open) / each;
+        let room = cx.most_connections.saturating_sub(open).min(cx.descriptors_left()) / each;
         if room == 0 {
-            let why = format!("{open} connections, as many as may be (max_connections, rlimit-nofile)");
+            let files = cx.open_files.count();
+            let why = format!(
+                "{open} connections and {files} files on their way, as many as may be (max_connections, rlimit-nofile)"
+            );
             return self.rest(wsi, cx, &why);
         }
         for _ in 0..room.min(limits::ACCEPT_BATCH) {

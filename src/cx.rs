@@ -20,6 +20,7 @@ use crate::connect::ConnectPlan;
 use crate::context::{ContextInfo, Waker};
 use crate::date::Date;
 use crate::deferred::Deferred;
+use crate::descriptors::OpenFiles;
 use crate::error::{Error, InitError, Result};
 use crate::file_cache::FileCache;
 use crate::keepalive::Young;
@@ -81,6 +82,9 @@ pub struct Cx {
     pub(crate) warned: Warned,
     /// Connections that there may be: a listen socket accepts, and role connect makes, no more.
     pub(crate) most_connections: usize,
+    /// The same together with [`Cx::open_files`], where the number of descriptors is what bounds them.
+    pub(crate) most_open: usize,
+    pub(crate) open_files: OpenFiles,
     pub(crate) resolver: Resolver<Name, Found>,
     pub(crate) peer_names: Resolver<IpAddr, Option<String>>,
     pub(crate) passwords: Passwords,
@@ -126,6 +130,8 @@ impl Cx {
             request_turns: RequestTurns::new(info.ip_limit_ah),
             warned: Warned::default(),
             most_connections: info.max_connections.unwrap_or(usize::MAX),
+            most_open: usize::MAX,
+            open_files: OpenFiles::default(),
             info,
             slots: Slots::default(),
             vhosts: BTreeMap::new(),

@@ -3,15 +3,17 @@
 //! ```text
 //!   all that the system allows
 //!   ├── open for other things
-//!   ├── files, logs, look-ups    an eighth, limits::DESCRIPTOR_RESERVE at most
+//!   ├── files, logs, look-ups    an eighth, limits::DESCRIPTOR_RESERVE at most; files on their way get half of it at most
 //!   ├── pipes of relays          a thirty-second, limits::PIPES of them at most
-//!   └── connections
+//!   └── connections, and files on their way
 //! ```
 
 use std::fs;
+use std::rc::Rc;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::cx::Cx;
 use crate::limits;
 use crate::transport::DESCRIPTORS_OF_A_PIPE;
 
@@ -23,6 +25,26 @@ const OPEN: &str = "/proc/self/fd";
 pub(crate) struct Room {
     pub(crate) connections: usize,
     pub(crate) pipes: usize,
+    /// Files that may be open for responses where there are as many connections as may be.
+    pub(crate) files: usize,
+}
+
+/// Who holds files open for responses that are on their way: each of them one copy of this.
+#[derive(Clone, Default)]
+pub(crate) struct OpenFiles(Rc<()>);
+
+impl OpenFiles {
+    /// How many there are, beside the copy that is asked.
+    pub(crate) fn count(&self) -> usize {
+        Rc::strong_count(&self.0) - 1
+    }
+}
+
+impl Cx {
+    /// Connections and files on their way for which there is still a descriptor.
+    pub(crate) fn descriptors_left(&self) -> usize {
+        self.most_open.saturating_sub(self.slots.len() + self.open_files.count())
+    }
 }
 
 impl Room {
@@ -39,7 +61,7 @@ impl Room {
         let reserve = (left / 8).min(limits::DESCRIPTOR_RESERVE);
         let pipes = (left / 64).min(limits::PIPES);
         let connections = (left - reserve - DESCRIPTORS_OF_A_PIPE * pipes).max(3);
-        Room { connections, pipes }
+        Room { connections, pipes, files: reserve / 2 }
     }
 }
 
@@ -56,6 +78,6 @@ mod tests {
             assert_eq!(room.connections + DESCRIPTORS_OF_A_PIPE * room.pipes, left - reserve, "{allowed}");
         }
         assert_eq!(Room::of(usize::MAX, 5).pipes, limits::PIPES);
-        assert_eq!([Room::of(10, 20), Room::of(0, 0)], [(); 2].map(|()| Room { connections: 3, pipes: 0 }));
+        assert_eq!([Room::of(10, 20), Room::of(0, 0)], [(); 2].map(|()| Room { connections: 3, pipes: 0, files: 0 }));
     }
 }

@@ -244,6 +244,17 @@ impl Wsi {
         if self.is_flushed() { Ok(()) } else { self.io.arm_for_write(registry, self.id.token()) }
     }
 
+    /// Sends what waits as far as the system takes it, though the poll has told of no room. Whether it took some.
+    pub(crate) fn try_to_flush(&mut self, registry: &Registry) -> io::Result<bool> {
+        if self.is_flushed() {
+            return Ok(false);
+        }
+        let before = self.sent;
+        self.io.expect_room();
+        self.flush(registry)?;
+        Ok(self.sent != before || self.is_flushed())
+    }
+
     /// Says over TLS that no more will be sent. A stream whose source was cut off does not: its peer is to know. (Plain TCP has no word
     /// for it but a reset, and that would throw away what is on its way.)
     pub(crate) fn say_goodbye(&mut self) {

@@ -257,7 +257,8 @@ impl Cx {
         let unread = wsi.io.is_stream() && !wsi.io.eof() && says_more;
         let open_end = !wsi.is_flushed() || unread;
         wsi.flags.lingers = reason.has_answered();
-        wsi.flags.draining = reason.is_gentle() && wsi.io.is_open() && !wsi.io.dead() && open_end;
+        let is_gentle = reason.is_gentle() && !wsi.flags.truncated;
+        wsi.flags.draining = is_gentle && wsi.io.is_open() && !wsi.io.dead() && open_end;
         if !wsi.flags.draining && wsi.has_sent_all() && !matches!(reason, CloseReason::Lost(_) | CloseReason::Drained) {
             wsi.say_goodbye();
         }
@@ -298,6 +299,9 @@ impl Cx {
         self.decided(&mut wsi);
         if wsi.flags.foreign {
             wsi.io.deregister(&self.registry);
+        }
+        if wsi.flags.truncated {
+            wsi.io.reset_on_close();
         }
         self.call_destroyed(&mut wsi);
         wsi.leave_role();

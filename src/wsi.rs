@@ -191,6 +191,8 @@ pub(crate) struct Flags {
     pub(crate) is_child: bool,
     /// What it relays came to no orderly end.
     pub(crate) cut_off: bool,
+    /// Bytes for its peer will never be sent, so that it ends in a reset.
+    pub(crate) truncated: bool,
     /// On its way out, in role drain.
     pub(crate) draining: bool,
     /// Its peer was answered, and may read that only when it has sent all that it has to say.

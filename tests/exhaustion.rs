@@ -428,6 +428,36 @@ fn a_relay_with_too_few_descriptors_keeps_whom_it_has() {
     program.stop();
 }
 
+/// Asks for a large file, of which it takes little.
+fn asks_and_reads_nothing(port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
+    let mut stream = TcpStream::from(socket);
+    send(&mut stream, http::request("GET", "localhost", "/large.png").as_bytes());
+    stream
+}
+
+#[test]
+fn files_that_are_not_read_leave_the_reserve_alone() {
+    const DESCRIPTORS: usize = 128;
+    let folder = Folder::new(&format!(r#""rlimit-nofile": "{DESCRIPTORS}""#), ECHO);
+    fs::write(folder.path("site/large.png"), random_bytes(1, 16 * 1024 * 1024)).expect("write");
+    let program = folder.start();
+    let (port, proc) = (program.port(), format!("/proc/{}", workers(&program)[0]));
+    let mut live = connect(port);
+    echoes(&mut live, b"before");
+    let crowd: Vec<TcpStream> = (0..DESCRIPTORS).map(|_| asks_and_reads_nothing(port)).collect();
+    program.wait_for_log("as many as may be");
+    let all = settled(|| count_fds(Path::new(&proc)));
+    assert!(all <= DESCRIPTORS - DESCRIPTORS / 32, "half of the reserve is nobody's: {all}");
+    assert!(!program.log().contains("Too many open files"), "{}", program.log());
+    echoes(&mut live, b"while they are there");
+    drop(crowd);
+    eventually("others are served again", || is_served(port));
+    program.stop();
+}
+
 #[test]
 fn a_thousand_that_read_nothing_cost_little() {
     let count = (descriptors() / 2).saturating_sub(200).min(1000);
@@ -439,15 +469,7 @@ fn a_thousand_that_read_nothing_cost_little() {
     let mut live = connect(port);
     echoes(&mut live, b"before");
     let (fds, memory) = (count_fds(&proc), resident(&proc));
-    let slow = |_| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
-        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
-        let mut stream = TcpStream::from(socket);
-        send(&mut stream, http::request("GET", "localhost", "/large.png").as_bytes());
-        stream
-    };
-    let crowd: Vec<TcpStream> = (0..count).map(slow).collect();
+    let crowd: Vec<TcpStream> = (0..count).map(|_| asks_and_reads_nothing(port)).collect();
     eventually("all have begun to be answered", || {
         let mut byte = [0];
         crowd.iter().all(|stream| stream.peek(&mut byte).is_ok_and(|peeked| peeked == 1))

@@ -101,6 +101,50 @@ fn of_a_big_file_the_server_reads_the_first_piece_alone() {
     assert!(count("sendfile") >= 4, "the system sends the rest, a slice at a time: {calls:?}");
 }
 
+/// The bytes that each call of sendfile has sent, with the descriptor, between two waits for events each.
+fn turns_of_sendfile(server: &Traced) -> Vec<Vec<(String, usize)>> {
+    let mut turns = vec![Vec::new()];
+    for line in server.lines() {
+        if line.contains(" epoll_wait(") {
+            turns.push(Vec::new());
+        } else if let Some((_, call)) = line.split_once(" sendfile(") {
+            let descriptor = call.split(',').next().expect("the first argument").to_owned();
+            let sent = call.rsplit("= ").next().and_then(|sent| sent.parse().ok()).unwrap_or(0);
+            turns.last_mut().expect("there is one").push((descriptor, sent));
+        }
+    }
+    turns
+}
+
+#[test]
+fn of_those_who_download_much_one_has_a_turn_between_two_looks_for_events() {
+    const DOWNLOADS: usize = 16;
+    let site = Site::new();
+    site.write("big.txt", &vec![b'x'; 4 << 20]);
+    let server = http_server(&site.root());
+    let all: Vec<_> = (0..DOWNLOADS).map(|_| connect(server.program.port())).collect();
+    std::thread::scope(|scope| {
+        for mut stream in &all {
+            scope.spawn(move || {
+                send(&mut stream.try_clone().expect("dup"), request("GET", "localhost", "/big.txt").as_bytes());
+                let mut left = 4 << 20;
+                while left > 0 {
+                    left -= stream.read(&mut vec![0; 64 * 1024]).expect("it goes on").min(left);
+                }
+            });
+        }
+    });
+    let mut bulk = std::collections::BTreeSet::new();
+    for turn in turns_of_sendfile(&server) {
+        let had_much: Vec<_> = turn.iter().filter(|(descriptor, _)| bulk.contains(descriptor)).collect();
+        assert!(had_much.len() <= limits::BULK_TURNS, "{turn:?}");
+        assert!(turn.iter().all(|(_, sent)| *sent <= limits::HTTP_SENDFILE));
+        let are_bulk = turn.iter().filter(|(_, sent)| *sent >= limits::BULK_READ);
+        bulk.extend(are_bulk.map(|(descriptor, _)| descriptor.clone()));
+    }
+    assert!(bulk.len() > 1, "they move much");
+}
+
 #[test]
 fn a_kept_alive_request_for_a_small_file_allocates_nothing() {
     let site = settled_site();

@@ -93,6 +93,13 @@ impl Relay {
         self.context.cx().wsi_count() == 3
     }
 
+    /// What the system has taken without a word of the poll gives the pair its time once more, and then it is over.
+    #[track_caller]
+    fn is_given_up(&mut self, patience: u64) {
+        self.turns(patience + 1);
+        self.wait_until_gone(2 * (patience + 1));
+    }
+
     /// One half goes at once; the other may have something to get rid of, but not for ever.
     #[track_caller]
     fn wait_until_gone(&mut self, seconds: u64) {
@@ -114,7 +121,7 @@ fn a_pair_whose_onward_server_never_reads_is_idle() {
         relay.turns(seconds);
         assert!(relay.has_pair(), "after {seconds} of 10 seconds");
     }
-    relay.wait_until_gone(11);
+    relay.is_given_up(10);
 }
 
 #[test]
@@ -125,7 +132,7 @@ fn a_pair_whose_client_never_reads_is_idle() {
         relay.turns(seconds);
         assert!(relay.has_pair(), "after {seconds} of 10 seconds");
     }
-    relay.wait_until_gone(11);
+    relay.is_given_up(10);
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn a_half_closed_client_that_never_reads_its_reply_is_given_up() {
         relay.turns(seconds);
         assert!(relay.has_pair(), "after {seconds} of {linger} seconds");
     }
-    relay.wait_until_gone(linger + 1);
+    relay.is_given_up(linger);
 }
 
 #[test]
@@ -169,6 +176,52 @@ fn a_half_closed_client_that_reads_its_reply_now_and_then_is_not_given_up() {
         relay.turns(seconds);
         assert!(relay.has_pair(), "round {round}");
     }
+}
+
+/// Reads that much, in one second of the relay.
+#[track_caller]
+fn read_some(relay: &mut Relay, mut client: &TcpStream, seconds: u64, wanted: usize) {
+    let mut got = 0;
+    eventually("some of it comes", || {
+        relay.turns(seconds);
+        let most = wanted - got;
+        got += client.read(&mut [0; 64 * 1024][..most.min(64 * 1024)]).unwrap_or_default();
+        got == wanted
+    });
+}
+
+#[test]
+fn who_reads_too_little_for_the_poll_to_tell_is_not_given_up() {
+    const A_ROUND: usize = 256 * 1024;
+    let linger = limits::HALF_CLOSE_LINGER.as_secs();
+    for (own, patience, half_closes) in [(&[("idle-timeout-secs", "20")][..], 20, false), (&[][..], linger, true)] {
+        let Pair { mut relay, client, onward } = Pair::new(own);
+        // A receive buffer that grows would take all of it at once.
+        SockRef::from(&client).set_recv_buffer_size(64 * 1024).expect("own socket");
+        relay.stuff(&onward, 0);
+        if half_closes {
+            half_close(&client);
+        }
+        for round in 1..=5 {
+            read_some(&mut relay, &client, round * patience - 1, A_ROUND);
+            relay.turns(round * patience);
+            assert!(relay.has_pair(), "round {round} of {own:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_given_up_with_bytes_on_their_way_learns_by_a_reset_that_they_do_not_come() {
+    let Pair { mut relay, mut client, onward } = Pair::new(&[("idle-timeout-secs", "10")]);
+    SockRef::from(&client).set_recv_buffer_size(64 * 1024).expect("own socket");
+    relay.stuff(&onward, 0);
+    relay.is_given_up(10);
+    let mut end = Ok(1);
+    eventually("the end", || {
+        end = client.read(&mut [0; 64 * 1024]);
+        !matches!(&end, Ok(1..)) && !matches!(&end, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    });
+    assert_eq!(end.expect_err("no orderly end").kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]

@@ -217,6 +217,14 @@ impl Answer {
         }
     }
 
+    /// The same; or a 503, where it would hold a file open and connections have all descriptors.
+    pub(super) fn as_descriptors_allow(self, cx: &Cx) -> Answer {
+        match self.content {
+            Content::File(_) if cx.descriptors_left() == 0 => Answer::page(Status::SERVICE_UNAVAILABLE),
+            _ => self,
+        }
+    }
+
     /// Frames and sends it. The bytes of its head are returned, and what remains of a file that did not fit, to be sent as the peer reads.
     pub(super) fn send(
         self,
@@ -278,7 +286,10 @@ impl Answer {
         match self.content {
             _ if terms.head_only || !has_content || length == 0 => {}
             Content::Bytes(bytes) => out.extend_from_slice(&bytes),
-            Content::File(file) => return send_file(file.into_body().closing(closes), head, out, wsi, cx),
+            Content::File(file) => {
+                let body = file.into_body(cx.open_files.clone());
+                return send_file(body.closing(closes), head, out, wsi, cx);
+            }
             Content::Kept(kept) => return send_file(kept.into_body().closing(closes), head, out, wsi, cx),
         }
         match closes {

@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use crate::cx::Cx;
+use crate::descriptors::OpenFiles;
 use crate::http::KeptFile;
 use crate::limits;
 use crate::role::CloseReason;
@@ -43,20 +44,21 @@ enum Source {
         file: File,
         /// The system is asked to send it by itself.
         by_system: bool,
+        _counted: OpenFiles,
     },
     Kept(Rc<KeptFile>),
 }
 
 impl Source {
-    fn of(file: File) -> Source {
-        Source::Disk { file, by_system: true }
+    fn of(file: File, counted: OpenFiles) -> Source {
+        Source::Disk { file, by_system: true, _counted: counted }
     }
 }
 
 impl FileBody {
     /// The bytes `range` of `file`.
-    pub(super) fn new(file: File, range: Range<u64>) -> FileBody {
-        FileBody { source: Source::of(file), at: range.start, end: range.end, parts: None, closes: false }
+    pub(super) fn new(file: File, counted: OpenFiles, range: Range<u64>) -> FileBody {
+        FileBody { source: Source::of(file, counted), at: range.start, end: range.end, parts: None, closes: false }
     }
 
     /// All of a file whose content is kept.
@@ -66,8 +68,8 @@ impl FileBody {
     }
 
     /// Some pieces of `file`, with the texts between them.
-    pub(super) fn of_parts(file: File, parts: Box<ByteRanges>) -> FileBody {
-        FileBody { source: Source::of(file), at: 0, end: 0, parts: Some(parts), closes: false }
+    pub(super) fn of_parts(file: File, counted: OpenFiles, parts: Box<ByteRanges>) -> FileBody {
+        FileBody { source: Source::of(file, counted), at: 0, end: 0, parts: Some(parts), closes: false }
     }
 
     /// The connection ends behind it, or goes on.
@@ -117,8 +119,8 @@ impl FileBody {
 
     /// Has the system send more of the piece that is on its way. `false`: there is none, or it does not do that.
     fn send_by_system(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<bool, CloseReason> {
-        let Source::Disk { file, by_system } = &mut self.source else { return Ok(false) };
-        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE as u64) as usize;
+        let Source::Disk { file, by_system, .. } = &mut self.source else { return Ok(false) };
+        let piece = (self.end - self.at).min(limits::HTTP_SENDFILE.min(cx.splice) as u64) as usize;
         if piece == 0 || !*by_system {
             return Ok(false);
         }

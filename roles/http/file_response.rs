@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::ops::Range;
 
+use crate::descriptors::OpenFiles;
 use crate::http::HttpRequest;
 
 use super::byteranges::ByteRanges;
@@ -168,10 +169,11 @@ impl FileResponse {
         }
     }
 
-    pub(super) fn into_body(self) -> FileBody {
+    /// Its body, which is `counted` for as long as it holds its file open.
+    pub(super) fn into_body(self, counted: OpenFiles) -> FileBody {
         match self.part {
-            Part::Bytes(range) => FileBody::new(self.file, range),
-            Part::Several(parts) => FileBody::of_parts(self.file, parts),
+            Part::Bytes(range) => FileBody::new(self.file, counted, range),
+            Part::Several(parts) => FileBody::of_parts(self.file, counted, parts),
         }
     }
 }

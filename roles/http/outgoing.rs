@@ -53,12 +53,16 @@ impl Outgoing {
         Outgoing { body, then, fault: None, idle, pace, entry }
     }
 
-    /// Goes on, as far as the client takes it. `true`: it is out.
+    /// Goes on, as far as the client takes it, behind those who move little once it takes much. `true`: it is out.
     pub(super) fn send(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<bool, CloseReason> {
-        if let Some(body) = &mut self.body
-            && body.send(wsi, cx)?
-        {
-            self.body = None;
+        if let Some(body) = &mut self.body {
+            let before = wsi.sent;
+            let is_out = body.send(wsi, cx)?;
+            wsi.flags.bulk |= wsi.sent - before >= limits::BULK_READ as u64;
+            if is_out {
+                self.body = None;
+                wsi.flags.bulk = false;
+            }
         }
         if self.body.is_some() && wsi.io.goes_nowhere() {
             return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into()));

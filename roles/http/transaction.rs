@@ -217,7 +217,9 @@ impl Transaction {
                 let answer = match whole {
                     Whole::Status(code, body) => Answer::by_status(wsi, cx, code, body),
                     Whole::Redirect(code, location) => Answer::by_redirect(wsi, cx, code, location),
-                    Whole::File(path, content_type) => Answer::by_file(wsi, cx, &path, content_type),
+                    Whole::File(path, content_type) => {
+                        Answer::by_file(wsi, cx, &path, content_type).as_descriptors_allow(cx)
+                    }
                 };
                 let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
                 self.send_answer(wsi, cx, answer.of_mount(mount), closes)?

@@ -132,6 +132,7 @@ impl Role for Raw {
         }
         protocol::detach(wsi);
         wsi.flags.raw_tx = false;
+        wsi.flags.bulk = false;
     }
 }
 
@@ -191,7 +192,10 @@ impl Raw {
         let mut buf = mem::take(&mut cx.buf);
         let received = wsi.recv(&mut buf[..slice]);
         let told = match received {
-            Ok(Received::Bytes(n)) => self.received(wsi, cx, &buf[..n]),
+            Ok(Received::Bytes(n)) => {
+                wsi.flags.bulk = n >= limits::BULK_READ;
+                self.received(wsi, cx, &buf[..n])
+            }
             Ok(Received::Blocked) => Ok(()),
             Ok(Received::Eof) if wsi.flags.half_close && wsi.io.is_stream() => {
                 self.eof_told = true;

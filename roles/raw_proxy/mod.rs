@@ -108,7 +108,8 @@ impl Role for Half {
         self.pump.turn(wsi, partner, cx).unwrap_or_else(Next::Close)
     }
 
-    /// The pair was idle too long, or one direction has ended and nothing moves in the other.
+    /// The pair was idle too long, or one direction has ended and nothing moves in the other. Who waits for bytes that were held back is told by
+    /// a reset that they do not come.
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         let now = cx.now;
         let Some(partner) = wsi.link.and_then(|link| cx.slots.get_mut(link)) else {
@@ -119,7 +120,18 @@ impl Role for Half {
             wsi.deadline = Some(later);
             return Next::Stay;
         }
-        Next::Close(CloseReason::Timeout("nothing moves any more"))
+        match pump::push(wsi, partner, &cx.registry, now) {
+            Ok(true) => {
+                cx.run.push(partner);
+                Next::Again
+            }
+            Ok(false) => {
+                wsi.flags.truncated = !wsi.is_flushed();
+                partner.flags.truncated = !partner.is_flushed();
+                Next::Close(CloseReason::Timeout("nothing moves any more"))
+            }
+            Err(error) => Next::Close(CloseReason::Lost(error)),
+        }
     }
 
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {

@@ -15,7 +15,9 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
 
 use super::{Side, reset};
 use crate::buf::Buf;
@@ -163,6 +165,16 @@ fn splice(wsi: &mut Wsi, partner: WsiId, cx: &mut Cx, mut piped: Piped) -> Resul
 fn has_input(wsi: &Wsi) -> bool {
     let unread = wsi.io.readable() && !wsi.io.eof();
     !wsi.flags.rx_paused && (unread || !wsi.rx.is_empty())
+}
+
+/// Tries to send what waits for a slow reader, of whose progress the poll tells only now and then. Whether some went, for which the pair has
+/// more time.
+pub(super) fn push(wsi: &mut Wsi, partner: &mut Wsi, registry: &Registry, now: Instant) -> io::Result<bool> {
+    let moves = wsi.try_to_flush(registry)? | partner.try_to_flush(registry)?;
+    if moves {
+        wsi.deadline = patience(wsi, partner).and_then(|patience| now.checked_add(patience));
+    }
+    Ok(moves)
 }
 
 /// How long the pair may be silent.

@@ -203,7 +203,10 @@ impl Connection {
         // A frame of a slice comes whole, and there is room behind it, which says that no more has come.
         let end = buf.len().min(begun + cx.slice + SPARE);
         let len = match wsi.recv(&mut buf[begun..end])? {
-            Received::Bytes(n) => begun + n,
+            Received::Bytes(n) => {
+                wsi.flags.bulk = n >= limits::BULK_READ;
+                begun + n
+            }
             Received::Blocked => {
                 wsi.rx = held;
                 return Ok(());

@@ -14,6 +14,7 @@ use std::fs;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -356,6 +357,24 @@ impl Transport {
                 }
             }
             Transport::Tls(tls) => tls.under.report_progress(unsent),
+            _ => {}
+        }
+    }
+
+    /// Has a write be tried: the system takes a little as soon as the peer has read a little, and tells of room only when there is much.
+    pub(crate) fn expect_room(&mut self) {
+        on_stream!(self, sock => sock.expect_room(), tls tls => tls.under.expect_room(), else ());
+    }
+
+    /// Has its closing be a reset, which throws away what the system has not delivered. (Over a unix socket there is no such thing.)
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Transport::Tcp(sock) => {
+                if let Err(error) = SockRef::from(&sock.io).set_linger(Some(Duration::ZERO)) {
+                    log::debug!("SO_LINGER: {error}");
+                }
+            }
+            Transport::Tls(tls) => tls.under.reset_on_close(),
             _ => {}
         }
     }

@@ -134,6 +134,11 @@ impl<S: Source> Sock<S> {
         (self.readable, self.writable) = (true, true);
     }
 
+    /// The system may take more, though it has not said so.
+    pub(super) fn expect_room(&mut self) {
+        self.writable = true;
+    }
+
     /// Whether that is why a call failed, and it is worth trying again.
     fn is_shortage(&mut self, error: &io::Error) -> bool {
         let no_memory =
