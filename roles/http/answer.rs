@@ -218,7 +218,7 @@ impl Answer {
     }
 
     /// The same; or a 503, where it would hold a file open and connections have all descriptors.
-    pub(super) fn as_descriptors_allow(self, cx: &Cx) -> Answer {
+    pub(super) fn within_descriptors(self, cx: &Cx) -> Answer {
         match self.content {
             Content::File(_) if cx.descriptors_left() == 0 => Answer::page(Status::SERVICE_UNAVAILABLE),
             _ => self,

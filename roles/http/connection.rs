@@ -574,7 +574,7 @@ fn send(
     terms: Terms,
     entry: &mut Option<Box<Entry>>,
 ) -> Result<Option<FileBody>, CloseReason> {
-    let answer = answer.as_descriptors_allow(cx);
+    let answer = answer.within_descriptors(cx);
     let status = answer.status;
     let sent = answer.send(wsi, cx, terms);
     if let Some(entry) = entry {

@@ -218,7 +218,7 @@ impl Transaction {
                     Whole::Status(code, body) => Answer::by_status(wsi, cx, code, body),
                     Whole::Redirect(code, location) => Answer::by_redirect(wsi, cx, code, location),
                     Whole::File(path, content_type) => {
-                        Answer::by_file(wsi, cx, &path, content_type).as_descriptors_allow(cx)
+                        Answer::by_file(wsi, cx, &path, content_type).within_descriptors(cx)
                     }
                 };
                 let mount = wsi.http.as_ref().and_then(|exchange| exchange.mount);
