@@ -40,13 +40,18 @@ impl Cx {
         self.timers.arm_chore(Chore::Keepalive, || at);
     }
 
-    /// Tells those whose time has come, a few of them in a turn.
+    /// Tells those whose time has come, a few of them in a turn. Who has gone costs nothing, so that what waits is what came in
+    /// [`limits::KEEPALIVE_AFTER`].
     pub(crate) fn keep_grown_up_alive(&mut self) {
         let Cx { young: Young(young), slots, now, .. } = self;
-        let grown_up = young.iter().take(limits::KEEPALIVE_BATCH).take_while(|(at, _)| at <= now).count();
-        for (_, id) in young.drain(..grown_up) {
+        let mut told = 0;
+        while told < limits::KEEPALIVE_BATCH
+            && let Some((_, id)) = young.front().copied().filter(|(at, _)| at <= now)
+        {
+            young.pop_front();
             if let Some(wsi) = slots.get(id) {
                 wsi.io.keep_alive();
+                told += 1;
             }
         }
         let Some((next, _)) = young.front() else { return *young = VecDeque::new() };

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rlws::protocols::RawProxy;
-use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo, Wsi};
+use rlws::{Context, ContextInfo, Listen, Options, ProtocolTable, VhostInfo};
 use util::traced::Traced;
 use util::*;
 
@@ -179,11 +179,4 @@ fn a_relayed_message_allocates_nothing() {
     exchanges(20);
     let counted = allocation_counter::measure(|| exchanges(MESSAGES));
     assert_eq!(counted.count_total, 0, "{counted:?}");
-}
-
-#[test]
-fn a_connection_is_kept_in_half_a_kilobyte() {
-    let size = size_of::<Wsi>();
-    println!("a Wsi has {size} bytes");
-    assert!(size <= 512, "a Wsi has {size} bytes: what few connections have belongs into a box of its own");
 }

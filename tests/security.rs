@@ -111,7 +111,7 @@ fn constants() -> Vec<(&'static str, u128)> {
 }
 
 /// No peer runs into these.
-const NOBODYS: [&str; 5] = [
+const NOBODYS: [&str; 4] = [
     "limits::INTERFACE_RETRY",
     "limits::LONGEST_WAIT",
     "limits::KEEPALIVE_AFTER",
