@@ -73,6 +73,9 @@ pub const WS_CONTROL_FRAMES: u32 = 100;
 /// that what was received whole can be written whole.
 pub const WS_COLLECTED: usize = TX / 2;
 
+/// Bytes of answers to a WebSocket peer, and of pongs, that may wait to be sent before no more is read from it.
+pub const WS_ANSWERS: usize = SLICE_WHILE_OTHERS_WAIT;
+
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);
 

@@ -170,7 +170,13 @@ impl Connection {
     }
 
     fn may_receive(&self, wsi: &Wsi) -> bool {
-        (!wsi.flags.rx_paused || self.is_closing) && wsi.is_flushed() && (!self.is_starved || wsi.io.readable())
+        self.is_listened_to(wsi) && (!self.is_starved || wsi.io.readable())
+    }
+
+    /// Whether what the peer says is wanted, and can be answered. Once we close nothing is.
+    fn is_listened_to(&self, wsi: &Wsi) -> bool {
+        let may_answer = || answers_waiting(wsi) <= limits::WS_ANSWERS;
+        self.is_closing || (!wsi.flags.rx_paused && may_answer())
     }
 
     /// Takes what is held, and where that is not enough what the socket has. What a protocol does not want yet is worked on where it is,
@@ -219,12 +225,12 @@ impl Connection {
     ) -> Result<usize, CloseReason> {
         let (mut at, mut delivered) = (0, 0);
         self.is_starved = false;
-        while (self.is_closing || !wsi.flags.rx_paused) && delivered < limits::SERVICE_BUFFER {
-            if wsi.tx.len() >= limits::SLICE_WHILE_OTHERS_WAIT {
+        while delivered < limits::SERVICE_BUFFER {
+            if answers_waiting(wsi) > limits::WS_ANSWERS {
                 wsi.flush(&cx.registry)?;
-                if !wsi.is_flushed() {
-                    break;
-                }
+            }
+            if !self.is_listened_to(wsi) {
+                break;
             }
             let (taken, event) = match self.receiver.next(&mut bytes[at..], scratch, cx.now) {
                 Ok(next) => next,
@@ -238,13 +244,27 @@ impl Connection {
             if let Event::Data(piece) = &event {
                 delivered += piece.bytes.len();
             }
-            self.event(wsi, cx, event)?;
+            self.hear(wsi, cx, event)?;
             if self.is_over {
                 self.is_starved = true;
                 return Ok(bytes.len());
             }
         }
         Ok(at)
+    }
+
+    /// What is written meanwhile is an answer.
+    fn hear(&mut self, wsi: &mut Wsi, cx: &mut Cx, event: Event<'_>) -> Result<(), CloseReason> {
+        let begun = wsi.handed_over();
+        if let Some(session) = wsi.session_mut() {
+            session.answers.begin();
+        }
+        let heard = self.event(wsi, cx, event);
+        let (end, sent) = (wsi.handed_over(), wsi.sent);
+        if let Some(session) = wsi.session_mut() {
+            session.answers.finish(end.saturating_sub(begun), end, sent);
+        }
+        heard
     }
 
     fn event(&mut self, wsi: &mut Wsi, cx: &mut Cx, event: Event<'_>) -> Result<(), CloseReason> {
@@ -350,6 +370,10 @@ fn say_close(wsi: &mut Wsi, why: Option<(CloseCode, &str)>) {
 fn at_fault(wsi: &mut Wsi, fault: Fault) -> CloseReason {
     say_close(wsi, Some((fault.code, fault.what)));
     CloseReason::PeerFault(fault.what.into())
+}
+
+fn answers_waiting(wsi: &Wsi) -> usize {
+    wsi.session().map_or(0, |session| session.answers.waiting(wsi.sent))
 }
 
 fn note_place(wsi: &mut Wsi, place: Place) {
