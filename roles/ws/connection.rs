@@ -202,7 +202,10 @@ impl Connection {
             Received::Eof if self.is_closing => return Err(CloseReason::Done),
             Received::Eof => return Err(CloseReason::PeerClosed),
         };
-        (self.heard, self.is_pinged) = (cx.now, false);
+        self.heard = cx.now;
+        if mem::take(&mut self.is_pinged) && !self.is_closing {
+            wsi.deadline = self.next_look(cx);
+        }
         let taken = self.frames(wsi, cx, &mut buf[..len])?;
         wsi.rx.push(&buf[taken..len]);
         Ok(wsi.flush(&cx.registry)?)

@@ -36,9 +36,9 @@ impl Default for WsLimits {
 /// How connections that say nothing are found out (`secs_since_valid_ping` and `secs_since_valid_hangup` of `lws_retry_bo_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// After so long without a byte from the peer it is sent a ping.
+    /// After so long without a byte from the peer it is sent a ping; each time.
     pub ping: Duration,
-    /// After so long the connection is given up. No shorter than `ping`.
+    /// After so long the connection is given up. No shorter than `ping`. Who takes what waited for it is not silent.
     pub hang_up: Duration,
 }
 

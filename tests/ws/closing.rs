@@ -216,6 +216,20 @@ fn who_says_nothing_is_pinged_and_then_given_up() {
 }
 
 #[test]
+fn who_answers_is_pinged_again_after_the_same_silence() {
+    let validity = Validity { ping: Duration::from_secs(10), hang_up: Duration::from_secs(300) };
+    let mut here =
+        Loop::frozen(VhostInfo { ws: WsInfo { validity: Some(validity), ..WsInfo::default() }, ..ws::vhost() });
+    let mut stream = opened(&mut here, "");
+    for (pongs, seconds) in [(1, 10), (2, 20), (3, 30)] {
+        here.at(Duration::from_secs(seconds));
+        assert_eq!(frame_of(&mut here, &stream), Frame { first: FIN | PING, payload: Vec::new() });
+        send(&mut stream, &ws::frame(FIN | PONG, b""));
+        here.until("it is heard", || count("ReceivePong") == pongs);
+    }
+}
+
+#[test]
 fn who_is_not_listened_to_is_not_silent() {
     let mut here = Loop::frozen(validated());
     on_call(|wsi, _, reason| {
