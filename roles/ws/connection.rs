@@ -57,6 +57,8 @@ struct Connection {
     heard: Instant,
     /// It has been pinged since.
     is_pinged: bool,
+    /// How much was sent at the last look, if more waited.
+    held_up_at: Option<u64>,
 }
 
 /// A message that is put together.
@@ -86,6 +88,7 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         validity: session.validity,
         heard: cx.now,
         is_pinged: false,
+        held_up_at: None,
     };
     wsi.ws = Some(Box::new(WebSocket::Open(session)));
     wsi.deadline = connection.next_look(cx);
@@ -113,7 +116,10 @@ impl Role for Connection {
             return Next::Close(CloseReason::Timeout("the end of its closing handshake"));
         }
         let Some(validity) = self.validity else { return Next::Stay };
-        if wsi.flags.rx_paused {
+        // Only a peer that reads makes the system take more of what it had no room for.
+        let reads = self.held_up_at.is_some_and(|at| wsi.sent > at);
+        self.held_up_at = (!wsi.is_flushed()).then_some(wsi.sent);
+        if reads || wsi.flags.rx_paused {
             // Whom nobody listens to is not silent.
             (self.heard, self.is_pinged) = (cx.now, false);
         }

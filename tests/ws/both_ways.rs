@@ -1,14 +1,16 @@
 //! Much that goes in both directions at once.
 
 use std::cell::Cell;
+use std::io::{ErrorKind, Read};
 use std::rc::Rc;
+use std::time::Duration;
 
-use rlws::{ConnectInfo, Reason, Verdict, WsConnect, WsWrite, limits};
+use rlws::{ConnectInfo, Reason, Validity, Verdict, VhostInfo, WsConnect, WsInfo, WsWrite, limits};
 
 use super::util::script::{Loop, NAME, count, on_call, who};
 use super::util::send;
 use super::util::turned::small_client;
-use super::util::ws;
+use super::util::ws::{self, BINARY};
 
 /// More than sockets hold, in messages of nearly as much as may be queued.
 const MESSAGES: usize = 60;
@@ -101,4 +103,45 @@ fn who_has_filled_his_queue_can_still_answer_but_not_without_end() {
     assert_eq!(count("Receive"), 1, "its answer waits");
     here.during(move || while ws::read_frame(&mut stream).payload.first() != Some(&8) {});
     here.until("the second one", || count("Receive") == 2);
+}
+
+#[test]
+fn who_reads_slowly_is_not_silent() {
+    let validity = Validity { ping: Duration::from_secs(10), hang_up: Duration::from_secs(20) };
+    let mut here =
+        Loop::frozen(VhostInfo { ws: WsInfo { validity: Some(validity), ..WsInfo::default() }, ..ws::vhost() });
+    on_call(|wsi, _, reason| {
+        if let Reason::Receive(_) = reason {
+            wsi.write_ws(WsWrite::BINARY, &MESSAGE).expect("there is room");
+        }
+        Verdict::Continue
+    });
+    let port = here.port();
+    let mut stream = here.during(move || {
+        let mut stream = small_client(port);
+        ws::upgrade(&mut stream, "");
+        stream
+    });
+    stream.set_nonblocking(true).expect("own socket");
+    send(&mut stream, &ws::frame(0x80 | BINARY, b"more").repeat(MESSAGES));
+    let id = who("Established")[0];
+    let waits = |here: &mut Loop| here.cx().wsi(id).map(|wsi| (wsi.is_flushed(), wsi.tx_room()));
+    here.until_it("answers wait", |here| waits(here).is_some_and(|(flushed, _)| !flushed));
+    for seconds in [11, 21, 31, 41] {
+        here.at(Duration::from_secs(seconds));
+        assert_eq!(count("Closed"), 0);
+        let before = waits(&mut here);
+        here.until_it("it has read some", |here| {
+            match stream.read(&mut [0; 100_000]) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+                _ => waits(here) != before,
+            }
+        });
+        assert!(waits(&mut here).is_some_and(|(flushed, _)| !flushed), "more waits");
+    }
+    for seconds in [51, 61, 72] {
+        assert_eq!(count("Closed"), 0);
+        here.at(Duration::from_secs(seconds));
+    }
+    here.gone(id);
 }
