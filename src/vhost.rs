@@ -28,7 +28,7 @@ use crate::tally::Tally;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
-use crate::ws::WsInfo;
+use crate::ws::{PermessageDeflate, WsInfo};
 
 /// Names a vhost. One that has been destroyed finds nothing.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -144,6 +144,9 @@ impl Vhost {
         }
         if info.options.contains(Options::DISABLE_IPV6 | Options::IPV6_V6ONLY) {
             let what = "DISABLE_IPV6 and IPV6_V6ONLY leave nothing to listen on".to_owned();
+            return Err(Error::Config { vhost: info.name, what });
+        }
+        if let Some(what) = info.ws.deflate.as_ref().and_then(PermessageDeflate::mistake) {
             return Err(Error::Config { vhost: info.name, what });
         }
         let listen_accept = listen_accept(
