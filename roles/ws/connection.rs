@@ -73,9 +73,10 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         Side::Server => &OF_SERVER,
         Side::Client => &OF_CLIENT,
     };
-    let Some(receiver) = session.receiver.take() else {
+    let Some(mut receiver) = session.receiver.take() else {
         return Err(CloseReason::Refused("it was established before".into()));
     };
+    receiver.open(cx.now);
     let interests = wsi.protocol.and_then(|index| cx.enabled(wsi.vhost, index)).map(|enabled| enabled.table.interests);
     let takes_whole = interests.is_some_and(|interests| interests.contains(Interests::WS_WHOLE_MESSAGES));
     let mut connection = Connection {

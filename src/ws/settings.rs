@@ -14,7 +14,8 @@ pub struct WsLimits {
     pub message: u64,
     /// Frames of a message (1008); [`limits::WS_FRAGMENTS`].
     pub fragments: u32,
-    /// Pings, pongs and closes in a second (1008); [`limits::WS_CONTROL_FRAMES`].
+    /// Pings, pongs and closes in a second (1008); [`limits::WS_CONTROL_FRAMES`]. Behind a pause of ours, as many for each of its seconds,
+    /// up to [`limits::WS_CONTROL_PAUSE`].
     pub control_frames: u32,
     /// Bytes of a message that is collected for a protocol with
     /// [`Interests::WS_WHOLE_MESSAGES`](crate::Interests::WS_WHOLE_MESSAGES) (1009); [`limits::WS_COLLECTED`].

@@ -131,11 +131,9 @@ fn who_reads_slowly_is_not_silent() {
         here.at(Duration::from_secs(seconds));
         assert_eq!(count("Closed"), 0);
         let before = waits(&mut here);
-        here.until_it("it has read some", |here| {
-            match stream.read(&mut [0; 100_000]) {
-                Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
-                _ => waits(here) != before,
-            }
+        here.until_it("it has read some", |here| match stream.read(&mut [0; 100_000]) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+            _ => waits(here) != before,
         });
         assert!(waits(&mut here).is_some_and(|(flushed, _)| !flushed), "more waits");
     }

@@ -247,6 +247,21 @@ fn who_is_not_listened_to_is_not_silent() {
 }
 
 #[test]
+fn pings_that_waited_are_not_too_many() {
+    let mut here = Loop::frozen(ws::vhost());
+    let mut stream = opened(&mut here, "");
+    let id = who("Established")[0];
+    here.cx().rx_flow_control(id, false);
+    here.turns();
+    send(&mut stream, &[ws::frame(FIN | PING, b"").repeat(120), ws::text("still here")].concat());
+    here.at(Duration::from_secs(120));
+    here.cx().rx_flow_control(id, true);
+    here.until("it is heard", || count("Receive") == 1);
+    send(&mut stream, &ws::frame(FIN | PING, b"").repeat(60 * 100));
+    here.until("but no more than a minute's", || count("Closed") == 1);
+}
+
+#[test]
 fn who_closes_is_not_given_more_time_by_validity() {
     let mut here = Loop::frozen(validated());
     on_call(|_, _, reason| match reason {
