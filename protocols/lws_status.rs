@@ -41,6 +41,9 @@ use crate::{
     Wsi,
 };
 
+/// Either shows the same, so a mount of one guards both.
+const NAMES: [&str; 2] = [LwsStatus::NAME, LwsServerStatus::NAME];
+
 /// Who may look at a time; others get a 403.
 pub const VIEWERS: usize = 100;
 
@@ -153,11 +156,13 @@ impl Vhd {
         self.viewers < VIEWERS && self.is_where_the_page_is(vhost, cx, request) && is_of_same_host(request)
     }
 
-    /// Whether the request is for a mount of the page, if there is one.
+    /// Whether the request is for a mount of the page, by either name, if there is one.
     fn is_where_the_page_is(&self, vhost: VhostId, cx: &Cx, request: &HttpRequest) -> bool {
         let mounts = cx.vhost(vhost).into_iter().flat_map(|vhost| vhost.mounts());
         let mut own = mounts
-            .filter(|mount| matches!(&mount.origin, Origin::Callback(name) if name.replace('_', "-") == self.name))
+            .filter(
+                |mount| matches!(&mount.origin, Origin::Callback(name) if NAMES.contains(&&*name.replace('_', "-"))),
+            )
             .map(|mount| mount.mountpoint.trim_end_matches('/'))
             .peekable();
         own.peek().is_none() || own.any(|mountpoint| request.mountpoint() == Some(mountpoint))

@@ -5,6 +5,7 @@
 //! protocols that keep telling each other things starve nobody.
 
 use std::any::Any;
+use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,10 @@ impl Cx {
     }
 
     /// Asks for the writeable callback of every connection of a vhost that is bound to a protocol
-    /// (`lws_callback_on_writable_all_protocol_vhost`).
+    /// (`lws_callback_on_writable_all_protocol_vhost`). To ask again before it is done, with each of many messages say, costs nothing.
     pub fn callback_on_writable_all_protocol(&mut self, vhost: VhostId, protocol: &str) {
-        if let Some(index) = self.vhost(vhost).and_then(|vhost| vhost.find_protocol(protocol)) {
+        let Some(index) = self.vhost(vhost).and_then(|vhost| vhost.find_protocol(protocol)) else { return };
+        if self.enabled_mut(vhost, index).is_some_and(|enabled| !mem::replace(&mut enabled.tells_all, true)) {
             self.deferred.push_back(Deferred::WritableAll(vhost, index));
         }
     }
@@ -157,6 +159,9 @@ impl Cx {
         match deferred {
             Deferred::Writable(id) => self.change(id, |wsi| wsi.callback_on_writable()),
             Deferred::WritableAll(vhost, protocol) => {
+                if let Some(enabled) = self.enabled_mut(vhost, protocol) {
+                    enabled.tells_all = false;
+                }
                 let all: Vec<WsiId> = bound(&self.slots, vhost, protocol).collect();
                 all.into_iter().for_each(|id| self.change(id, |wsi| wsi.callback_on_writable()));
             }
@@ -216,4 +221,25 @@ impl Cx {
 /// The connections of a vhost that are bound to a protocol.
 fn bound(slots: &Slots, vhost: VhostId, protocol: ProtocolIndex) -> impl Iterator<Item = WsiId> {
     slots.iter().filter(move |wsi| wsi.vhost == vhost && wsi.protocol == Some(protocol)).map(|wsi| wsi.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context::{Context, ContextInfo};
+    use crate::vhost_info::VhostInfo;
+
+    #[test]
+    fn all_are_looked_for_once_however_often_they_are_asked_for() {
+        let mut context = Context::new(ContextInfo::default()).expect("a context");
+        let vhost = context.create_vhost(VhostInfo::default()).expect("a vhost");
+        let cx = context.cx();
+        cx.run_deferred();
+        for _ in 0..2 {
+            for _ in 0..9000 {
+                cx.callback_on_writable_all_protocol(vhost, "http-dummy");
+            }
+            assert_eq!(cx.deferred.len(), 1);
+            cx.run_deferred();
+        }
+    }
 }

@@ -69,9 +69,16 @@ pub const WS_FRAGMENTS: u32 = 128 * 1024;
 /// Pings, pongs and closes that a WebSocket peer may send in a second, unless `WsLimits` says otherwise.
 pub const WS_CONTROL_FRAMES: u32 = 100;
 
+/// For how long a WebSocket peer that was not listened to, and is heard all at once, may have sent as many pings as
+/// [`WS_CONTROL_FRAMES`] a second.
+pub const WS_CONTROL_PAUSE: Duration = Duration::from_secs(60);
+
 /// Bytes of a WebSocket message that is collected for a protocol that takes whole ones, unless `WsLimits` says otherwise. It fits into [`TX`], so
 /// that what was received whole can be written whole.
 pub const WS_COLLECTED: usize = TX / 2;
+
+/// Bytes of answers to a WebSocket peer, and of pongs, that may wait to be sent before no more is read from it.
+pub const WS_ANSWERS: usize = SLICE_WHILE_OTHERS_WAIT;
 
 /// How long a WebSocket peer has to answer a close.
 pub const WS_CLOSE_WAIT: Duration = Duration::from_secs(5);

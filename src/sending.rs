@@ -127,7 +127,8 @@ impl Wsi {
     pub fn tx_room(&self) -> usize {
         let head = if self.io.medium() == Medium::Datagrams { datagrams::HEAD } else { 0 };
         let unframed = self.http.as_ref().map_or(0, |exchange| exchange.body.len());
-        limits::TX.saturating_sub(self.tx.len() + head + unframed)
+        let queued = self.answers_queued().unwrap_or(self.tx.len());
+        limits::TX.saturating_sub(queued + head + unframed)
     }
 
     /// Sends the end behind everything queued (a FIN, over TLS a close_notify before it), and goes on receiving until the peer ends too. More

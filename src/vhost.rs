@@ -28,7 +28,7 @@ use crate::tally::Tally;
 use crate::tls::{ServerTls, TlsClient};
 use crate::transport::Medium;
 use crate::vhost_info::VhostInfo;
-use crate::ws::WsInfo;
+use crate::ws::{PermessageDeflate, WsInfo};
 
 /// Names a vhost. One that has been destroyed finds nothing.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -75,6 +75,8 @@ pub(crate) struct Enabled {
     pub(crate) pvo: Pvo,
     /// `None`: not initialised yet, or lent to a callback.
     pub(crate) vhd: Option<Vhd>,
+    /// The writeable callbacks of all its connections will be asked for.
+    pub(crate) tells_all: bool,
 }
 
 /// A mount that is ready to be served.
@@ -131,7 +133,8 @@ impl Vhost {
     /// Checks an info and makes the vhost of it, not listening yet, its protocols not initialised yet.
     pub(crate) fn new(info: VhostInfo) -> Result<Vhost> {
         let tables = if info.protocols.is_empty() { vec![protocols::DEFAULT] } else { info.protocols };
-        let enable = |table: ProtocolTable| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None };
+        let enable =
+            |table: ProtocolTable| Enabled { table, pvo: pvo_of(&info.pvo, table.name), vhd: None, tells_all: false };
         let mut protocols: Vec<Enabled> = tables.into_iter().map(enable).collect();
         check_protocols(&info.name, &protocols, &info.pvo)?;
         if info.name.is_empty() || info.name.starts_with("*.") {
@@ -141,6 +144,9 @@ impl Vhost {
         }
         if info.options.contains(Options::DISABLE_IPV6 | Options::IPV6_V6ONLY) {
             let what = "DISABLE_IPV6 and IPV6_V6ONLY leave nothing to listen on".to_owned();
+            return Err(Error::Config { vhost: info.name, what });
+        }
+        if let Some(what) = info.ws.deflate.as_ref().and_then(PermessageDeflate::mistake) {
             return Err(Error::Config { vhost: info.name, what });
         }
         let listen_accept = listen_accept(
@@ -315,7 +321,7 @@ fn default_protocol(protocols: &mut Vec<Enabled>) -> ProtocolIndex {
     let serves = |enabled: &Enabled| fits(&enabled.table, "http");
     let chosen = protocols.iter().position(|enabled| serves(enabled) && enabled.pvo.get("default").is_some());
     let index = chosen.or_else(|| protocols.iter().position(serves)).unwrap_or_else(|| {
-        protocols.push(Enabled { table: protocols::DEFAULT, pvo: Pvo::default(), vhd: None });
+        protocols.push(Enabled { table: protocols::DEFAULT, pvo: Pvo::default(), vhd: None, tells_all: false });
         protocols.len() - 1
     });
     ProtocolIndex::try_from(index).unwrap_or_default()

@@ -2,6 +2,8 @@
 
 mod util;
 
+#[path = "ws/both_ways.rs"]
+mod both_ways;
 #[path = "ws/client.rs"]
 mod client;
 #[path = "ws/closing.rs"]

@@ -57,6 +57,8 @@ struct Connection {
     heard: Instant,
     /// It has been pinged since.
     is_pinged: bool,
+    /// How much was sent at the last look, if more waited.
+    held_up_at: Option<u64>,
     /// A message that did not end with the turn in which it began.
     under_way: Option<UnderWay>,
 }
@@ -80,9 +82,10 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         Side::Server => &OF_SERVER,
         Side::Client => &OF_CLIENT,
     };
-    let Some(receiver) = session.receiver.take() else {
+    let Some(mut receiver) = session.receiver.take() else {
         return Err(CloseReason::Refused("it was established before".into()));
     };
+    receiver.open(cx.now);
     let interests = wsi.protocol.and_then(|index| cx.enabled(wsi.vhost, index)).map(|enabled| enabled.table.interests);
     let takes_whole = interests.is_some_and(|interests| interests.contains(Interests::WS_WHOLE_MESSAGES));
     let mut connection = Connection {
@@ -96,6 +99,7 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
         heard: cx.now,
         is_pinged: false,
         under_way: None,
+        held_up_at: None,
     };
     wsi.ws = Some(Box::new(WebSocket::Open(session)));
     wsi.deadline = connection.next_look(cx);
@@ -127,7 +131,10 @@ impl Role for Connection {
         }
         wsi.deadline = self.next_look(cx);
         let Some(validity) = self.validity else { return Next::Stay };
-        if wsi.flags.rx_paused {
+        // Only a peer that reads makes the system take more of what it had no room for.
+        let reads = self.held_up_at.is_some_and(|at| wsi.sent > at);
+        self.held_up_at = (!wsi.is_flushed()).then_some(wsi.sent);
+        if reads || wsi.flags.rx_paused {
             // Whom nobody listens to is not silent.
             (self.heard, self.is_pinged) = (cx.now, false);
         }
@@ -185,7 +192,13 @@ impl Connection {
     }
 
     fn may_receive(&self, wsi: &Wsi) -> bool {
-        (!wsi.flags.rx_paused || self.is_closing) && wsi.is_flushed() && (!self.is_starved || wsi.io.readable())
+        self.is_listened_to(wsi) && (!self.is_starved || wsi.io.readable())
+    }
+
+    /// Whether what the peer says is wanted, and can be answered. Once we close nothing is.
+    fn is_listened_to(&self, wsi: &Wsi) -> bool {
+        let may_answer = || answers_waiting(wsi) <= limits::WS_ANSWERS;
+        self.is_closing || (!wsi.flags.rx_paused && may_answer())
     }
 
     /// Takes what is held, and where that is not enough what the socket has. What a protocol does not want yet is worked on where it is,
@@ -214,7 +227,10 @@ impl Connection {
             Received::Eof if self.is_closing => return Err(CloseReason::Done),
             Received::Eof => return Err(CloseReason::PeerClosed),
         };
-        (self.heard, self.is_pinged) = (cx.now, false);
+        self.heard = cx.now;
+        if mem::take(&mut self.is_pinged) && !self.is_closing {
+            wsi.deadline = self.next_look(cx);
+        }
         let taken = self.frames(wsi, cx, &mut buf[..len])?;
         wsi.rx.push(&buf[taken..len]);
         Ok(wsi.flush(&cx.registry)?)
@@ -237,12 +253,12 @@ impl Connection {
     ) -> Result<usize, CloseReason> {
         let (mut at, mut delivered) = (0, 0);
         self.is_starved = false;
-        while (self.is_closing || !wsi.flags.rx_paused) && delivered < limits::SERVICE_BUFFER {
-            if wsi.tx.len() >= limits::SLICE_WHILE_OTHERS_WAIT {
+        while delivered < limits::SERVICE_BUFFER {
+            if answers_waiting(wsi) > limits::WS_ANSWERS {
                 wsi.flush(&cx.registry)?;
-                if !wsi.is_flushed() {
-                    break;
-                }
+            }
+            if !self.is_listened_to(wsi) {
+                break;
             }
             let (taken, event) = match self.receiver.next(&mut bytes[at..], scratch, cx.now) {
                 Ok(next) => next,
@@ -256,13 +272,27 @@ impl Connection {
             if let Event::Data(piece) = &event {
                 delivered += piece.bytes.len();
             }
-            self.event(wsi, cx, event)?;
+            self.hear(wsi, cx, event)?;
             if self.is_over {
                 self.is_starved = true;
                 return Ok(bytes.len());
             }
         }
         Ok(at)
+    }
+
+    /// What is written meanwhile is an answer.
+    fn hear(&mut self, wsi: &mut Wsi, cx: &mut Cx, event: Event<'_>) -> Result<(), CloseReason> {
+        let begun = wsi.handed_over();
+        if let Some(session) = wsi.session_mut() {
+            session.answers.begin();
+        }
+        let heard = self.event(wsi, cx, event);
+        let (end, sent) = (wsi.handed_over(), wsi.sent);
+        if let Some(session) = wsi.session_mut() {
+            session.answers.finish(end.saturating_sub(begun), end, sent);
+        }
+        heard
     }
 
     fn event(&mut self, wsi: &mut Wsi, cx: &mut Cx, event: Event<'_>) -> Result<(), CloseReason> {
@@ -394,6 +424,10 @@ fn at_fault(wsi: &mut Wsi, fault: Fault) -> CloseReason {
         CloseCode::TRY_AGAIN_LATER => CloseReason::Refused(fault.what.into()),
         _ => CloseReason::PeerFault(fault.what.into()),
     }
+}
+
+fn answers_waiting(wsi: &Wsi) -> usize {
+    wsi.session().map_or(0, |session| session.answers.waiting(wsi.sent))
 }
 
 fn note_place(wsi: &mut Wsi, place: Place) {

@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::extension::{Agreed, PermessageDeflate};
-use super::handshake::{VERSION, accept_of};
+use super::handshake::{VERSION, accept_of, elements};
 use super::settings::WsInfo;
 use crate::headers::{is_field_value, is_token};
 
@@ -54,6 +54,9 @@ impl WsConnect {
         }
         if let Some(name) = self.subprotocols.iter().find(|name| !is_token(name)) {
             return Some(format!("subprotocol {name:?} is no token"));
+        }
+        if let Some(mistake) = self.info.deflate.as_ref().and_then(PermessageDeflate::mistake) {
+            return Some(mistake);
         }
         let origin = self.origin.iter().map(|origin| ("Origin", origin.as_str()));
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -158,7 +161,7 @@ impl WsAnswer {
         {
             return Err(format!("the server chooses subprotocol {name:?}, which was not offered"));
         }
-        let extensions = self.texts("sec-websocket-extensions").flat_map(|value| value.split(',')).map(str::trim);
+        let extensions = self.texts("sec-websocket-extensions").flat_map(elements);
         let deflate = match &asked.info.deflate {
             Some(deflate) => deflate.agree(extensions),
             None if extensions.count() > 0 => Err(()),
@@ -223,6 +226,7 @@ mod tests {
         assert!(with(|ws| ws.path = "/a b".into()).is_some());
         assert!(with(|ws| ws.host = "a\r\nb".into()).is_some());
         assert!(with(|ws| ws.subprotocols.push("a,b".into())).is_some());
+        assert!(with(|ws| ws.info.deflate = Some(PermessageDeflate { level: 20, ..Default::default() })).is_some());
         assert!(with(|ws| ws.headers.push(("X".into(), "a\nb".into()))).is_some());
     }
 }

@@ -57,8 +57,20 @@ const CLIENT_NO_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_BITS: &str = "server_max_window_bits";
 const CLIENT_BITS: &str = "client_max_window_bits";
 const MOST_BITS: u8 = 15;
+/// The fewest that we compress with.
+const LEAST_BITS: u8 = 9;
 
 impl PermessageDeflate {
+    /// What of it there is not.
+    pub(crate) fn mistake(&self) -> Option<String> {
+        if !(1..=9).contains(&self.level) {
+            return Some(format!("level {} of permessage-deflate: there are 1 to 9", self.level));
+        }
+        let windows = [(SERVER_BITS, self.server_max_window_bits), (CLIENT_BITS, self.client_max_window_bits)];
+        let (name, bits) = windows.into_iter().find(|(_, bits)| !(LEAST_BITS..=MOST_BITS).contains(bits))?;
+        Some(format!("{name} {bits} of permessage-deflate: there are {LEAST_BITS} to {MOST_BITS}"))
+    }
+
     /// Agrees to the first of a client's offers that can be kept. `offers` are the values of its `Sec-WebSocket-Extensions`.
     pub(crate) fn accept<'a>(&self, offers: impl Iterator<Item = &'a str>) -> Option<Agreed> {
         let offer = offers.flat_map(|value| value.split(',')).find_map(Params::parse)?;
@@ -162,7 +174,7 @@ impl Params {
         let (mut params, mut seen) = (Params::default(), Vec::new());
         for part in parts {
             let (name, value) = match part.split_once('=') {
-                Some((name, value)) => (name.trim_end(), Some(value.trim_start().trim_matches('"'))),
+                Some((name, value)) => (name.trim_end(), Some(unquoted(value.trim_start())?)),
                 None => (part, None),
             };
             if seen.contains(&name) {
@@ -179,6 +191,14 @@ impl Params {
             }
         }
         Some(params)
+    }
+}
+
+/// What is between quotes, if there are any.
+fn unquoted(value: &str) -> Option<&str> {
+    match value.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"'),
+        None => Some(value),
     }
 }
 
@@ -222,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn what_there_is_not_is_a_mistake() {
+        assert_eq!(keeping().mistake(), None);
+        for (wrong, what) in [
+            (PermessageDeflate { level: 0, ..keeping() }, "level 0"),
+            (PermessageDeflate { level: 10, ..keeping() }, "level 10"),
+            (PermessageDeflate { server_max_window_bits: 8, ..keeping() }, "server_max_window_bits 8"),
+            (PermessageDeflate { client_max_window_bits: 16, ..keeping() }, "client_max_window_bits 16"),
+        ] {
+            assert!(wrong.mistake().is_some_and(|mistake| mistake.starts_with(what)), "{what}");
+        }
+    }
+
+    #[test]
     fn offers_that_are_not_defined_are_declined() {
         for offer in [
             "",
@@ -229,6 +262,9 @@ mod tests {
             "permessage-deflate; unknown",
             "permessage-deflate; server_max_window_bits",
             "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; server_max_window_bits=\"9",
+            "permessage-deflate; server_max_window_bits=9\"",
+            "permessage-deflate; server_max_window_bits=\"",
             "permessage-deflate; server_max_window_bits=09",
             "permessage-deflate; server_no_context_takeover=1",
             "permessage-deflate; client_max_window_bits; client_max_window_bits",

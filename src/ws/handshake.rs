@@ -38,7 +38,7 @@ impl<'a> Asks<'a> {
         }
         let key = only("sec-websocket-key").filter(|key| is_nonce(key)).ok_or(Wrong::Malformed)?;
         let mut subprotocols = Vec::new();
-        for name in headers(request, "sec-websocket-protocol").flat_map(|value| value.split(',')).map(str::trim) {
+        for name in headers(request, "sec-websocket-protocol").flat_map(elements) {
             if !is_token(name) || subprotocols.contains(&name) {
                 return Err(Wrong::Malformed);
             }
@@ -57,6 +57,11 @@ pub(crate) fn headers<'a>(request: &'a HttpRequest, name: &str) -> impl Iterator
         .headers()
         .filter(move |(header, _)| header.eq_ignore_ascii_case(name))
         .filter_map(|(_, value)| str::from_utf8(value).ok())
+}
+
+/// Those of a list, without the empty ones (RFC 9110 section 5.6.1).
+pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|element| !element.is_empty())
 }
 
 /// 16 bytes in base64.

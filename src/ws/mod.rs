@@ -7,6 +7,7 @@
 //!
 //! Role `ws` drives it. In lws: `ops-ws.c`, `server-ws.c`, `client-parser-ws.c` and `extension-permessage-deflate.c`.
 
+mod answers;
 mod client;
 mod close_code;
 mod deflate;

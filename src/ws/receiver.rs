@@ -18,6 +18,7 @@ use super::mask;
 use super::settings::WsLimits;
 use super::side::Side;
 use super::utf8::Utf8;
+use crate::limits;
 
 pub(crate) struct Receiver {
     side: Side,
@@ -55,8 +56,10 @@ struct Message {
 /// Control frames of the second in hand.
 #[derive(Default)]
 struct Controls {
+    /// When the allowance was given last.
     since: Option<Instant>,
-    count: u32,
+    /// What is left of it.
+    left: u32,
 }
 
 /// What was received.
@@ -94,6 +97,11 @@ impl Receiver {
     /// Of a message that has begun and not ended, something that changes when it goes on.
     pub(crate) fn progress(&self) -> Option<u64> {
         self.message.is_some().then_some(self.taken)
+    }
+
+    /// The connection is open: its peer may begin to send.
+    pub(crate) fn open(&mut self, now: Instant) {
+        self.controls = Controls { since: Some(now), left: self.limits.control_frames };
     }
 
     pub(crate) fn limits(&self) -> &WsLimits {
@@ -246,13 +254,19 @@ enum Found {
 }
 
 impl Controls {
+    /// An allowance is for the time since the one before: of who was not listened to all comes at once.
     fn count(&mut self, now: Instant, most: u32) -> Result<(), Fault> {
         const SECOND: Duration = Duration::from_secs(1);
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= SECOND) {
-            *self = Controls { since: Some(now), count: 0 };
+        let passed = self.since.map_or(SECOND, |since| now.saturating_duration_since(since));
+        if passed >= SECOND {
+            let seconds = passed.min(limits::WS_CONTROL_PAUSE).as_secs() as u32;
+            *self = Controls { since: Some(now), left: most.saturating_mul(seconds) };
         }
-        self.count += 1;
-        if self.count > most { Err(Fault::policy("too many control frames in a second")) } else { Ok(()) }
+        let Some(left) = self.left.checked_sub(1) else {
+            return Err(Fault::policy("too many control frames in a second"));
+        };
+        self.left = left;
+        Ok(())
     }
 }
 

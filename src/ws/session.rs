@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::answers::Answers;
 use super::client::WsConnect;
 use super::close_code::CloseCode;
 use super::deflate::{Contexts, Deflater, Inflater};
@@ -22,6 +23,7 @@ pub(crate) enum WebSocket {
 pub(crate) struct Session {
     pub(crate) side: Side,
     pub(crate) sender: Sender,
+    pub(crate) answers: Answers,
     /// Where in its message the piece is that the protocol has in hand.
     pub(crate) place: Place,
     /// What the protocol wants to be said at the end.
@@ -51,6 +53,7 @@ impl Session {
         Session {
             side,
             sender: Sender::new(side, deflater),
+            answers: Answers::default(),
             place: Place::default(),
             closing: None,
             request: None,

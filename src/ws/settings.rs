@@ -14,7 +14,8 @@ pub struct WsLimits {
     pub message: u64,
     /// Frames of a message (1008); [`limits::WS_FRAGMENTS`].
     pub fragments: u32,
-    /// Pings, pongs and closes in a second (1008); [`limits::WS_CONTROL_FRAMES`].
+    /// Pings, pongs and closes in a second (1008); [`limits::WS_CONTROL_FRAMES`]. Behind a pause of ours, as many for each of its seconds,
+    /// up to [`limits::WS_CONTROL_PAUSE`].
     pub control_frames: u32,
     /// Bytes of a message that is collected for a protocol with
     /// [`Interests::WS_WHOLE_MESSAGES`](crate::Interests::WS_WHOLE_MESSAGES) (1009); [`limits::WS_COLLECTED`].
@@ -36,9 +37,9 @@ impl Default for WsLimits {
 /// How connections that say nothing are found out (`secs_since_valid_ping` and `secs_since_valid_hangup` of `lws_retry_bo_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// After so long without a byte from the peer it is sent a ping.
+    /// After so long without a byte from the peer it is sent a ping; each time.
     pub ping: Duration,
-    /// After so long the connection is given up. No shorter than `ping`.
+    /// After so long the connection is given up. No shorter than `ping`. Who takes what waited for it is not silent.
     pub hang_up: Duration,
 }
 

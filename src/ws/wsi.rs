@@ -93,6 +93,11 @@ impl Wsi {
         self.tx.push(&rest[sent - queued..]);
     }
 
+    /// What waits of answers, while one may be written: they have room of their own.
+    pub(crate) fn answers_queued(&self) -> Option<usize> {
+        self.session()?.answers.before_this(self.sent)
+    }
+
     pub(crate) fn session(&self) -> Option<&Session> {
         match self.ws.as_deref() {
             Some(WebSocket::Open(session)) => Some(session),

@@ -216,6 +216,20 @@ fn who_says_nothing_is_pinged_and_then_given_up() {
 }
 
 #[test]
+fn who_answers_is_pinged_again_after_the_same_silence() {
+    let validity = Validity { ping: Duration::from_secs(10), hang_up: Duration::from_secs(300) };
+    let mut here =
+        Loop::frozen(VhostInfo { ws: WsInfo { validity: Some(validity), ..WsInfo::default() }, ..ws::vhost() });
+    let mut stream = opened(&mut here, "");
+    for (pongs, seconds) in [(1, 10), (2, 20), (3, 30)] {
+        here.at(Duration::from_secs(seconds));
+        assert_eq!(frame_of(&mut here, &stream), Frame { first: FIN | PING, payload: Vec::new() });
+        send(&mut stream, &ws::frame(FIN | PONG, b""));
+        here.until("it is heard", || count("ReceivePong") == pongs);
+    }
+}
+
+#[test]
 fn who_is_not_listened_to_is_not_silent() {
     let mut here = Loop::frozen(validated());
     on_call(|wsi, _, reason| {
@@ -230,6 +244,21 @@ fn who_is_not_listened_to_is_not_silent() {
         here.turns();
     }
     assert_eq!(count("Closed"), 0);
+}
+
+#[test]
+fn pings_that_waited_are_not_too_many() {
+    let mut here = Loop::frozen(ws::vhost());
+    let mut stream = opened(&mut here, "");
+    let id = who("Established")[0];
+    here.cx().rx_flow_control(id, false);
+    here.turns();
+    send(&mut stream, &[ws::frame(FIN | PING, b"").repeat(120), ws::text("still here")].concat());
+    here.at(Duration::from_secs(120));
+    here.cx().rx_flow_control(id, true);
+    here.until("it is heard", || count("Receive") == 1);
+    send(&mut stream, &ws::frame(FIN | PING, b"").repeat(60 * 100));
+    here.until("but no more than a minute's", || count("Closed") == 1);
 }
 
 #[test]

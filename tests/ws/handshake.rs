@@ -67,6 +67,7 @@ fn what_is_no_handshake_is_refused() {
         (good.replace("GET", "POST"), 400),
         (good.replace("Host: localhost", "Host: localhost\r\nContent-Length: 1") + "x", 400),
         (ws::request("/", "Sec-WebSocket-Protocol: a b\r\n"), 400),
+        (ws::request("/", "Sec-WebSocket-Protocol: , nobody,\r\n"), 403),
         (ws::request("/", "Sec-WebSocket-Protocol: nobody\r\n"), 403),
     ] {
         let answer = answer(&mut here, request.clone());

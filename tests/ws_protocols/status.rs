@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rlws::protocols::lws_status::VIEWERS;
 use rlws::protocols::{DumbIncrement, LwsServerStatus, LwsStatus, RawEcho};
-use rlws::{Listen, Mount, Options, ProtocolTable, VhostInfo};
+use rlws::{Listen, Mount, Options, Protocol, ProtocolTable, VhostInfo};
 use serde_json::Value;
 
 use super::opened;
@@ -204,8 +204,12 @@ fn what_is_longer_than_a_part_comes_in_several() {
 /// The status of the answer to somebody who wants to look.
 #[track_caller]
 fn asked_with(port: u16, path: &str, more: &str) -> u16 {
+    asked_as("lws-status", port, path, more)
+}
+
+fn asked_as(name: &str, port: u16, path: &str, more: &str) -> u16 {
     let mut stream = connect(port);
-    send(&mut stream, ws::request(path, &format!("Sec-WebSocket-Protocol: lws-status\r\n{more}")).as_bytes());
+    send(&mut stream, ws::request(path, &format!("Sec-WebSocket-Protocol: {name}\r\n{more}")).as_bytes());
     read_head(&mut stream).status
 }
 
@@ -249,6 +253,23 @@ fn who_may_look_is_for_the_mount_of_the_page_to_say() {
     assert_eq!(page("/status/else", ann).status, 404);
     let post = format!("POST /status/ HTTP/1.1\r\nHost: watched\r\nContent-Length: 0\r\n{ann}\r\n");
     assert_eq!(said_to(server.made, &post).status, 405);
+}
+
+#[test]
+fn its_other_name_is_no_way_past_the_mount_of_the_page() {
+    let names = [LwsStatus::NAME, LwsServerStatus::NAME];
+    for page in names {
+        let server = Server::with_vhost(move || VhostInfo {
+            listen: Listen::on("127.0.0.1", 0),
+            protocols: vec![ProtocolTable::of::<LwsStatus>(), ProtocolTable::of::<LwsServerStatus>()],
+            mounts: vec![Mount::callback("/status/", page)],
+            ..Default::default()
+        });
+        for name in names {
+            assert_eq!(asked_as(name, server.made, "/", ""), 403, "{name}, and the page of {page}");
+            assert_eq!(asked_as(name, server.made, "/status/", ""), 101, "{name}, and the page of {page}");
+        }
+    }
 }
 
 #[test]

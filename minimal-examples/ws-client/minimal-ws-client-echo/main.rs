@@ -58,7 +58,7 @@ impl Protocol for Echo {
                 let (first, last) = (wsi.is_first_fragment(), wsi.is_final_fragment());
                 log::info!("{} bytes; first {first}, last {last}, binary {}", data.len(), wsi.frame_is_binary());
                 let kind = if wsi.frame_is_binary() { WsWrite::BINARY } else { WsWrite::TEXT };
-                // Nothing more comes before this has been sent, so there is always room.
+                // No more comes than can be answered, so there is always room.
                 if let Err(error) = wsi.write_ws(kind.part(first, last), data) {
                     return cx.stop_with(error);
                 }

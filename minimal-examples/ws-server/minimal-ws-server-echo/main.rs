@@ -39,7 +39,7 @@ impl Protocol for Echo {
         if let Reason::Receive(data) = reason {
             let kind = if wsi.frame_is_binary() { WsWrite::BINARY } else { WsWrite::TEXT };
             let part = kind.part(wsi.is_first_fragment(), wsi.is_final_fragment());
-            // Nothing more comes before this has been sent, so there is always room.
+            // No more comes than can be answered, so there is always room.
             if let Err(error) = wsi.write_ws(part, data) {
                 log::warn!("{error}");
                 return Verdict::Close;
