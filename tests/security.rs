@@ -111,13 +111,8 @@ fn constants() -> Vec<(&'static str, u128)> {
 }
 
 /// No peer runs into these.
-const NOBODYS: [&str; 4] = [
-    "limits::INTERFACE_RETRY",
-    "limits::LONGEST_WAIT",
-    "limits::KEEPALIVE_AFTER",
-    "limits::KEEPALIVE_BATCH",
-    "limits::WS_UNCOPIED",
-];
+const NOBODYS: [&str; 4] =
+    ["limits::INTERFACE_RETRY", "limits::LONGEST_WAIT", "limits::KEEPALIVE_AFTER", "limits::KEEPALIVE_BATCH"];
 
 #[test]
 fn each_bound_has_the_value_that_the_page_says() {
