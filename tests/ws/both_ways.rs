@@ -14,7 +14,7 @@ use super::util::ws::{self, BINARY};
 
 /// More than sockets hold, in messages of nearly as much as may be queued.
 const MESSAGES: usize = 60;
-const MESSAGE: [u8; 400_000] = [7; 400_000];
+static MESSAGE: [u8; 400_000] = [7; 400_000];
 
 /// Connects the loop to itself.
 fn connects_to_itself(here: &mut Loop) {
