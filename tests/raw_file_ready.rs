@@ -19,7 +19,10 @@ fn a_regular_file_is_read_to_its_end_in_turns() {
     let mut turned = Loop::new(home());
     let id = turned.adopts_file(File::open(folder.path().join("file")).expect("open"));
     turned.turn();
-    assert!(received_len(id) <= limits::SERVICE_BUFFER, "a turn moves no more");
+    assert!(
+        received_len(id) <= 2 * limits::SERVICE_BUFFER,
+        "a turn as one that is new, and one as one that moves much"
+    );
     turned.gone(id);
     assert_same_bytes(&received(id), &bytes);
     assert_eq!(order(id)[1..4], ["RawFileBindProtocol", "RawAdoptFile", "RawRxFile"]);
