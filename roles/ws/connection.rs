@@ -140,7 +140,10 @@ impl Role for Connection {
         }
         let silence = cx.now.saturating_duration_since(self.heard);
         if silence >= validity.hang_up {
-            return Next::Close(CloseReason::Timeout("it does not answer pings"));
+            return Next::Close(CloseReason::Timeout(match wsi.is_flushed() {
+                true => "it does not answer pings",
+                false => "it takes nothing of what is sent to it",
+            }));
         }
         if silence >= validity.ping && !mem::replace(&mut self.is_pinged, true) {
             let _closing_otherwise = wsi.write_ws(WsWrite::PING, b"");
@@ -155,6 +158,10 @@ impl Role for Connection {
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         match wsi.close_reason() {
             Some(reason) if reason.is_by_protocol() => say_close(wsi, Some((CloseCode::NORMAL, ""))),
+            Some(CloseReason::Timeout(_)) => {
+                say_close(wsi, Some((CloseCode::POLICY_VIOLATION, "timed out")));
+                let _what_is_not_taken_now_is_lost = wsi.flush(&cx.registry);
+            }
             Some(reason) if reason.is_gentle() && !wsi.io.ended() => say_close(wsi, Some((CloseCode::GOING_AWAY, ""))),
             _ => {}
         }
@@ -170,6 +177,9 @@ impl Connection {
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         if self.is_over {
             return self.wait_for_end(wsi, cx);
+        }
+        if cx.closes_websockets && !self.is_closing {
+            self.begin_close(wsi, cx, CloseCode::GOING_AWAY)?;
         }
         if wsi.writeable_due() && !self.is_closing {
             wsi.flags.want_writeable = false;
@@ -368,12 +378,17 @@ impl Connection {
     /// Calls back; what was written is sent later in the turn. A protocol that wants to close begins the closing handshake.
     fn call(&mut self, wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Result<(), CloseReason> {
         if protocol::call(wsi, cx, reason) == Verdict::Close {
-            say_close(wsi, Some((CloseCode::NORMAL, "")));
-            self.is_closing = true;
-            wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
-            wsi.flush(&cx.registry)?;
+            self.begin_close(wsi, cx, CloseCode::NORMAL)?;
         }
         Ok(())
+    }
+
+    /// Says that we close, with what the protocol wants to be said if it does, and gives the peer a while to say so too.
+    fn begin_close(&mut self, wsi: &mut Wsi, cx: &Cx, code: CloseCode) -> Result<(), CloseReason> {
+        say_close(wsi, Some((code, "")));
+        self.is_closing = true;
+        wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
+        Ok(wsi.flush(&cx.registry)?)
     }
 
     /// Has a message looked at again that did not end with the turn.
