@@ -195,7 +195,8 @@ pub const BASIC_AUTH_WAIT: Duration = Duration::from_secs(30);
 pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
 
 /// Bytes a second that a client has to keep up, on the whole, with a body that is waited for or with a response that it reads: whoever is slower
-/// loses of [`HTTP_BODY_STALL`] or [`HTTP_SEND_STALL`] what is missing, and is cut off when that is used up.
+/// loses of [`HTTP_BODY_STALL`] or [`HTTP_SEND_STALL`] what is missing, and is cut off when that is used up. Of what it reads its system tells in
+/// steps, of which there has to be one in that time: with a large buffer of up to some 90 KiB, which asks for 1.5 kB a second and more.
 pub const HTTP_LEAST_RATE: u64 = 500;
 
 /// How long a client may send nothing of a body that is waited for.
@@ -244,6 +245,10 @@ pub const HTTP_UNSENT: u32 = 128 * 1024;
 
 /// How long a client may read nothing of its response.
 pub const HTTP_SEND_STALL: Duration = Duration::from_secs(60);
+
+/// How often the system is offered more of a response that nobody seems to read: it takes some as soon as the client has read some, and tells of
+/// room only when there is much.
+pub const HTTP_SEND_LOOK: Duration = Duration::from_secs(10);
 
 /// How long a relayed pair with one direction ended may stay silent in the other, and a response to a client that has ended its side behind its
 /// request.

@@ -250,10 +250,10 @@ impl Wsi {
         if self.is_flushed() {
             return Ok(false);
         }
-        let before = self.sent;
+        let before = self.taken();
         self.io.expect_room();
         self.flush(registry)?;
-        Ok(self.sent != before || self.is_flushed())
+        Ok(self.taken() != before || self.is_flushed())
     }
 
     /// Says over TLS that no more will be sent. A stream whose source was cut off does not: its peer is to know. (Plain TCP has no word

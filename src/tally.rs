@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::cx::Cx;
 use crate::first_packet::Decision;
 use crate::roles;
+use crate::tls::stream::Tls;
 use crate::vhost::{ProtocolIndex, Vhost, VhostId};
 use crate::wsi::Wsi;
 
@@ -171,6 +172,11 @@ impl Wsi {
             self.sent += bytes as u64;
             add(&self.tally.sent, bytes as u64);
         }
+    }
+
+    /// Bytes that the system has taken so far; over TLS of ciphertext, for plaintext that waits to be sent there counts as sent.
+    pub(crate) fn taken(&self) -> u64 {
+        self.io.tls().map_or(self.sent, Tls::pushed)
     }
 
     /// Bytes that the system has taken or will be given.

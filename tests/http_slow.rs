@@ -2,19 +2,19 @@
 
 mod util;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rlws::{
-    Call, Context, ContextInfo, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall,
-    VhostInfo, limits,
+    Call, Context, ContextInfo, InitError, Listen, Mount, Protocol, ProtocolTable, Pvo, Reason, Response, Verdict,
+    VhostCall, VhostInfo, limits,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use util::alone::alone;
 use util::http::{read_response, request};
 use util::server::make_vhost;
-use util::turned::Turned;
+use util::turned::{Turned, client_of};
 use util::*;
 
 /// Counts the bytes of a body.
@@ -207,6 +207,83 @@ fn who_sends_behind_the_end_has_longer_than_who_is_silent_and_not_for_ever() {
     assert!(!sends.is_there());
 }
 
+/// Reads so many bytes a second until the end. How many came, and after how many seconds the server had none left for it.
+fn reads_steadily(turned: &mut Turned, rate: usize) -> (usize, u64) {
+    const EVERY: u64 = 5;
+    let mut got = 0;
+    for second in (EVERY..).step_by(EVERY as usize) {
+        turned.turns(second);
+        if !turned.is_there() {
+            turned.client.set_nonblocking(false).expect("own socket");
+            return (got + read_until_closed(&mut turned.client).0.len(), second);
+        }
+        let wanted = got + rate * EVERY as usize;
+        eventually("it comes", || {
+            let mut piece = vec![0; wanted - got];
+            got += turned.client.read(&mut piece).unwrap_or_default();
+            turned.turns(second);
+            got == wanted || !turned.is_there()
+        });
+    }
+    unreachable!("time does not end")
+}
+
+/// Asks for something, over TLS if told so, and reads nothing of it yet.
+fn asks_for(path: &str, info: VhostInfo, buffer: usize) -> Turned {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let is_tls = info.tls.is_some();
+    let mut turned = Turned::with(info, |port| client_of(port, buffer));
+    if is_tls {
+        let mut conn = tls::begin(&tls::Client::default().config(), "localhost");
+        while conn.is_handshaking() {
+            conn.complete_io(&mut turned).expect("handshake");
+        }
+        conn.writer().write_all(request.as_bytes()).expect("room");
+        conn.complete_io(&mut turned).expect("it is sent");
+    } else {
+        turned.send(request.as_bytes());
+    }
+    turned.fill();
+    turned
+}
+
+#[test]
+fn who_reads_at_the_least_rate_gets_all_of_it_and_who_does_not_is_cut_off_in_time() {
+    const LEN: usize = 500 * 1024;
+    // Of what a client reads the server hears when its system makes room for more: of a large buffer in steps of up to some 90 KiB.
+    const SMALL: usize = 4 * 1024;
+    const LARGE: usize = 64 * 1024;
+    let site = Site::new();
+    site.write("big.txt", &random_bytes(1, LEN));
+    let served = |is_tls: bool| VhostInfo {
+        mounts: vec![Mount::files("/", site.root()), Mount::callback("/streams", "streams")],
+        protocols: vec![ProtocolTable::of::<Streams<LEN>>()],
+        tls: is_tls.then(|| certs::localhost().tls_info()),
+        ..info()
+    };
+    let least = limits::HTTP_LEAST_RATE as usize;
+    let stall = limits::HTTP_SEND_STALL.as_secs();
+    let soon = stall + 2 * limits::HTTP_SEND_LOOK.as_secs();
+    let cases = [
+        (SMALL, least * 6 / 5, None),
+        (SMALL, least / 5, Some(2 * stall)),
+        (SMALL, 0, Some(soon)),
+        (LARGE, least * 4, None),
+        (LARGE, least / 5, Some(2 * stall)),
+        (LARGE, 0, Some(soon)),
+    ];
+    let ways = [("/big.txt", false), ("/big.txt", true), ("/streams", false)];
+    for ((path, is_tls), (buffer, rate, cut_off)) in ways.into_iter().flat_map(|way| cases.map(|case| (way, case))) {
+        let mut turned = asks_for(path, served(is_tls), buffer);
+        let (got, ended) = reads_steadily(&mut turned, rate);
+        let told = format!("{path}, {is_tls}: {rate} bytes a second, a buffer of {buffer}: {got} in {ended} s");
+        match cut_off {
+            None => assert!(got > LEN, "{told}"),
+            Some(latest) => assert!(got < LEN && (stall..=latest).contains(&ended), "{told}"),
+        }
+    }
+}
+
 /// A context of this thread with clients of its own.
 struct Crowd {
     context: Context,
@@ -317,6 +394,38 @@ fn what_is_sent_ahead_is_taken_in_bounds() {
         assert!(resident().saturating_sub(before) < 1024 * 1024);
         assert!(turned.is_there());
     });
+}
+
+/// Answers with so many bytes, some of them whenever those before are on their way.
+struct Streams<const LEN: usize>;
+
+impl<const LEN: usize> Protocol for Streams<LEN> {
+    const NAME: &'static str = "streams";
+    const ROLES: &'static [&'static str] = &["http"];
+    type Session = usize;
+    type Vhost = ();
+
+    fn init(_: VhostCall<'_>, _: &Pvo) -> Result<(), InitError> {
+        Ok(())
+    }
+
+    fn callback(call: Call<'_, Self>, reason: Reason<'_>) -> Verdict {
+        match reason {
+            Reason::Http(_) => call.wsi.respond(Response::new(200)).expect("a response"),
+            Reason::HttpWriteable => {
+                let piece = [b'x'; 10 * 1024];
+                call.wsi.write(&piece).expect("room");
+                *call.pss += piece.len();
+            }
+            _ => return Verdict::Continue,
+        }
+        if *call.pss < LEN {
+            call.wsi.callback_on_writable()
+        } else {
+            call.wsi.transaction_completed()
+        }
+        Verdict::Continue
+    }
 }
 
 /// Never answers.

@@ -25,10 +25,10 @@ use crate::transport::Received;
 use crate::wsi::Wsi;
 
 use super::answer::Answer;
+use super::answered::{refuse, send};
 use super::body::Decoder;
 use super::entry::Entry;
-use super::file_body::FileBody;
-use super::h1::{self, Body, Bounds, Expect, Head, Parsed, Version};
+use super::h1::{self, Body, Bounds, Expect, Head, Parsed};
 use super::host;
 use super::method::Method;
 use super::outgoing::{Outgoing, Then};
@@ -81,8 +81,8 @@ impl Role for Connection {
     }
 
     fn on_timeout(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
-        if self.outgoing.is_some() {
-            return Next::Close(CloseReason::Timeout("it does not read its response"));
+        if self.awaits_reader() {
+            return self.offer(wsi, cx);
         }
         if let Some(transaction) = &mut self.transaction {
             return Next::Close(transaction.timed_out(wsi, cx));
@@ -145,6 +145,19 @@ impl Connection {
             looked_at: 0,
             empty_lines: 0,
         })
+    }
+
+    fn awaits_reader(&self) -> bool {
+        self.outgoing.is_some() || self.transaction.as_ref().is_some_and(|transaction| transaction.awaits_reader())
+    }
+
+    /// Tries to send more to a client of whose reading the poll has not told.
+    fn offer(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
+        wsi.io.expect_room();
+        match wsi.flush(&cx.registry) {
+            Ok(()) => self.on_ready(wsi, cx),
+            Err(error) => Next::Close(error.into()),
+        }
     }
 
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<Next, CloseReason> {
@@ -550,43 +563,4 @@ pub(super) fn idle(wsi: &Wsi, cx: &Cx, mount: Option<usize>) -> Duration {
     let Some(vhost) = cx.vhost(wsi.vhost) else { return cx.info.timeout };
     let own = mount.and_then(|index| vhost.mounts.get(index)?.mount.keepalive_timeout);
     own.unwrap_or(vhost.keepalive_timeout)
-}
-
-/// Answers what is no request to serve. What follows it cannot be trusted, so the connection ends.
-fn refuse(wsi: &mut Wsi, cx: &mut Cx, status: Status, bytes: &[u8]) -> CloseReason {
-    let terms = Terms { version: Version::Http11, keep_alive: false, head_only: h1::is_head(bytes) };
-    let mut entry = Entry::begin(wsi, cx, bytes, None);
-    let sent = send(Answer::page(status), wsi, cx, terms, &mut entry);
-    if let Some(entry) = entry {
-        entry.finish(wsi, cx);
-    }
-    match sent {
-        Ok(_) => CloseReason::PeerFault(format!("{} {}", status.code(), status.phrase()).into()),
-        Err(reason) => reason,
-    }
-}
-
-/// Sends an answer, and notes what the log will say of it. One that cannot even be begun is logged here.
-fn send(
-    answer: Answer,
-    wsi: &mut Wsi,
-    cx: &mut Cx,
-    terms: Terms,
-    entry: &mut Option<Box<Entry>>,
-) -> Result<Option<FileBody>, CloseReason> {
-    let answer = answer.within_descriptors(cx);
-    let status = answer.status;
-    let sent = answer.send(wsi, cx, terms);
-    if let Some(entry) = entry {
-        entry.answered(status, sent.as_ref().map_or(0, |(head, _)| *head));
-    }
-    match sent {
-        Ok((_, body)) => Ok(body),
-        Err(reason) => {
-            if let Some(entry) = entry.take() {
-                entry.finish(wsi, cx);
-            }
-            Err(reason)
-        }
-    }
 }

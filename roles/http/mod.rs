@@ -15,6 +15,7 @@
 //! from handling (`route`, `answer`, `file`). It knows nothing of TLS. In lws: `roles/http`, `roles/h1`.
 
 mod answer;
+mod answered;
 mod body;
 mod byteranges;
 mod connection;

@@ -49,7 +49,7 @@ impl Outgoing {
             wsi.io.report_progress(limits::HTTP_UNSENT);
         }
         let mut pace = Pace::new(limits::HTTP_SEND_STALL);
-        wsi.deadline = cx.after(pace.left(cx.now, wsi.sent));
+        wsi.deadline = cx.after(pace.left(cx.now, wsi.taken()));
         Outgoing { body, then, fault: None, idle, pace, entry }
     }
 
@@ -67,7 +67,7 @@ impl Outgoing {
         if self.body.is_some() && wsi.io.goes_nowhere() {
             return Err(CloseReason::Lost(io::ErrorKind::ConnectionReset.into()));
         }
-        wsi.deadline = cx.after(self.pace.left(cx.now, wsi.sent));
+        self.pace.await_reader(wsi, cx)?;
         Ok(self.body.is_none() && (wsi.is_flushed() || wsi.flags.corked))
     }
 

@@ -6,11 +6,18 @@
 //! ```
 //!
 //! So what a client holds is held for a time that grows with the bytes alone, and not with how they are spread. Nothing is taken while the
-//! client is not waited for. Counterpart in lws: none; in Apache `MinRate` of mod_reqtimeout.
+//! client is not waited for.
+//!
+//! What a client has read the server learns from what the system takes, and that goes in steps: the client's system makes room for a few kB where
+//! its buffer is small, and for up to some 90 KiB where it is large. So it is offered more every [`limits::HTTP_SEND_LOOK`], whatever the poll has
+//! said, and a reader has its patience for one step. Counterpart in lws: none; in Apache `MinRate` of mod_reqtimeout.
 
 use std::time::{Duration, Instant};
 
+use crate::cx::Cx;
 use crate::limits;
+use crate::role::CloseReason;
+use crate::wsi::Wsi;
 
 pub(super) struct Pace {
     /// The longest pause.
@@ -29,12 +36,23 @@ impl Pace {
     pub(super) fn left(&mut self, now: Instant, bytes: u64) -> Duration {
         if let Some((then, before)) = self.since.replace((now, bytes)) {
             let earned = bytes.saturating_sub(before).saturating_mul(1_000_000) / limits::HTTP_LEAST_RATE;
-            // Bytes that come when it is used up come too late, or those that come one by one would always be in time.
-            let kept = self.credit.checked_sub(now.saturating_duration_since(then));
-            let earned = Duration::from_micros(earned);
-            self.credit = kept.map_or(Duration::ZERO, |kept| kept.saturating_add(earned).min(self.patience));
+            let credit = self.credit.saturating_add(Duration::from_micros(earned));
+            self.credit = credit.saturating_sub(now.saturating_duration_since(then)).min(self.patience);
         }
         self.credit
+    }
+
+    /// The client is waited for to read: sets when it is looked at again.
+    ///
+    /// # Errors
+    /// It took too long.
+    pub(super) fn await_reader(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<(), CloseReason> {
+        let left = self.left(cx.now, wsi.taken());
+        if left.is_zero() {
+            return Err(CloseReason::Timeout("it does not read its response"));
+        }
+        wsi.deadline = cx.after(left.min(limits::HTTP_SEND_LOOK));
+        Ok(())
     }
 
     /// The client is not waited for.

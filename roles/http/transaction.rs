@@ -156,7 +156,7 @@ impl Transaction {
         let step = if self.wants_body() { self.receive(wsi, cx, buf)? } else { Step::Pending };
         if let Step::Pending = step {
             self.look_ahead(wsi, buf)?;
-            self.set_deadline(wsi, cx);
+            self.set_deadline(wsi, cx)?;
         }
         Ok(step)
     }
@@ -169,13 +169,17 @@ impl Transaction {
         wsi.writeable_due() || body || ahead
     }
 
+    /// Whether the client has to read before anything else happens.
+    pub(super) fn awaits_reader(&self) -> bool {
+        self.waits == Some(Waits::Reads)
+    }
+
     /// The client took too long.
     pub(super) fn timed_out(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> CloseReason {
         match self.waits {
             Some(Waits::Sends) if said(wsi) == Said::Nothing => self.turn_down(wsi, cx, Status::REQUEST_TIMEOUT),
             Some(Waits::Sends) => CloseReason::Timeout("its request's body stopped, or is too slow"),
-            Some(Waits::Reads) => CloseReason::Timeout("it does not read its response"),
-            None => CloseReason::PeerClosed,
+            _ => CloseReason::PeerClosed,
         }
     }
 
@@ -484,7 +488,7 @@ impl Transaction {
     }
 
     /// A client has so long for its next step, and a protocol as long as it likes.
-    fn set_deadline(&mut self, wsi: &mut Wsi, cx: &Cx) {
+    fn set_deadline(&mut self, wsi: &mut Wsi, cx: &Cx) -> Result<(), CloseReason> {
         self.waits = if !wsi.is_flushed() {
             Some(Waits::Reads)
         } else if self.body.is_some() && !wsi.flags.rx_paused {
@@ -499,11 +503,12 @@ impl Transaction {
             self.sending.pause();
         }
         wsi.deadline = match self.waits {
-            Some(Waits::Reads) => cx.after(self.reading.left(cx.now, wsi.sent)),
+            Some(Waits::Reads) => return self.reading.await_reader(wsi, cx),
             Some(Waits::Sends) => cx.after(self.sending.left(cx.now, self.received)),
             None if wsi.io.ended() && !wsi.flags.half_close => Some(self.patience_ends(wsi, cx)),
             None => None,
         };
+        Ok(())
     }
 
     /// A client that has ended its side may still wait for its answer, or be gone: only what is sent to it would tell.

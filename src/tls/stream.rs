@@ -68,6 +68,11 @@ impl Tls {
         self.conn.is_handshaking().then_some((self.pulled, self.pushed))
     }
 
+    /// Bytes of ciphertext that the socket has taken.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
     /// What ALPN agreed on.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         self.conn.alpn_protocol()

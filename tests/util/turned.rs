@@ -1,6 +1,6 @@
 //! A loop whose turns and whose time are the test's, and one client of it.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,14 @@ pub struct Turned {
 impl Turned {
     #[track_caller]
     pub fn new(info: VhostInfo) -> Turned {
+        Turned::with(info, small_client)
+    }
+
+    /// With a client that is connected so.
+    #[track_caller]
+    pub fn with(info: VhostInfo, client: impl FnOnce(u16) -> TcpStream) -> Turned {
         let mut context = Context::new(ContextInfo::default()).expect("context");
-        let client = small_client(make_vhost(&mut context, info));
+        let client = client(make_vhost(&mut context, info));
         client.set_nonblocking(true).expect("own socket");
         let mut turned = Turned { context, start: Instant::now(), seconds: 0, client };
         eventually("the connection is accepted", || {
@@ -98,5 +104,15 @@ impl Read for Turned {
                 result => return result,
             }
         }
+    }
+}
+
+impl Write for Turned {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.client.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
