@@ -52,7 +52,8 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// - Times: [`schedule`](Cx::schedule), [`cancel_sul`](Cx::cancel_sul), [`set_timer`](Cx::set_timer), [`set_timeout`](Cx::set_timeout).
 /// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
 ///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
-///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
+///   [`close_later`](Cx::close_later), [`close_later_with`](Cx::close_later_with),
+///   [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
 /// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop), [`stop_with`](Cx::stop_with).
 pub struct Cx {
     pub(crate) registry: Registry,

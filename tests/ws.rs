@@ -10,6 +10,8 @@ mod client;
 mod closing;
 #[path = "ws/compression.rs"]
 mod compression;
+#[path = "ws/ending.rs"]
+mod ending;
 #[path = "ws/handshake.rs"]
 mod handshake;
 #[path = "ws/messages.rs"]

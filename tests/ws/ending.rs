@@ -1,0 +1,50 @@
+//! WebSockets that are ended from elsewhere: by another callback, by a server that goes.
+
+use rlws::{CloseCode, Reason, Verdict};
+
+use super::util::script::{Loop, count, count_of, on_call, who};
+use super::util::{connect, read_to_end, send, ws};
+use super::{frame_of, opened};
+
+#[test]
+fn another_connection_is_told_why_it_is_closed() {
+    let mut here = Loop::new(ws::vhost());
+    let [kicked, stays] = [(); 2].map(|()| opened(&mut here, ""));
+    let [id, _] = who("Established")[..] else { panic!("two") };
+    here.cx().close_later_with(id, CloseCode::TRY_AGAIN_LATER, "too slow");
+    let frame = frame_of(&mut here, &kicked);
+    assert_eq!((frame.code(), &frame.payload[2..]), (1013, &b"too slow"[..]));
+    here.cx().close_later_with(id, CloseCode::NORMAL, "it is closed already");
+    here.turns();
+    assert_eq!((count("Closed"), count_of(id, "Closed")), (1, 1));
+    drop((kicked, stays));
+}
+
+#[test]
+fn what_was_said_first_is_what_the_peer_hears() {
+    let mut here = Loop::new(ws::vhost());
+    on_call(|wsi, _, reason| match reason {
+        Reason::Receive(_) => wsi.close_with(CloseCode::POLICY_VIOLATION, ""),
+        _ => Verdict::Continue,
+    });
+    let mut stream = opened(&mut here, "");
+    let id = who("Established")[0];
+    send(&mut stream, &ws::text("close"));
+    assert_eq!(frame_of(&mut here, &stream).code(), 1008);
+    here.cx().close_later_with(id, CloseCode::TRY_AGAIN_LATER, "");
+    here.turns();
+    assert_eq!(count_of(id, "Closed"), 1);
+    drop(stream);
+    here.gone(id);
+}
+
+#[test]
+fn who_is_no_websocket_is_closed_without_a_word() {
+    let mut here = Loop::new(ws::vhost());
+    let port = here.port();
+    let mut stream = here.during(move || connect(port));
+    here.until("it is accepted", || count("WsiCreate") == 1);
+    let id = who("WsiCreate")[0];
+    here.cx().close_later_with(id, CloseCode::TRY_AGAIN_LATER, "too slow");
+    assert_eq!(here.during(move || read_to_end(&mut stream)), b"");
+}
