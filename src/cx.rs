@@ -71,6 +71,8 @@ pub struct Cx {
     pub(crate) going: bool,
     /// It serves no new connections.
     pub(crate) deprecated: bool,
+    /// Its WebSockets are closed, also those that are still to be opened.
+    pub(crate) closes_websockets: bool,
     /// Its vhosts have no listen sockets.
     pub(crate) is_dry: bool,
     /// Listen sockets for vhosts that are still to be made.
@@ -142,6 +144,7 @@ impl Cx {
             calling: false,
             going: false,
             deprecated: false,
+            closes_websockets: false,
             is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
@@ -250,10 +253,18 @@ impl Cx {
     }
 
     /// Serves no new connections and lets those that are there finish: what waits at the listen sockets is still accepted, then they are
-    /// closed; responses end their http connections, idle ones go with their keep-alive time (`lws_context_deprecate`).
+    /// closed; responses end their http connections, idle ones go with their keep-alive time (`lws_context_deprecate`). WebSockets and raw
+    /// connections stay for as long as they like.
     /// [`wsi_count`](Cx::wsi_count) says how many are left.
     pub fn deprecate_later(&mut self) {
         self.deferred.push_back(Deferred::Deprecate);
+    }
+
+    /// Closes all WebSockets with 1001 (going away, RFC 6455 section 7.4.1), and from now on those that are opened as soon as they are. Each
+    /// ends when its peer has answered, or after [`limits::WS_CLOSE_WAIT`]. For who ends soon, and lets all others finish with
+    /// [`deprecate_later`](Cx::deprecate_later): a WebSocket does not finish by itself.
+    pub fn close_websockets_later(&mut self) {
+        self.deferred.push_back(Deferred::CloseWebSockets);
     }
 
     /// Ends [`Context::run`](crate::Context::run) after this turn (`lws_default_loop_exit`).

@@ -49,6 +49,7 @@ pub(crate) enum Deferred {
         child: WsiId,
     },
     Deprecate,
+    CloseWebSockets,
     /// Its peer has no address whose name could be looked up.
     NoPeerName(WsiId),
     InitProtocols(VhostId),
@@ -208,6 +209,7 @@ impl Cx {
             Deferred::InitProtocols(id) => self.init_vhost_later(id),
             Deferred::DestroyVhost(id) => self.destroy_vhost(id),
             Deferred::Deprecate => self.deprecate(),
+            Deferred::CloseWebSockets => self.close_websockets(),
         }
     }
 

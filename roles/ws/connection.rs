@@ -171,6 +171,9 @@ impl Connection {
         if self.is_over {
             return self.wait_for_end(wsi, cx);
         }
+        if cx.closes_websockets && !self.is_closing {
+            self.begin_close(wsi, cx, CloseCode::GOING_AWAY)?;
+        }
         if wsi.writeable_due() && !self.is_closing {
             wsi.flags.want_writeable = false;
             self.tell(wsi, cx, self.words.writeable)?;
@@ -368,12 +371,17 @@ impl Connection {
     /// Calls back; what was written is sent later in the turn. A protocol that wants to close begins the closing handshake.
     fn call(&mut self, wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Result<(), CloseReason> {
         if protocol::call(wsi, cx, reason) == Verdict::Close {
-            say_close(wsi, Some((CloseCode::NORMAL, "")));
-            self.is_closing = true;
-            wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
-            wsi.flush(&cx.registry)?;
+            self.begin_close(wsi, cx, CloseCode::NORMAL)?;
         }
         Ok(())
+    }
+
+    /// Says that we close, with what the protocol wants to be said if it does, and gives the peer a while to say so too.
+    fn begin_close(&mut self, wsi: &mut Wsi, cx: &Cx, code: CloseCode) -> Result<(), CloseReason> {
+        say_close(wsi, Some((code, "")));
+        self.is_closing = true;
+        wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
+        Ok(wsi.flush(&cx.registry)?)
     }
 
     /// Has a message looked at again that did not end with the turn.

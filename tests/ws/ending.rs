@@ -1,9 +1,11 @@
 //! WebSockets that are ended from elsewhere: by another callback, by a server that goes.
 
-use rlws::{CloseCode, Reason, Verdict};
+use std::time::Duration;
+
+use rlws::{CloseCode, Reason, Verdict, limits};
 
 use super::util::script::{Loop, count, count_of, on_call, who};
-use super::util::{connect, read_to_end, send, ws};
+use super::util::{connect, http, read_to_end, send, ws};
 use super::{frame_of, opened};
 
 #[test]
@@ -47,4 +49,56 @@ fn who_is_no_websocket_is_closed_without_a_word() {
     let id = who("WsiCreate")[0];
     here.cx().close_later_with(id, CloseCode::TRY_AGAIN_LATER, "too slow");
     assert_eq!(here.during(move || read_to_end(&mut stream)), b"");
+}
+
+#[test]
+fn a_server_that_goes_tells_its_websockets_and_waits_for_their_answers() {
+    let mut here = Loop::frozen(ws::vhost());
+    on_call(|wsi, _, reason| {
+        if let Reason::Receive(b"pause") = reason {
+            wsi.rx_flow_control(false);
+        }
+        Verdict::Continue
+    });
+    let [mut answers, mut paused, silent] = [(); 3].map(|()| opened(&mut here, ""));
+    let ids = who("Established");
+    send(&mut paused, &ws::text("pause"));
+    here.until("it is heard", || count("Receive") == 1);
+    here.cx().close_websockets_later();
+    for stream in [&answers, &paused, &silent] {
+        assert_eq!(frame_of(&mut here, stream).code(), 1001);
+    }
+    assert_eq!(count("Closed"), 0);
+    for stream in [&mut answers, &mut paused] {
+        send(stream, &[ws::text("is not heard"), ws::close(1001, "")].concat());
+    }
+    for id in &ids[..2] {
+        here.gone(*id);
+    }
+    assert_eq!((count("Closed"), count("Receive")), (2, 1));
+    here.at(limits::WS_CLOSE_WAIT + Duration::from_secs(1));
+    here.gone(ids[2]);
+}
+
+#[test]
+fn what_is_opened_while_the_server_goes_is_closed_at_once() {
+    let mut here = Loop::new(ws::vhost());
+    here.cx().close_websockets_later();
+    let stream = opened(&mut here, "");
+    assert_eq!(frame_of(&mut here, &stream).code(), 1001);
+    assert_eq!(count("Established"), 1);
+}
+
+#[test]
+fn other_connections_stay_when_websockets_go() {
+    let mut here = Loop::new(ws::vhost());
+    let port = here.port();
+    let mut stream = here.during(move || connect(port));
+    here.cx().close_websockets_later();
+    here.turns();
+    let status = here.during(move || {
+        send(&mut stream, b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        http::read_head(&mut stream).status
+    });
+    assert_eq!(status, 404);
 }
