@@ -140,7 +140,10 @@ impl Role for Connection {
         }
         let silence = cx.now.saturating_duration_since(self.heard);
         if silence >= validity.hang_up {
-            return Next::Close(CloseReason::Timeout("it does not answer pings"));
+            return Next::Close(CloseReason::Timeout(match wsi.is_flushed() {
+                true => "it does not answer pings",
+                false => "it takes nothing of what is sent to it",
+            }));
         }
         if silence >= validity.ping && !mem::replace(&mut self.is_pinged, true) {
             let _closing_otherwise = wsi.write_ws(WsWrite::PING, b"");
@@ -155,6 +158,10 @@ impl Role for Connection {
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         match wsi.close_reason() {
             Some(reason) if reason.is_by_protocol() => say_close(wsi, Some((CloseCode::NORMAL, ""))),
+            Some(CloseReason::Timeout(_)) => {
+                say_close(wsi, Some((CloseCode::POLICY_VIOLATION, "timed out")));
+                let _what_is_not_taken_now_is_lost = wsi.flush(&cx.registry);
+            }
             Some(reason) if reason.is_gentle() && !wsi.io.ended() => say_close(wsi, Some((CloseCode::GOING_AWAY, ""))),
             _ => {}
         }

@@ -1,8 +1,10 @@
 //! WebSockets that are ended from elsewhere: by another callback, by a server that goes.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use rlws::{CloseCode, Reason, Verdict, limits};
+use rlws::{CloseCode, Reason, Validity, Verdict, VhostInfo, WsInfo, WsWrite, limits};
 
 use super::util::script::{Loop, count, count_of, on_call, who};
 use super::util::{connect, http, read_to_end, send, ws};
@@ -101,4 +103,60 @@ fn other_connections_stay_when_websockets_go() {
         http::read_head(&mut stream).status
     });
     assert_eq!(status, 404);
+}
+
+#[test]
+fn who_is_timed_out_is_told() {
+    let mut here = Loop::frozen(ws::vhost());
+    on_call(|wsi, cx, reason| match reason {
+        Reason::Established => {
+            wsi.set_timeout(cx, Duration::from_secs(10));
+            Verdict::Continue
+        }
+        Reason::Receive(_) => {
+            let _not_yet = wsi.close_with(CloseCode::NORMAL, "time is up");
+            Verdict::Continue
+        }
+        _ => Verdict::Continue,
+    });
+    let [mut prepared, other] = [(); 2].map(|()| opened(&mut here, ""));
+    send(&mut prepared, &ws::text("a farewell of its own"));
+    here.until("it is heard", || count("Receive") == 1);
+    here.at(Duration::from_secs(11));
+    assert_eq!((frame_of(&mut here, &prepared).code(), frame_of(&mut here, &other).code()), (1000, 1008));
+    assert_eq!(count("Closed"), 2);
+}
+
+#[test]
+fn a_peer_is_given_up_for_what_it_does_not_do() {
+    let validity = Validity { ping: Duration::from_secs(10), hang_up: Duration::from_secs(20) };
+    let info = || VhostInfo { ws: WsInfo { validity: Some(validity), ..WsInfo::default() }, ..ws::vhost() };
+    for (bytes, why) in [(0, "it does not answer pings"), (limits::TX - 100, "it takes nothing of what is sent to it")]
+    {
+        let mut here = Loop::frozen(info());
+        let is_told = Rc::new(Cell::new(false));
+        let told = is_told.clone();
+        on_call(move |wsi, _, reason| {
+            match reason {
+                Reason::Established => wsi.callback_on_writable(),
+                Reason::ServerWriteable if bytes > 0 => {
+                    wsi.write_ws(WsWrite::BINARY, &vec![0; bytes]).expect("there is room");
+                    wsi.callback_on_writable();
+                }
+                Reason::Closed => {
+                    told.set(wsi.close_reason().is_some_and(|reason| reason.to_string().contains(why)));
+                }
+                _ => {}
+            }
+            Verdict::Continue
+        });
+        let stream = opened(&mut here, "");
+        let id = who("Established")[0];
+        here.turns();
+        here.at(Duration::from_millis(10_500));
+        here.at(Duration::from_millis(20_500));
+        here.gone(id);
+        assert!(is_told.get(), "{why}");
+        drop(stream);
+    }
 }
