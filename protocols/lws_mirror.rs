@@ -9,15 +9,22 @@
 //! | mirrors of a vhost | [`MIRRORS`] | 403 |
 //! | bytes of a name | [`NAME_LENGTH`] | 403 |
 //! | bytes of a message | [`MESSAGE`] | 1009 |
-//! | bytes that wait for the slowest of a mirror | [`BACKLOG`] | it is disconnected |
+//! | bytes that wait for the slowest of a mirror | [`BACKLOG`] | 1008 |
 //!
 //! Who sends while more than half of [`BACKLOG`] waits for somebody is not read from (`rx_flow_control`) until less than a quarter does. So a client
-//! that reads slowly slows the others down. One that takes nothing for [`PATIENCE`] meanwhile is disconnected.
+//! that reads slowly slows the others down. All whose connections take nothing more for [`PATIENCE`] meanwhile, though something waits for them, are
+//! disconnected together, with 1008. That is what the system says: it has room again when a third of its buffer has been read, so that to read less
+//! than that in the time may count as nothing. Where senders have waited in vain, they wait for [`IMPATIENCE`] only in the next [`MEMORY`]: many who
+//! read nothing, whose systems take a different amount each, and those who come again, do not cost the others [`PATIENCE`] each.
+//!
+//! With several workers (`count-threads`) each has mirrors of its own, and so has each generation of them after a reload: who is with one does not hear
+//! who is with another.
 //!
 //! Messages are kept whole, and go on as what they are: text, or bytes. In lws a message is a piece of up to 128 bytes of one, and always text.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::time::{Duration, Instant};
 
 use super::http_dummy;
 use crate::{
@@ -37,8 +44,14 @@ pub const MESSAGE: usize = 64 * 1024;
 /// Bytes of messages that may wait for one client.
 pub const BACKLOG: usize = 1024 * 1024;
 
-/// How long senders wait for somebody who takes nothing.
+/// How long senders wait for those who take nothing.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long they do within [`MEMORY`] of having waited for somebody in vain.
+pub const IMPATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a mirror remembers that.
+pub const MEMORY: Duration = Duration::from_secs(60);
 
 /// What keeping a message costs beside its bytes.
 const OVERHEAD: usize = 64;
@@ -53,8 +66,6 @@ pub struct LwsMirror;
 #[derive(Default)]
 pub struct Vhd {
     mirrors: HashMap<String, Mirror>,
-    /// When to look for those who keep senders waiting.
-    look: Option<SulId>,
 }
 
 struct Mirror {
@@ -62,8 +73,12 @@ struct Mirror {
     clients: usize,
     /// Senders that are not read from.
     paused: Vec<WsiId>,
-    /// How many messages waited for the slowest at the last look, and those that came since: as many wait for who has taken none.
-    owed: usize,
+    /// Those for whom something waited when senders began to wait, or at the last look, and who have taken nothing since.
+    stuck: HashSet<WsiId>,
+    /// When to look for them next, while senders wait.
+    look: Option<SulId>,
+    /// When they have waited in vain.
+    in_vain: Option<Instant>,
 }
 
 struct Message {
@@ -106,9 +121,6 @@ impl Protocol for LwsMirror {
                 if let Some(mirror) = vhd.mirror(mirror) {
                     mirror.say(Message { kind, bytes: bytes.into() }, wsi, cx);
                     cx.callback_on_writable_all_protocol(wsi.vhost(), Self::NAME);
-                    if !mirror.paused.is_empty() {
-                        vhd.look_later(wsi.vhost(), cx);
-                    }
                 }
             }
             Reason::ServerWriteable => {
@@ -122,12 +134,10 @@ impl Protocol for LwsMirror {
     }
 
     fn vhost_callback(VhostCall { cx, vhost }: VhostCall<'_>, vhd: &mut Vhd, reason: VhostReason<'_>) -> Verdict {
-        if let VhostReason::Sul(_) = reason {
-            vhd.look = None;
-            vhd.mirrors.values_mut().for_each(|mirror| mirror.look(cx));
-            if vhd.mirrors.values().any(|mirror| !mirror.paused.is_empty()) {
-                vhd.look_later(vhost, cx);
-            }
+        if let VhostReason::Sul(due) = reason
+            && let Some(mirror) = vhd.mirrors.values_mut().find(|mirror| mirror.look == Some(due))
+        {
+            mirror.look(vhost, cx);
         }
         Verdict::Continue
     }
@@ -154,18 +164,12 @@ impl Vhd {
             self.mirrors.remove(name);
         }
     }
-
-    fn look_later(&mut self, vhost: VhostId, cx: &mut Cx) {
-        if self.look.is_none() {
-            self.look = cx.schedule(vhost, LwsMirror::NAME, PATIENCE).ok();
-        }
-    }
 }
 
 impl Default for Mirror {
     fn default() -> Mirror {
         let ring = Ring::weighing(BACKLOG, |message: &Message| message.bytes.len() + OVERHEAD);
-        Mirror { ring, clients: 0, paused: Vec::new(), owed: 0 }
+        Mirror { ring, clients: 0, paused: Vec::new(), stuck: HashSet::new(), look: None, in_vain: None }
     }
 }
 
@@ -177,6 +181,7 @@ impl Mirror {
 
     fn leave(&mut self, id: WsiId, cx: &mut Cx) {
         self.ring.leave(id);
+        self.stuck.remove(&id);
         self.clients -= 1;
         self.paused.retain(|paused| *paused != id);
         self.relax(cx);
@@ -185,15 +190,14 @@ impl Mirror {
     /// Keeps a message for all, and has its sender wait if too much waits already.
     fn say(&mut self, message: Message, wsi: &mut Wsi, cx: &mut Cx) {
         for lagging in self.ring.push(message) {
-            cx.close_later(lagging);
+            cx.close_later_with(lagging, CloseCode::POLICY_VIOLATION, "you lag too far behind");
         }
-        self.owed += 1;
         if self.ring.weight() > BACKLOG / 2 {
-            if self.paused.is_empty() {
-                self.owed = self.ring.len();
-            }
             wsi.rx_flow_control(false);
             self.paused.push(wsi.id());
+            if self.look.is_none() {
+                self.look_later(wsi.vhost(), cx);
+            }
         }
     }
 
@@ -207,6 +211,7 @@ impl Mirror {
             }
             written += bytes.len();
             self.ring.advance(wsi.id());
+            self.stuck.remove(&wsi.id());
         }
         if self.ring.waiting(wsi.id()) > 0 {
             wsi.callback_on_writable();
@@ -215,27 +220,33 @@ impl Mirror {
         Verdict::Continue
     }
 
-    /// Reads from senders again, once little enough waits.
+    /// Reads from senders again, once little enough waits, and looks for nobody while none of them does.
     fn relax(&mut self, cx: &mut Cx) {
-        if self.ring.weight() < BACKLOG / 4 {
+        if self.paused.is_empty() || self.ring.weight() < BACKLOG / 4 {
             self.paused.drain(..).for_each(|id| cx.rx_flow_control(id, true));
+            self.stuck = HashSet::new();
+            self.look.take().map(|look| cx.cancel_sul(look));
         }
     }
 
-    /// Disconnects those who have kept senders waiting, and taken nothing since the last look.
-    fn look(&mut self, cx: &mut Cx) {
-        if self.paused.is_empty() {
-            return;
+    fn look_later(&mut self, vhost: VhostId, cx: &mut Cx) {
+        self.stuck = self.ring.behind().collect();
+        let remembers = self.in_vain.is_some_and(|at| cx.now() < at + MEMORY);
+        let patience = if remembers { IMPATIENCE } else { PATIENCE };
+        self.look = cx.schedule(vhost, LwsMirror::NAME, patience).ok();
+    }
+
+    /// Disconnects those who have taken nothing since the last look. (Senders wait: otherwise there is none.)
+    fn look(&mut self, vhost: VhostId, cx: &mut Cx) {
+        if !self.stuck.is_empty() {
+            self.in_vain = Some(cx.now());
         }
-        if self.ring.len() >= self.owed {
-            let stuck: Vec<WsiId> = self.ring.slowest().collect();
-            for id in stuck {
-                log::info!("wsi {id}: it reads nothing, and others wait for it");
-                self.ring.leave(id);
-                cx.close_later(id);
-            }
-            self.relax(cx);
+        for id in mem::take(&mut self.stuck) {
+            log::info!("wsi {id}: its connection takes nothing more, and others wait for it");
+            self.ring.leave(id);
+            cx.close_later_with(id, CloseCode::POLICY_VIOLATION, "you read too slowly: others wait for you");
         }
-        self.owed = self.ring.len();
+        self.look_later(vhost, cx);
+        self.relax(cx);
     }
 }

@@ -19,10 +19,10 @@
 //! | `wsi_alive`, `listen_wsi` | connections and listen sockets; of them the sockets |
 //! | `sums` | `accepted`, `requests`, `rx`, `tx` of all vhosts that there are |
 //! | `rates` | the same by the second, since the snapshot before |
-//! | `roles`, `protocols` | `name`, `now`, `ever` |
+//! | `roles`, `protocols` | `name`, `now`, `ever`: connections that are it, and how often one became it; http binds a protocol for each request |
 //! | `verdicts` | what first packets came to: [`Tally::verdicts`](crate::Tally::verdicts) |
 //! | `listeners` | `listen`, `addresses`, `use_ssl`, `accepted`, `verdicts`, `vhosts` |
-//! | `vhosts` | `name`, `use_ssl`, `sts`, `connections`, `requests`, `rx`, `tx`, `protocols`, `mounts` |
+//! | `vhosts` | `name`, `listen` (addresses), `use_ssl`, `sts`, `connections`, `requests`, `rx`, `tx`, `protocols`, `mounts` |
 //!
 //! It is also there by lws's name for it, `lws-server-status` ([`LwsServerStatus`]). What lws has by the name `lws-status`, a list of those who look at it,
 //! is not.

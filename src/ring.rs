@@ -82,7 +82,7 @@ struct Kept<T> {
 impl<T> Ring<T> {
     /// A ring whose consumers may each have `capacity` elements waiting; 0 is taken as 1.
     pub fn new(capacity: usize) -> Ring<T> {
-        Ring::weighing(capacity, |_| 1)
+        Ring::weighing(capacity.max(1), |_| 1)
     }
 
     /// A ring whose consumers may each have elements waiting that weigh `limit` together, or one that is heavier by itself.
@@ -163,10 +163,18 @@ impl<T> Ring<T> {
         self.weight
     }
 
-    /// Who has all of it still to take; nobody while the ring is empty. It looks at every consumer.
-    pub fn slowest(&self) -> impl Iterator<Item = WsiId> {
-        let slow = |tail: &u64| *tail == self.first && !self.is_empty();
-        self.tails.iter().filter(move |(_, tail)| slow(tail)).map(|(id, _)| *id)
+    /// How much more can be pushed before anybody may be culled: elements, or weight (`lws_ring_get_count_free_elements`).
+    ///
+    /// Messages of one read come back to back, before anybody's writeable callback. So who must not cull by a burst looks here in its receive
+    /// callback, and stops receiving ([`Wsi::rx_flow_control`](crate::Wsi::rx_flow_control)) while there is no room for the next.
+    pub fn free(&self) -> usize {
+        self.limit.saturating_sub(self.weight)
+    }
+
+    /// Who has something still to take, in no order. It looks at every consumer.
+    pub fn behind(&self) -> impl Iterator<Item = WsiId> {
+        let end = self.end();
+        self.tails.iter().filter(move |(_, tail)| **tail < end).map(|(id, _)| *id)
     }
 
     /// The number that the next element will have.

@@ -188,6 +188,22 @@ fn balancers_that_are_everybody_or_nobody_are_told() {
 }
 
 #[test]
+fn mirrors_that_workers_take_apart_are_told() {
+    let mirror = r#""ws-protocols": [{"raw-echo": {}}, {"lws_mirror_protocol": {"status": "ok"}}]"#;
+    let folder = Folder::new(r#""count-threads": "2""#, mirror);
+    let said = warnings(&folder);
+    let why = "warning: vhosts[0].ws-protocols[1].lws_mirror_protocol: each of the 2 workers (count-threads) has its own mirrors";
+    assert_eq!(said.matches(why).count(), 1, "{said}");
+    let program = folder.start();
+    program.wait_for_log(why);
+    program.stop();
+    for (global, vhost) in [(r#""count-threads": "1""#, mirror), (r#""count-threads": "2""#, ECHO)] {
+        folder.configure(global, vhost);
+        assert!(!warnings(&folder).contains("mirrors"), "{}", warnings(&folder));
+    }
+}
+
+#[test]
 fn descriptors_that_are_too_few_to_serve_anybody_are_told_by_their_key() {
     for few in [5, 12, 20] {
         let (code, said) = check(&Folder::new(&format!(r#""rlimit-nofile": "{few}""#), ECHO));

@@ -5,13 +5,19 @@ mod util;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use util::*;
 
 const PAGE: &str = "READMEs/README.porting.md";
-const EXAMPLE: &str = "minimal-examples/porting/minimal-raw-counter";
+
+/// The programs that it shows twice, with the heading that each is below.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("## One program, twice\n", "minimal-examples/porting/minimal-raw-counter"),
+    ("## A WebSocket program, twice\n", "minimal-examples/porting/minimal-ws-chat"),
+];
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -88,9 +94,13 @@ fn members(source: &str, head: &str) -> Vec<String> {
 #[test]
 fn the_page_shows_both_programs_word_for_word() {
     let page = read(PAGE);
-    for (fence, file) in [("c", "main.c"), ("rust", "main.rs")] {
-        let shown = blocks(&page, fence).join("\n");
-        assert!(shown == read(format!("{EXAMPLE}/{file}")), "the ```{fence} blocks of {PAGE} are not {file}");
+    for (heading, example) in PROGRAMS {
+        let (_, section) = page.split_once(heading).unwrap_or_else(|| panic!("{PAGE} has no {heading}"));
+        let section = section.split("\n## ").next().unwrap_or_default();
+        for (fence, file) in [("c", "main.c"), ("rust", "main.rs")] {
+            let shown = blocks(section, fence).join("\n");
+            assert!(shown == read(format!("{example}/{file}")), "the ```{fence} blocks of {heading} are not {file}");
+        }
     }
 }
 
@@ -237,10 +247,44 @@ fn the_example_counts_the_lines_of_each_client_and_of_all() {
 }
 
 #[test]
-fn the_example_tells_its_switches_and_refuses_others() {
-    let example = program::example("minimal-raw-counter");
-    let help = String::from_utf8(succeed(Command::new(&example).arg("--help"))).expect("a text");
-    assert!(help.contains("--port") && help.contains("-d"), "{help}");
-    let refused = finish(Command::new(&example).arg("--no-such-switch"));
-    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-switch"));
+fn the_chat_tells_all_what_one_says_and_culls_who_lags() {
+    let program = Program::start("minimal-ws-chat", &["--port", "0"]);
+    let mut deaf = ws::open(program.port(), "");
+    let mut all: Vec<TcpStream> = (0..3).map(|_| ws::open(program.port(), "")).collect();
+    // A burst far beyond the backlog, in one write, culls nobody who listens.
+    let texts: Vec<String> = (0..50).map(|n| format!("message {n}")).collect();
+    send(&mut all[0], &texts.iter().flat_map(|text| ws::text(text)).collect::<Vec<u8>>());
+    for client in &mut all {
+        for text in &texts {
+            assert_eq!(ws::read_frame(client), ws::Frame::text(text));
+        }
+    }
+    for (frame, code) in
+        [(ws::frame(ws::FIN | ws::BINARY, b"\0"), 1003), (ws::frame(ws::FIN | ws::TEXT, &[b'x'; 4097]), 1009)]
+    {
+        let mut client = ws::open(program.port(), "");
+        send(&mut client, &frame);
+        assert_eq!(ws::read_frame(&mut client).code(), code);
+    }
+    // One that reads nothing is told why, once it reads, behind what was queued for it.
+    let longest = "x".repeat(4096);
+    let mut speaker = all.swap_remove(0);
+    while !program.log().contains("one lags: culled") {
+        send(&mut speaker, &ws::text(&longest));
+        assert_eq!(ws::read_frame(&mut speaker), ws::Frame::text(&longest));
+        all.iter_mut().for_each(|client| assert_eq!(ws::read_frame(client), ws::Frame::text(&longest)));
+    }
+    assert_eq!(ws::read_close(&mut deaf), 1008);
+    program.stop();
+}
+
+#[test]
+fn the_examples_tell_their_switches_and_refuse_others() {
+    for (_, folder) in PROGRAMS {
+        let example = program::example(folder.rsplit('/').next().unwrap_or_default());
+        let help = String::from_utf8(succeed(Command::new(&example).arg("--help"))).expect("a text");
+        assert!(help.contains("--port") && help.contains("-d"), "{help}");
+        let refused = finish(Command::new(&example).arg("--no-such-switch"));
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--no-such-switch"));
+    }
 }

@@ -43,10 +43,10 @@ fn serve(sshd: &Sshd) -> Server<u16> {
             ..info("localhost")
         };
         let port = make_vhost(context, shared);
-        make_vhost(
-            context,
-            VhostInfo { mounts: vec![Mount::redirect("/", "https://example.org/")], ..info("elsewhere") },
-        );
+        for (name, interface) in [("elsewhere", "127.0.0.1"), ("localhost", "127.0.0.2")] {
+            let mounts = vec![Mount::redirect("/", "https://example.org/")];
+            make_vhost(context, VhostInfo { mounts, listen: Listen::on(interface, 0), ..info(name) });
+        }
         port
     })
 }
@@ -170,6 +170,14 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     let shown = page.eval("document.querySelector('#tx .more').textContent");
     page.wait_for(&format!("latest.uptime > {uptime} && document.querySelector('#tx .more').textContent !== {shown}"));
     assert!(figure(&mut page, "TILES.tx.samples.filter(Boolean).length") > 1.0);
+    // Its charts say what their height and their width stand for, and what has one name is told apart.
+    let peak = "TILES.connections.samples.reduce((most, sample) => Math.max(most, sample))";
+    page.wait_for(&format!("document.querySelector('#connections .peak').textContent === `peak ${{{peak}}}`"));
+    page.wait_for("[...document.querySelectorAll('.span')].every((span) => span.textContent === '12 s')");
+    page.wait_for(
+        "new Set([...document.querySelectorAll('#vhosts .name')].map((name) => name.textContent)).size === 3",
+    );
+    page.wait_for("document.querySelectorAll('#listeners li').length === 2");
     page.eval("document.querySelector('details').open = true");
     page.wait_for("document.querySelector('.inside').textContent.includes('callback://lws-status')");
     let curl =
@@ -180,7 +188,7 @@ fn the_status_page_shows_figures_that_move_beside_ssh() {
     page.wait_for("TILES.connections.samples.length > 40");
     page.eval("document.querySelector('details').open = false");
     for (name, width, height, scheme) in
-        [("status", 1180, 1100, "light"), ("status-dark", 1180, 1100, "dark"), ("status-phone", 390, 1500, "light")]
+        [("status", 1180, 940, "light"), ("status-dark", 1180, 940, "dark"), ("status-phone", 375, 1500, "light")]
     {
         page.look(width, height, scheme);
         page.screenshot(name);

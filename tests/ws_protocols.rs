@@ -18,9 +18,15 @@ use util::{connect, send, ws};
 #[track_caller]
 fn asked(port: u16, path: &str) -> (TcpStream, u16) {
     let mut stream = connect(port);
-    send(&mut stream, ws::request(path, "").as_bytes());
-    let status = read_head(&mut stream).status;
+    let status = asks(&mut stream, path);
     (stream, status)
+}
+
+/// Asks for a WebSocket over a connection; the answer's status.
+#[track_caller]
+fn asks(stream: &mut TcpStream, path: &str) -> u16 {
+    send(stream, ws::request(path, "").as_bytes());
+    read_head(stream).status
 }
 
 #[track_caller]

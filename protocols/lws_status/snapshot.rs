@@ -1,9 +1,10 @@
 //! The server's state as JSON.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::json::Json;
-use crate::{Count, Cx, Options, Origin, Vhost};
+use crate::{Count, Cx, Options, Origin, Vhost, VhostId};
 
 /// What is shown of a server.
 pub(super) struct Shown {
@@ -54,7 +55,12 @@ pub(super) fn write(out: &mut String, cx: &Cx, shown: &Shown, last: &mut Last) {
         json.key("verdicts").object(|json| verdicts(json, || vhosts(cx)));
         if !shown.hides_vhosts {
             json.key("listeners").array(|json| listeners(json, cx));
-            json.key("vhosts").array(|json| vhosts(cx).for_each(|it| json.object(|json| vhost(json, it))));
+            let places = places(cx);
+            json.key("vhosts").array(|json| {
+                for (id, it) in cx.vhosts().filter_map(|id| Some((id, cx.vhost(id)?))) {
+                    json.object(|json| vhost(json, it, places.get(&id).map_or(&[], Vec::as_slice)));
+                }
+            });
         }
     });
 }
@@ -142,10 +148,24 @@ fn listeners(json: &mut Json<'_>, cx: &Cx) {
     }
 }
 
-fn vhost(json: &mut Json<'_>, vhost: &Vhost) {
+/// Where each vhost is listened for: what was bound, or what was asked for where nothing is.
+fn places(cx: &Cx) -> HashMap<VhostId, Vec<String>> {
+    let mut places: HashMap<VhostId, Vec<String>> = HashMap::new();
+    for listening in cx.listening() {
+        let mut bound: Vec<String> = listening.addresses().iter().map(ToString::to_string).collect();
+        if bound.is_empty() {
+            bound.push(listening.listen().to_string());
+        }
+        listening.vhosts().iter().for_each(|id| places.entry(*id).or_default().extend_from_slice(&bound));
+    }
+    places
+}
+
+fn vhost(json: &mut Json<'_>, vhost: &Vhost, places: &[String]) {
     let tally = vhost.tally();
     let is_peer = |role: &Count| role.name != "listen";
     json.key("name").text(vhost.name());
+    json.key("listen").array(|json| places.iter().for_each(|place| json.text(place)));
     json.key("use_ssl").bool(vhost.is_tls());
     json.key("sts").bool(vhost.options().contains(Options::STS));
     json.key("connections").number(tally.roles().filter(is_peer).map(|role| role.now).sum::<u64>());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::diagnostic::{Place, Report};
+use super::diagnostic::{Diagnostic, Place, Problem, Report};
 use super::fields::{Fields, objects, plain_text, repeated};
 use super::keys::KeyKind;
 use super::node::{At, File, Key, Node};
@@ -24,6 +24,12 @@ impl ProtocolConf {
     /// Where its options are.
     pub fn place(&self) -> Place {
         self.at.node().place()
+    }
+
+    /// A warning about it, for what only the program knows of it: that it can be used, and does not do what it looks like.
+    pub fn doubt(&self, why: impl Into<String>) -> Diagnostic {
+        let node = self.at.node();
+        Diagnostic::warning(Problem::Doubtful, node.place(), node.path()).note(why)
     }
 }
 

@@ -51,23 +51,48 @@ fn an_element_goes_with_the_last_that_waited_for_it() {
 }
 
 #[test]
-fn the_slowest_are_those_who_have_all_of_it_still_to_take() {
-    let slowest = |ring: &Ring<&str>| {
-        let mut ids: Vec<u32> = ring.slowest().map(|id| id.index).collect();
+fn behind_are_those_who_have_something_still_to_take() {
+    let behind = |ring: &Ring<&str>| {
+        let mut ids: Vec<u32> = ring.behind().map(|id| id.index).collect();
         ids.sort_unstable();
         (ids, ring.weight())
     };
     let mut ring = Ring::weighing(100, |text: &&str| text.len());
     (0..3).for_each(|n| ring.join(id(n)));
-    assert_eq!(slowest(&ring), (vec![], 0));
+    assert_eq!(behind(&ring), (vec![], 0));
     assert!(ring.push("abc").is_empty());
     assert!(ring.push("de").is_empty());
-    assert_eq!(slowest(&ring), (vec![0, 1, 2], 5));
+    assert_eq!(behind(&ring), (vec![0, 1, 2], 5));
     ring.advance(id(1));
-    assert_eq!(slowest(&ring), (vec![0, 2], 5));
+    assert_eq!(behind(&ring), (vec![0, 1, 2], 5));
+    ring.advance(id(1));
+    assert_eq!(behind(&ring), (vec![0, 2], 5));
     ring.leave(id(0));
     ring.advance(id(2));
-    assert_eq!(slowest(&ring), (vec![1, 2], 2));
+    assert_eq!(behind(&ring), (vec![2], 2));
+}
+
+#[test]
+fn nobody_is_culled_while_there_is_room() {
+    for capacity in [0, 1, 3] {
+        let mut ring = Ring::new(capacity);
+        assert_eq!(ring.free(), capacity.max(1));
+        (0..2).for_each(|n| ring.join(id(n)));
+        while ring.free() > 0 {
+            assert!(ring.push(()).is_empty());
+        }
+        assert_eq!(ring.len(), capacity.max(1));
+        ring.advance(id(0));
+        assert_eq!(ring.free(), 0, "the other has none of it");
+        assert_eq!(ring.push(()), [id(1)]);
+    }
+    let mut heavy = Ring::weighing(10, |text: &&str| text.len());
+    heavy.join(id(0));
+    assert!(heavy.push("much too heavy").is_empty());
+    assert_eq!(heavy.free(), 0);
+    heavy.advance(id(0));
+    assert!(heavy.push("abc").is_empty());
+    assert_eq!(heavy.free(), 7);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rlws::protocols::LwsMirror;
-use rlws::protocols::lws_mirror::{BACKLOG, MESSAGE, MIRRORS, NAME_LENGTH, PATIENCE};
+use rlws::protocols::lws_mirror::{BACKLOG, IMPATIENCE, MESSAGE, MIRRORS, NAME_LENGTH, PATIENCE};
 use rlws::{Listen, ProtocolTable, VhostInfo};
 
 use super::util::server::Server;
+use super::util::turned::client_of;
 use super::util::ws::{self, Frame};
-use super::util::{eventually, half_close, read_to_end, send};
-use super::{asked, opened};
+use super::util::{eventually, half_close, read_to_end, send, settled};
+use super::{asked, asks, opened};
 
 fn served() -> Server {
     Server::with_vhost(|| VhostInfo {
@@ -113,11 +114,59 @@ fn who_reads_nothing_stops_the_others_for_a_while_and_is_disconnected() {
     });
     ear.join().expect("it hears all");
     mouth.join().expect("it says all");
-    server.wait_for_log(&["INFO", "it reads nothing, and others wait for it"]);
+    server.wait_for_log(&["INFO", "its connection takes nothing more, and others wait for it"]);
     half_close(&deaf);
     let got = read_to_end(&mut deaf).len();
     assert!(got < MANY * LENGTH, "{got} bytes");
     server.assert_nothing_left_beside(1);
+}
+
+#[test]
+fn who_is_disconnected_hears_why() {
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    let server = served();
+    server.let_pass(720 * PATIENCE);
+    let mut deaf = opened(server.made, "/");
+    let client = opened(server.made, "/");
+    let (ear, mouth) = (hears(client.try_clone().expect("dup"), &HEARD), speaks(client));
+    server.wait_for_connections(2);
+    settled(|| HEARD.load(Ordering::SeqCst));
+    server.let_pass(PATIENCE);
+    ear.join().expect("it hears all");
+    mouth.join().expect("it says all");
+    assert_eq!(ws::read_close(&mut deaf), 1008);
+}
+
+#[test]
+fn many_who_read_nothing_do_not_cost_the_others_as_many_waits() {
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+    let server = served();
+    // However long this machine takes, no time passes but what is let pass.
+    server.let_pass(720 * PATIENCE);
+    let deaf = [16, 64, 128, 256].map(|kib| {
+        let mut stream = client_of(server.made, kib * 1024);
+        assert_eq!(asks(&mut stream, "/"), 101);
+        stream
+    });
+    let client = opened(server.made, "/");
+    let (ear, mouth) = (hears(client.try_clone().expect("dup"), &HEARD), speaks(client));
+    server.wait_for_connections(deaf.len() + 1);
+    let before = settled(|| HEARD.load(Ordering::SeqCst));
+    assert!(before < MANY, "{before} messages: it waits for those who hear nothing");
+    server.let_pass(PATIENCE);
+    // Their systems do not take as much each, so some are found out later than others.
+    let mut waited = PATIENCE;
+    while settled(|| HEARD.load(Ordering::SeqCst)) < MANY {
+        server.let_pass(IMPATIENCE);
+        waited += IMPATIENCE;
+    }
+    assert!(waited < 2 * PATIENCE, "{waited:?} for {} who read nothing", deaf.len());
+    ear.join().expect("it hears all");
+    mouth.join().expect("it says all");
+    let culled = server.log().iter().filter(|line| line.contains("takes nothing more")).count();
+    assert_eq!(culled, deaf.len());
+    drop(deaf);
+    server.assert_nothing_left();
 }
 
 #[test]
@@ -132,11 +181,11 @@ fn who_reads_slowly_slows_the_others_down_and_hears_all() {
     let quick = hears(client.try_clone().expect("dup"), &QUICK);
     let mouth = speaks(client);
     // While nothing is read there, so much comes through and no more: it is less than all.
-    let before = super::util::settled(|| QUICK.load(Ordering::SeqCst));
+    let before = settled(|| QUICK.load(Ordering::SeqCst));
     assert!(before < MANY && before * LENGTH > BACKLOG / 2, "{before} messages");
     let slow = hears(slow, &SLOW);
     for thread in [quick, slow, mouth] {
         thread.join().expect("all of it in order");
     }
-    assert!(!server.log().iter().any(|line| line.contains("reads nothing")), "{:?}", server.log());
+    assert!(!server.log().iter().any(|line| line.contains("takes nothing more")), "{:?}", server.log());
 }

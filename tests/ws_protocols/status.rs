@@ -176,6 +176,27 @@ fn a_connection_counts_for_the_vhost_that_it_is_led_to() {
 }
 
 #[test]
+fn vhosts_of_one_name_are_told_apart_by_where_they_are() {
+    let server = Server::start(|context| {
+        let port = make_vhost(context, vhost(&[]));
+        let other = make_vhost(context, VhostInfo { listen: Listen::on("127.0.0.2", 0), ..vhost(&[]) });
+        make_vhost(context, VhostInfo { listen: Listen::None, name: "unheard".into(), ..Default::default() });
+        (port, other)
+    });
+    let (port, other) = server.made;
+    let mut viewer = opened(port, "/status/");
+    let shown: Value = serde_json::from_slice(&ws::read_message(&mut viewer).0).expect("JSON");
+    let places: Vec<(&Value, &Value)> =
+        shown["vhosts"].as_array().expect("an array").iter().map(|vhost| (&vhost["name"], &vhost["listen"])).collect();
+    let expected = [
+        ("watched".into(), serde_json::json!([format!("127.0.0.1:{port}")])),
+        ("watched".into(), serde_json::json!([format!("127.0.0.2:{other}")])),
+        ("unheard".into(), serde_json::json!([])),
+    ];
+    assert_eq!(places, expected.each_ref().map(|(name, listen): &(Value, Value)| (name, listen)));
+}
+
+#[test]
 fn vhosts_can_be_hidden() {
     let mut watched = Watched::new(vhost(&[("hide-vhosts", "1")]));
     let viewer = watched.views();

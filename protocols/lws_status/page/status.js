@@ -1,7 +1,7 @@
 "use strict";
 
-/** Samples that a chart shows. */
-const SAMPLES = 120;
+/** Samples that a chart shows, at both its ends too. */
+const SAMPLES = 121;
 /** Milliseconds before it is tried again, at first and at most. */
 const RETRY = [1000, 15000];
 /** The words for what first packets came to. */
@@ -38,6 +38,9 @@ function duration(seconds) {
   if (hours > 0) return `${hours} h ${minutes % 60} min`;
   return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
+
+/** The same of a whole number of its larger unit. */
+const span = (seconds) => duration(seconds).replace(/ 0 \w+$/, "");
 
 // -- elements
 
@@ -92,22 +95,28 @@ class Chart {
   add(sample, words) {
     this.samples.push(sample);
     if (this.samples.length > SAMPLES) this.samples.shift();
-    const most = Math.max(1, ...this.samples);
+    const peak = Math.max(...this.samples);
+    const most = Math.max(1, peak);
     const first = SAMPLES - this.samples.length;
-    const points = this.samples.map((value, at) => `${first + at},${(95 - 90 * value / most).toFixed(1)}`);
+    const points = this.samples.map((value, at) => `${first + at},${(100 - 98 * value / most).toFixed(1)}`);
     this.line.setAttribute("d", `M${points.join("L")}`);
     this.area.setAttribute("d", `M${first},100L${points.join("L")}L${SAMPLES - 1},100Z`);
-    this.svg.setAttribute("aria-label", `${words}; the most of the last ${this.samples.length} was ${number(most)}`);
+    this.svg.setAttribute("aria-label", words(sample));
+    return peak;
   }
 }
 
 const TILES = Object.fromEntries(["connections", "requests", "rx", "tx"].map((id) => [id, new Chart($(id))]));
 
-function tile(id, sample, [figure, unit], more) {
-  const at = $(id).querySelector(".figure");
-  at.replaceChildren(String(figure), element("span", "", unit));
-  say($(id).querySelector(".more"), more);
-  TILES[id].add(sample, `${figure} ${unit}`);
+/** A figure with its unit, its chart, and what the chart's height and width stand for. */
+function tile(id, sample, format, time, more) {
+  const at = (name) => $(id).querySelector(name);
+  const words = (value) => format(value).join("\u202f").trim();
+  const [figure, unit] = format(sample);
+  at(".figure").replaceChildren(String(figure), element("span", "", unit));
+  say(at(".more"), more);
+  say(at(".peak"), `peak ${words(TILES[id].add(sample, words))}`);
+  say(at(".span"), span(time));
 }
 
 // -- lists
@@ -163,7 +172,9 @@ function listener(item) {
 }
 
 function vhost(item) {
-  const summary = element("summary", "", named(item.name, item.use_ssl && "TLS", item.sts && "STS"));
+  const name = named(item.name, item.use_ssl && "TLS", item.sts && "STS");
+  name.append(element("small", "where", item.listen.join(", ")));
+  const summary = element("summary", "", name);
   values(summary, [
     ["connected", (item) => number(item.connections)],
     ["requests", (item) => number(item.requests)],
@@ -174,7 +185,7 @@ function vhost(item) {
   const row = element("details", "", summary, inside);
   const facts = (item) => [
     ...item.mounts.map((mount) => [mount.mountpoint, mount.origin]),
-    ...item.protocols.map((count) => [count.name, `${number(count.now)} now, ${number(count.ever)} ever`]),
+    ...item.protocols.map((count) => [count.name, `${number(count.now)} now, bound ${number(count.ever)} times`]),
   ];
   const open = () => {
     const pairs = row.open ? facts(item) : [];
@@ -198,19 +209,23 @@ function show(status) {
   const { sums, rates } = status;
   const alive = status.wsi_alive - status.listen_wsi;
   say($("about"), `rlws ${status.version} · process ${status.pid} · up ${duration(status.uptime)}`);
-  tile("connections", alive, [number(alive), ""], `${number(sums.accepted)} accepted`);
-  tile("requests", rates.requests, [number(rates.requests), "/ s"], `${number(sums.requests)} answered`);
+  const time = Math.round((SAMPLES - 1) * status.update_ms / 1000);
+  tile("connections", alive, (count) => [number(count), ""], time, `${number(sums.accepted)} accepted`);
+  tile("requests", rates.requests, (rate) => [number(rate), "/s"], time, `${number(sums.requests)} answered`);
+  const rate = (value) => {
+    const [figure, unit] = bytes(value);
+    return [figure, `${unit}/s`];
+  };
   for (const [id, words] of [["rx", "received"], ["tx", "sent"]]) {
-    const [figure, unit] = bytes(rates[id]);
-    tile(id, rates[id], [figure, `${unit} / s`], `${inBytes(sums[id])} ${words}`);
+    tile(id, rates[id], rate, time, `${inBytes(sums[id])} ${words}`);
   }
   const verdicts = Object.entries(status.verdicts).filter(([, count]) => count > 0);
   bars($("verdicts"), verdicts.map(([name, count]) => ({ name: VERDICTS[name] ?? name, value: count })));
   bars($("roles"), status.roles.map(byRoleOrProtocol));
   bars($("protocols"), status.protocols.map(byRoleOrProtocol));
   $("listening").hidden = $("served").hidden = status.vhosts === undefined;
-  keep($("listeners"), status.listeners ?? [], (item) => item.listen, listener);
-  keep($("vhosts"), status.vhosts ?? [], (item, at) => `${at} ${item.name}`, vhost);
+  keep($("listeners"), status.listeners ?? [], (item, at) => `${at} ${item.listen} ${item.addresses}`, listener);
+  keep($("vhosts"), status.vhosts ?? [], (item, at) => `${at} ${item.name} ${item.listen}`, vhost);
 }
 
 let socket = null;

@@ -1,9 +1,11 @@
 //! What an operator is told of certificates, keys and revocation lists while they are used: what is doubtful from the start by the check, and by
-//! the parent what becomes so when its date has passed.
+//! the parent what becomes so when its date has passed. And of protocols that several workers take apart.
 
 use std::time::SystemTime;
 
-use rlws::conf::Diagnostic;
+use rlws::Protocol;
+use rlws::conf::{Conf, Diagnostic};
+use rlws::protocols::LwsMirror;
 
 use crate::setup::Loaded;
 
@@ -16,7 +18,7 @@ pub(crate) struct Doubts {
 
 impl Doubts {
     pub(crate) fn of(loaded: &Loaded, now: SystemTime) -> Doubts {
-        let mut doubts = Doubts { found: Vec::new(), until: None };
+        let mut doubts = Doubts { found: of_mirrors(&loaded.conf), until: None };
         for (conf, info) in loaded.conf.vhosts.iter().zip(&loaded.vhosts.infos) {
             let (found, until) = conf.doubts(info, now);
             doubts.found.extend(found);
@@ -40,4 +42,18 @@ impl Doubts {
             }
         }
     }
+}
+
+/// Each worker has mirrors of its own.
+fn of_mirrors(conf: &Conf) -> Vec<Diagnostic> {
+    let workers = conf.global.count_threads;
+    if workers < 2 {
+        return Vec::new();
+    }
+    let all = conf.vhosts.iter().flat_map(|vhost| &vhost.protocols);
+    let mirrors = all.filter(|protocol| protocol.name.replace('_', "-") == LwsMirror::NAME);
+    let why = format!(
+        "each of the {workers} workers (count-threads) has its own mirrors, and who comes to one does not hear who comes to another"
+    );
+    mirrors.map(|mirror| mirror.doubt(&why)).collect()
 }
