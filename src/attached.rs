@@ -51,7 +51,8 @@ impl Wsi {
     }
 
     /// Has the connection closed `after` from now, queued bytes or not (`lws_set_timeout`). Setting it again moves it. It goes with the
-    /// protocol, unless none was bound yet.
+    /// protocol, unless none was bound yet. A WebSocket is told, with 1008 or what [`Wsi::close_with`] said, as far as the system takes that
+    /// at once.
     pub fn set_timeout(&mut self, cx: &Cx, after: Duration) {
         self.set_timeout_at(cx.later(after));
     }

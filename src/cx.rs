@@ -52,7 +52,8 @@ use crate::wsi::{Asked, Origin, Peer, Wsi, WsiId};
 /// - Times: [`schedule`](Cx::schedule), [`cancel_sul`](Cx::cancel_sul), [`set_timer`](Cx::set_timer), [`set_timeout`](Cx::set_timeout).
 /// - Requests about other connections and vhosts, done after the callback: [`callback_on_writable`](Cx::callback_on_writable),
 ///   [`callback_all_protocol`](Cx::callback_all_protocol), [`rx_flow_control`](Cx::rx_flow_control),
-///   [`close_later`](Cx::close_later), [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
+///   [`close_later`](Cx::close_later), [`close_later_with`](Cx::close_later_with),
+///   [`destroy_vhost_later`](Cx::destroy_vhost_later) and their like.
 /// - The loop itself: [`waker`](Cx::waker), [`stop`](Cx::stop), [`stop_with`](Cx::stop_with).
 pub struct Cx {
     pub(crate) registry: Registry,
@@ -70,6 +71,8 @@ pub struct Cx {
     pub(crate) going: bool,
     /// It serves no new connections.
     pub(crate) deprecated: bool,
+    /// Its WebSockets are closed, also those that are still to be opened.
+    pub(crate) closes_websockets: bool,
     /// Its vhosts have no listen sockets.
     pub(crate) is_dry: bool,
     /// Listen sockets for vhosts that are still to be made.
@@ -141,6 +144,7 @@ impl Cx {
             calling: false,
             going: false,
             deprecated: false,
+            closes_websockets: false,
             is_dry: false,
             handed: Vec::new(),
             deferred: VecDeque::new(),
@@ -249,10 +253,18 @@ impl Cx {
     }
 
     /// Serves no new connections and lets those that are there finish: what waits at the listen sockets is still accepted, then they are
-    /// closed; responses end their http connections, idle ones go with their keep-alive time (`lws_context_deprecate`).
+    /// closed; responses end their http connections, idle ones go with their keep-alive time (`lws_context_deprecate`). WebSockets and raw
+    /// connections stay for as long as they like.
     /// [`wsi_count`](Cx::wsi_count) says how many are left.
     pub fn deprecate_later(&mut self) {
         self.deferred.push_back(Deferred::Deprecate);
+    }
+
+    /// Closes all WebSockets with 1001 (going away, RFC 6455 section 7.4.1), and from now on those that are opened as soon as they are. Each
+    /// ends when its peer has answered, or after [`limits::WS_CLOSE_WAIT`]. For who ends soon, and lets all others finish with
+    /// [`deprecate_later`](Cx::deprecate_later): a WebSocket does not finish by itself.
+    pub fn close_websockets_later(&mut self) {
+        self.deferred.push_back(Deferred::CloseWebSockets);
     }
 
     /// Ends [`Context::run`](crate::Context::run) after this turn (`lws_default_loop_exit`).

@@ -15,6 +15,7 @@ use crate::reason::{Reason, VhostReason};
 use crate::role::CloseReason;
 use crate::slots::Slots;
 use crate::vhost::{ProtocolIndex, VhostId};
+use crate::ws::CloseCode;
 use crate::wsi::{Wsi, WsiId};
 
 /// What is done as soon as no callback runs.
@@ -33,6 +34,8 @@ pub(crate) enum Deferred {
     VhostUserAll(VhostId, u32),
     VhostUser(VhostId, ProtocolIndex, u32),
     Close(WsiId, &'static str),
+    /// A WebSocket says why.
+    CloseWith(WsiId, CloseCode, Box<str>),
     /// It has said nothing for too long, for others of its address wait.
     Undecided(WsiId),
     /// A connection was begun with a parent.
@@ -46,6 +49,7 @@ pub(crate) enum Deferred {
         child: WsiId,
     },
     Deprecate,
+    CloseWebSockets,
     /// Its peer has no address whose name could be looked up.
     NoPeerName(WsiId),
     InitProtocols(VhostId),
@@ -120,6 +124,13 @@ impl Cx {
         self.deferred.push_back(Deferred::Close(id, "asked for by its protocol"));
     }
 
+    /// The same for a WebSocket that is told why, in the words of [`Wsi::close_with`] (`lws_close_reason` of another connection, and then
+    /// `lws_set_timeout(.., LWS_TO_KILL_ASYNC)`). It hears that behind what is queued, unless its closing handshake has begun already. A
+    /// connection in another role is closed without a word.
+    pub fn close_later_with(&mut self, id: WsiId, code: CloseCode, text: &str) {
+        self.deferred.push_back(Deferred::CloseWith(id, code, text.into()));
+    }
+
     /// [`Context::destroy_vhost`](crate::Context::destroy_vhost), once this callback has returned.
     pub fn destroy_vhost_later(&mut self, id: VhostId) {
         self.deferred.push_back(Deferred::DestroyVhost(id));
@@ -185,6 +196,12 @@ impl Cx {
                 protocol::tell_vhost(self, vhost, protocol, VhostReason::User(n))
             }
             Deferred::Close(id, why) => self.close_now(id, CloseReason::Refused(why.into())),
+            Deferred::CloseWith(id, code, text) => {
+                if let Some(wsi) = self.slots.get_mut(id) {
+                    let _closed_in_any_case = wsi.close_with(code, &text);
+                }
+                self.close_now(id, CloseReason::by_protocol());
+            }
             Deferred::Undecided(id) => self.make_room_of(id),
             Deferred::Child { parent, child } => self.add_child(parent, child),
             Deferred::ChildClosing { parent, child } => self.hear(parent, Reason::ChildClosing(child)),
@@ -192,6 +209,7 @@ impl Cx {
             Deferred::InitProtocols(id) => self.init_vhost_later(id),
             Deferred::DestroyVhost(id) => self.destroy_vhost(id),
             Deferred::Deprecate => self.deprecate(),
+            Deferred::CloseWebSockets => self.close_websockets(),
         }
     }
 

@@ -61,62 +61,75 @@ pub mod proxy_header;
 #[path = "../roles/mod.rs"]
 pub(crate) mod roles;
 
-mod access_line;
-mod access_log;
-mod admission;
-mod adopt;
-mod attached;
-mod basic_auth;
-mod buf;
-mod connect;
+// The loop, and all that it owns.
 mod context;
 mod cx;
-mod date;
 mod deferred;
 mod descriptors;
-mod error;
-mod facts;
-mod fast_open;
-mod fate;
-mod file_cache;
-mod headers;
-mod http;
+mod resolver;
+mod run_queue;
+mod service;
+mod slots;
+mod timers;
+
+// One connection: what is under it, what it is doing, what it sends, what is counted of it.
+mod attached;
+mod buf;
 mod keepalive;
+mod role;
+mod sending;
+mod tally;
+mod tls;
+mod transport;
+mod wsi;
+
+// How connections come to be: accepted, made, adopted, or turned away.
+mod admission;
+mod adopt;
+mod connect;
+mod fast_open;
 mod listen_group;
 mod listen_sockets;
 mod listening;
-mod mount;
-mod options;
 mod peer_limits;
 mod peer_network;
-mod protocol;
 mod proxied;
-mod pvo;
-mod reason;
-mod regular_file;
-mod reject;
-mod request_turns;
-mod resolver;
 mod retry;
-mod ring;
-mod role;
-mod run_queue;
-mod seldom;
-mod sending;
-mod service;
-mod slots;
-mod tally;
-mod timers;
-mod tls;
-mod transport;
 mod unix_file;
 mod unix_listening;
 mod unix_owner;
+
+// Named servers: what is written of them, and what it means.
+mod basic_auth;
+mod fate;
+mod headers;
+mod mount;
+mod options;
+mod pvo;
+mod regular_file;
+mod reject;
 mod vhost;
 mod vhost_info;
 mod vhosts;
+
+// User code.
+mod protocol;
+mod reason;
+mod ring;
+
+// What http and WebSocket share with the core.
+mod date;
+mod file_cache;
+mod http;
+mod request_turns;
 mod ws;
-mod wsi;
+
+// What is said of all this: errors, logs.
+mod access_line;
+mod access_log;
+mod error;
+mod facts;
+mod seldom;
 
 pub use access_log::AccessLog;
 pub use adopt::{AdoptInfo, ConnectInfo};

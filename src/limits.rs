@@ -99,6 +99,9 @@ pub const WS_INFLATING: usize = 4096;
 /// callback.
 pub const WS_UNCOPIED: usize = 16 * 1024;
 
+/// Interim answers (100, 103 and their kin) that a WebSocket client takes before the one that counts.
+pub const WS_INTERIM: usize = 8;
+
 /// Bytes of a compressed WebSocket message that are decompressed at a time.
 pub const WS_INFLATED: usize = 64 * 1024;
 

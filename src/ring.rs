@@ -113,7 +113,7 @@ impl<T> Ring<T> {
     /// Adds an element for all that have joined; nothing is kept if nobody has.
     ///
     /// Returns those whose backlog became too large. They have lost elements and are out of the ring: the caller closes them, with
-    /// [`Cx::close_later`](crate::Cx::close_later).
+    /// [`Cx::close_later`](crate::Cx::close_later), or [`Cx::close_later_with`](crate::Cx::close_later_with).
     #[must_use = "who is returned has lost data, and is to be closed"]
     pub fn push(&mut self, element: T) -> Vec<WsiId> {
         let weight = (self.weigh)(&element);

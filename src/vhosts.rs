@@ -275,6 +275,14 @@ impl Cx {
         }
     }
 
+    /// Has role `ws` close all that it serves.
+    pub(crate) fn close_websockets(&mut self) {
+        self.closes_websockets = true;
+        for wsi in self.all(|wsi| wsi.session().is_some()) {
+            self.wake(wsi);
+        }
+    }
+
     fn add_listen_wsi(&mut self, listener: ListenerId, io: Transport) -> Result<()> {
         let Some(vhost) = self.group(listener).and_then(|group| group.vhosts.first().copied()) else { return Ok(()) };
         let binding = Binding { role: self.role("listen"), protocol: None };

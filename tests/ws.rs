@@ -10,6 +10,10 @@ mod client;
 mod closing;
 #[path = "ws/compression.rs"]
 mod compression;
+#[path = "ws/ending.rs"]
+mod ending;
+#[path = "ws/fairness.rs"]
+mod fairness;
 #[path = "ws/handshake.rs"]
 mod handshake;
 #[path = "ws/messages.rs"]

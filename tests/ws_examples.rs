@@ -339,6 +339,21 @@ fn a_server_that_is_away_is_told_to_the_browser() {
 }
 
 #[test]
+fn a_server_that_is_lost_is_not_taken_for_one_that_is_done() {
+    let onward = Onward::serve(|stream, _| {
+        send(stream, b"half of");
+        // Until the browser has that.
+        read_exactly(stream, 1);
+        reset(stream.try_clone().expect("dup"));
+    });
+    let (program, mut client) = proxied(&onward.target());
+    assert_eq!(bytes(&mut client, 7), b"half of");
+    client.send(Message::text("x")).expect("it reads");
+    assert_eq!(close_code(&mut client), 1011);
+    program.stop();
+}
+
+#[test]
 fn pages_of_others_do_not_reach_the_server() {
     let onward = Onward::echo();
     let program = start("minimal-ws-raw-proxy", &["-r", &onward.target()]);

@@ -30,8 +30,8 @@ use super::status::Status;
 pub(super) struct Answer {
     pub(super) status: Status,
     content_type: ContentType,
-    /// One more header, such as `Location`.
-    header: Option<(&'static str, Cow<'static, str>)>,
+    /// What its status needs beside, such as `Location`.
+    headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Where in the vhost's list the mount is that it comes from.
     mount: Option<usize>,
     /// What a protocol added.
@@ -96,7 +96,7 @@ impl Answer {
         Answer {
             status,
             content_type,
-            header: None,
+            headers: Vec::new(),
             mount: None,
             added: Vec::new(),
             content,
@@ -105,8 +105,10 @@ impl Answer {
         }
     }
 
-    pub(super) fn with(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
-        Answer { header: Some((name, value.into())), ..self }
+    /// With one more header.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// To the same place under https: the authority as the client wrote it, else the vhost's name and the listener's port.
@@ -264,7 +266,7 @@ impl Answer {
         } else if self.status == Status::RESET_CONTENT {
             head = head.content_length(0);
         }
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             head = head.header(name, value.as_bytes());
         }
         if let Some(headers) = headers {

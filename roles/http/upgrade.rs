@@ -39,10 +39,7 @@ pub(super) fn of(
         vhost.default_ws_protocol.filter(|_| is_asked && open.is_none_or(|open| !open.mount.no_ws_upgrades))?;
     let asks = match Asks::of(request) {
         Ok(asks) => asks,
-        Err(Wrong::Version) => {
-            let answer = Answer::page(Status::UPGRADE_REQUIRED).with("Sec-WebSocket-Version", VERSION);
-            return Some(Err(answer.last()));
-        }
+        Err(Wrong::Version) => return Some(Err(upgrade_required().last())),
         Err(Wrong::Malformed) => return Some(Err(Answer::page(Status::BAD_REQUEST).last())),
     };
     let needs_name = vhost.options().contains(Options::VHOST_DISABLE_NO_PROTOCOL_WS_UPGRADES);
@@ -57,6 +54,14 @@ pub(super) fn of(
     let offers = handshake::headers(request, "sec-websocket-extensions");
     let deflate = vhost.ws.deflate.as_ref().and_then(|deflate| deflate.accept(offers));
     Some(Ok(Upgrade { protocol, subprotocol, accept: handshake::accept_of(asks.key), deflate }))
+}
+
+/// What it is to upgrade to (RFC 9110 section 15.5.22), and the version of that (RFC 6455 section 4.4).
+fn upgrade_required() -> Answer {
+    Answer::page(Status::UPGRADE_REQUIRED)
+        .with("Connection", "Upgrade")
+        .with("Upgrade", "websocket")
+        .with("Sec-WebSocket-Version", VERSION)
 }
 
 impl Upgrade {

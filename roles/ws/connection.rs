@@ -140,7 +140,10 @@ impl Role for Connection {
         }
         let silence = cx.now.saturating_duration_since(self.heard);
         if silence >= validity.hang_up {
-            return Next::Close(CloseReason::Timeout("it does not answer pings"));
+            return Next::Close(CloseReason::Timeout(match wsi.is_flushed() {
+                true => "it does not answer pings",
+                false => "it takes nothing of what is sent to it",
+            }));
         }
         if silence >= validity.ping && !mem::replace(&mut self.is_pinged, true) {
             let _closing_otherwise = wsi.write_ws(WsWrite::PING, b"");
@@ -155,6 +158,10 @@ impl Role for Connection {
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
         match wsi.close_reason() {
             Some(reason) if reason.is_by_protocol() => say_close(wsi, Some((CloseCode::NORMAL, ""))),
+            Some(CloseReason::Timeout(_)) => {
+                say_close(wsi, Some((CloseCode::POLICY_VIOLATION, "timed out")));
+                let _what_is_not_taken_now_is_lost = wsi.flush(&cx.registry);
+            }
             Some(reason) if reason.is_gentle() && !wsi.io.ended() => say_close(wsi, Some((CloseCode::GOING_AWAY, ""))),
             _ => {}
         }
@@ -163,6 +170,7 @@ impl Role for Connection {
         }
         protocol::detach(wsi);
         wsi.ws = None;
+        wsi.flags.bulk = false;
     }
 }
 
@@ -170,6 +178,9 @@ impl Connection {
     fn turn(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Result<(), CloseReason> {
         if self.is_over {
             return self.wait_for_end(wsi, cx);
+        }
+        if cx.closes_websockets && !self.is_closing {
+            self.begin_close(wsi, cx, CloseCode::GOING_AWAY)?;
         }
         if wsi.writeable_due() && !self.is_closing {
             wsi.flags.want_writeable = false;
@@ -206,6 +217,7 @@ impl Connection {
     fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<(), CloseReason> {
         let mut held = wsi.rx.take();
         if !self.is_starved {
+            wsi.flags.bulk = false;
             let taken = self.frames(wsi, cx, held.as_mut_slice())?;
             held.consume(taken);
             wsi.rx = held;
@@ -236,7 +248,8 @@ impl Connection {
         Ok(wsi.flush(&cx.registry)?)
     }
 
-    /// Takes frames, as long as the protocol and the socket keep up. How many bytes that were.
+    /// Takes frames, as long as the protocol and the socket keep up: no more than a slice, as they are sent or as they are delivered. How many
+    /// bytes that were.
     fn frames(&mut self, wsi: &mut Wsi, cx: &mut Cx, bytes: &mut [u8]) -> Result<usize, CloseReason> {
         let mut scratch = cx.ws_contexts.lend_scratch();
         let taken = self.frames_with(wsi, cx, bytes, &mut scratch);
@@ -253,7 +266,12 @@ impl Connection {
     ) -> Result<usize, CloseReason> {
         let (mut at, mut delivered) = (0, 0);
         self.is_starved = false;
-        while delivered < limits::SERVICE_BUFFER {
+        loop {
+            // That nothing is left is found at once.
+            let is_slice = delivered >= cx.slice || at >= cx.slice + SPARE;
+            if is_slice && (at < bytes.len() || self.receiver.has_more()) {
+                break;
+            }
             if answers_waiting(wsi) > limits::WS_ANSWERS {
                 wsi.flush(&cx.registry)?;
             }
@@ -278,6 +296,7 @@ impl Connection {
                 return Ok(bytes.len());
             }
         }
+        wsi.flags.bulk |= delivered >= limits::BULK_READ;
         Ok(at)
     }
 
@@ -368,12 +387,17 @@ impl Connection {
     /// Calls back; what was written is sent later in the turn. A protocol that wants to close begins the closing handshake.
     fn call(&mut self, wsi: &mut Wsi, cx: &mut Cx, reason: Reason<'_>) -> Result<(), CloseReason> {
         if protocol::call(wsi, cx, reason) == Verdict::Close {
-            say_close(wsi, Some((CloseCode::NORMAL, "")));
-            self.is_closing = true;
-            wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
-            wsi.flush(&cx.registry)?;
+            self.begin_close(wsi, cx, CloseCode::NORMAL)?;
         }
         Ok(())
+    }
+
+    /// Says that we close, with what the protocol wants to be said if it does, and gives the peer a while to say so too.
+    fn begin_close(&mut self, wsi: &mut Wsi, cx: &Cx, code: CloseCode) -> Result<(), CloseReason> {
+        say_close(wsi, Some((code, "")));
+        self.is_closing = true;
+        wsi.deadline = cx.after(limits::WS_CLOSE_WAIT);
+        Ok(wsi.flush(&cx.registry)?)
     }
 
     /// Has a message looked at again that did not end with the turn.

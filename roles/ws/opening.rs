@@ -17,6 +17,8 @@ struct Opening {
     asked: WsConnect,
     key: String,
     protocol: Option<ProtocolIndex>,
+    /// Answers before the one that counts.
+    interim: usize,
     /// Why it comes to nothing.
     why: Option<String>,
 }
@@ -34,7 +36,7 @@ pub(super) fn begin(
         Ok(key)
     });
     match begun {
-        Ok(key) => Ok(Box::new(Opening { asked, key, protocol, why: None })),
+        Ok(key) => Ok(Box::new(Opening { asked, key, protocol, interim: 0, why: None })),
         Err(error) => {
             came_to_nothing(wsi, cx, protocol, &format!("asking for a WebSocket: {error}"));
             Err(CloseReason::Lost(error))
@@ -85,14 +87,24 @@ impl Opening {
             Received::Blocked => return Ok(Next::Stay),
             Received::Eof => return Err(self.refused("the server closed instead of answering")),
         }
-        match WsAnswer::parse(wsi.rx.as_slice()) {
-            Ok(Some((answer, len))) => {
-                wsi.rx.consume(len);
-                self.answered(wsi, cx, &answer)
+        loop {
+            match WsAnswer::parse(wsi.rx.as_slice()) {
+                Ok(Some((answer, len))) => {
+                    wsi.rx.consume(len);
+                    if !answer.is_interim() {
+                        return self.answered(wsi, cx, &answer);
+                    }
+                    self.interim += 1;
+                    if self.interim > limits::WS_INTERIM {
+                        return Err(self.refused("the server sends interim answers without end"));
+                    }
+                }
+                Ok(None) if wsi.rx.len() >= limits::HTTP_HEAD => {
+                    return Err(self.refused("the server's answer is too long"));
+                }
+                Ok(None) => return Ok(Next::Again),
+                Err(error) => return Err(self.refused(format!("the server's answer is no http: {error}"))),
             }
-            Ok(None) if wsi.rx.len() >= limits::HTTP_HEAD => Err(self.refused("the server's answer is too long")),
-            Ok(None) => Ok(Next::Again),
-            Err(error) => Err(self.refused(format!("the server's answer is no http: {error}"))),
         }
     }
 

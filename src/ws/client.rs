@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::extension::{Agreed, PermessageDeflate};
+use super::extension::{Agreed, Misfit, PermessageDeflate};
 use super::handshake::{VERSION, accept_of, elements};
 use super::settings::WsInfo;
 use crate::headers::{is_field_value, is_token};
@@ -95,6 +95,8 @@ pub(crate) fn key() -> Result<String, getrandom::Error> {
 /// What a server answers to a client that asks for a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WsAnswer {
+    /// The minor version of HTTP/1.
+    minor: u8,
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
 }
@@ -137,13 +139,21 @@ impl WsAnswer {
         let httparse::Status::Complete(len) = response.parse(bytes)? else { return Ok(None) };
         let status = response.code.unwrap_or_default();
         let headers = response.headers.iter().map(|header| (header.name.to_owned(), header.value.to_owned())).collect();
-        Ok(Some((WsAnswer { status, headers }, len)))
+        Ok(Some((WsAnswer { minor: response.version.unwrap_or_default(), status, headers }, len)))
+    }
+
+    /// Whether another answer follows, which counts (RFC 9110 section 15.2).
+    pub(crate) fn is_interim(&self) -> bool {
+        self.status != 101 && (100..=199).contains(&self.status)
     }
 
     /// Whether it agrees to what was asked for (RFC 6455 section 4.1, 1 to 6); if not, why.
     pub(crate) fn agrees(&self, asked: &WsConnect, key: &str) -> Result<Opened, String> {
         if self.status != 101 {
             return Err(format!("the server answers with status {}", self.status));
+        }
+        if self.minor == 0 {
+            return Err("the server speaks HTTP/1.0, in which there is no upgrade".to_owned());
         }
         let has_word = |name: &str, word: &str| {
             self.texts(name).flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
@@ -161,13 +171,12 @@ impl WsAnswer {
         {
             return Err(format!("the server chooses subprotocol {name:?}, which was not offered"));
         }
-        let extensions = self.texts("sec-websocket-extensions").flat_map(elements);
+        let mut extensions = self.texts("sec-websocket-extensions").flat_map(elements);
         let deflate = match &asked.info.deflate {
             Some(deflate) => deflate.agree(extensions),
-            None if extensions.count() > 0 => Err(()),
-            None => Ok(None),
+            None => extensions.next().map_or(Ok(None), |more| Err(Misfit::NotOffered(more))),
         };
-        let deflate = deflate.map_err(|()| "the server wants an extension that was not offered".to_owned())?;
+        let deflate = deflate.map_err(|misfit| misfit.to_string())?;
         Ok(Opened { subprotocol, deflate })
     }
 }
@@ -198,11 +207,12 @@ mod tests {
         assert_eq!(named.subprotocol.as_deref(), Some("chat"));
         for (answer, why) in [
             ("HTTP/1.1 403 Forbidden\r\n".to_owned(), "status 403"),
+            (GOOD.replace("HTTP/1.1", "HTTP/1.0"), "HTTP/1.0"),
             (GOOD.replace("WebSocket\r\n", "h2c\r\n"), "does not upgrade"),
             (GOOD.replace("keep-alive, Upgrade", "close"), "does not upgrade"),
             (GOOD.replace("s3pP", "S3pP"), "Accept"),
             (format!("{GOOD}Sec-WebSocket-Protocol: other\r\n"), "\"other\""),
-            (format!("{GOOD}Sec-WebSocket-Extensions: permessage-deflate\r\n"), "extension"),
+            (format!("{GOOD}Sec-WebSocket-Extensions: permessage-deflate\r\n"), "\"permessage-deflate\", an extension"),
         ] {
             let error = agrees(&answer).err().expect("it does not agree");
             assert!(error.contains(why), "{error}");

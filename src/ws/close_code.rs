@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Why a WebSocket is closed (`enum lws_close_status`). Codes without a name here are between 3000 and 4999: registered ones, and those that
-/// client and server agree on.
+/// Why a WebSocket is closed (`enum lws_close_status`). The names are those of codes that the RFC and its registry give to everybody;
+/// [`CloseCode::new`] makes the others that may be sent: 1012 and 1014, and from 3000 to 4999 what libraries have registered and what client and
+/// server agree on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CloseCode(u16);
 
@@ -26,7 +27,6 @@ impl CloseCode {
     pub const EXTENSION_REQUIRED: CloseCode = CloseCode(1010);
     /// We are broken (1011).
     pub const UNEXPECTED_CONDITION: CloseCode = CloseCode(1011);
-
     /// We have too much to do for now (1013).
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
 

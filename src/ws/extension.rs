@@ -1,6 +1,6 @@
 //! What client and server agree on of permessage-deflate (RFC 7692 section 7.1).
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// Compression of messages, as a vhost offers it to clients, and a client to servers. In lws: `lws_extension_callback_pm_deflate`.
 ///
@@ -73,7 +73,7 @@ impl PermessageDeflate {
 
     /// Agrees to the first of a client's offers that can be kept. `offers` are the values of its `Sec-WebSocket-Extensions`.
     pub(crate) fn accept<'a>(&self, offers: impl Iterator<Item = &'a str>) -> Option<Agreed> {
-        let offer = offers.flat_map(|value| value.split(',')).find_map(Params::parse)?;
+        let offer = offers.flat_map(|value| value.split(',')).find_map(|offer| Params::parse(offer).ok())?;
         Some(Agreed {
             server: Window {
                 is_kept: self.server_context_takeover && !offer.server_no_takeover,
@@ -109,18 +109,24 @@ impl PermessageDeflate {
         offer
     }
 
-    /// Takes a server's answer to [`PermessageDeflate::offer`]: `Ok(None)` where it agrees to none, `Err` where it says what was not offered.
-    pub(crate) fn agree<'a>(&self, mut answers: impl Iterator<Item = &'a str>) -> Result<Option<Agreed>, ()> {
+    /// Takes a server's answer to [`PermessageDeflate::offer`]: `Ok(None)` where it agrees to none.
+    pub(crate) fn agree<'a>(&self, mut answers: impl Iterator<Item = &'a str>) -> Result<Option<Agreed>, Misfit<'a>> {
         let Some(answer) = answers.next() else { return Ok(None) };
-        let params = Params::parse(answer).filter(|_| answers.next().is_none()).ok_or(())?;
+        let params = Params::parse(answer)?;
+        if let Some(more) = answers.next() {
+            return Err(Misfit::NotOffered(more));
+        }
         let server_bits = params.server_bits.unwrap_or(MOST_BITS);
         let client_bits = match params.client_bits {
             ClientBits::Unsaid => self.client_max_window_bits,
             ClientBits::Most(bits) => bits.min(self.client_max_window_bits),
-            ClientBits::Any => return Err(()),
+            ClientBits::Any => return Err(Misfit::Parameter(CLIENT_BITS)),
         };
-        if server_bits > self.server_max_window_bits || (!self.server_context_takeover && !params.server_no_takeover) {
-            return Err(());
+        if server_bits > self.server_max_window_bits {
+            return Err(Misfit::NotKept(SERVER_BITS));
+        }
+        if !self.server_context_takeover && !params.server_no_takeover {
+            return Err(Misfit::NotKept(SERVER_NO_TAKEOVER));
         }
         Ok(Some(Agreed {
             server: Window { is_kept: !params.server_no_takeover, bits: server_bits },
@@ -147,6 +153,31 @@ impl Agreed {
     }
 }
 
+/// What is wrong with an offer, which is declined then, or with an answer, which ends the connection (section 7.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Misfit<'a> {
+    /// It is another extension, or one more.
+    NotOffered(&'a str),
+    /// A parameter that is not defined, or not so, or is there twice.
+    Parameter(&'a str),
+    /// A parameter that the offer had, and that the answer does not keep to.
+    NotKept(&'static str),
+}
+
+impl fmt::Display for Misfit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misfit::NotOffered(extension) => {
+                write!(f, "the server wants {extension:?}, an extension that was not offered")
+            }
+            Misfit::Parameter(what) => write!(f, "the server's {NAME} has {what:?}, which does not belong there"),
+            Misfit::NotKept(name) => {
+                write!(f, "the server's {NAME} does not keep to the {name} that it was offered with")
+            }
+        }
+    }
+}
+
 /// One offer, or one answer.
 #[derive(Default)]
 struct Params {
@@ -165,32 +196,37 @@ enum ClientBits {
 }
 
 impl Params {
-    /// `None`: another extension, or something that is not defined, which is to be declined (section 7.1).
-    fn parse(text: &str) -> Option<Params> {
+    fn parse(text: &str) -> Result<Params, Misfit<'_>> {
         let mut parts = text.split(';').map(str::trim);
-        if parts.next() != Some(NAME) {
-            return None;
+        let extension = parts.next().unwrap_or_default();
+        if extension != NAME {
+            return Err(Misfit::NotOffered(extension));
         }
         let (mut params, mut seen) = (Params::default(), Vec::new());
         for part in parts {
-            let (name, value) = match part.split_once('=') {
-                Some((name, value)) => (name.trim_end(), Some(unquoted(value.trim_start())?)),
-                None => (part, None),
-            };
-            if seen.contains(&name) {
-                return None;
+            let name = part.split('=').next().unwrap_or_default().trim_end();
+            if seen.contains(&name) || params.set(name, part).is_none() {
+                return Err(Misfit::Parameter(part));
             }
             seen.push(name);
-            match (name, value) {
-                (SERVER_NO_TAKEOVER, None) => params.server_no_takeover = true,
-                (CLIENT_NO_TAKEOVER, None) => params.client_no_takeover = true,
-                (SERVER_BITS, Some(value)) => params.server_bits = Some(bits(value)?),
-                (CLIENT_BITS, Some(value)) => params.client_bits = ClientBits::Most(bits(value)?),
-                (CLIENT_BITS, None) => params.client_bits = ClientBits::Any,
-                _ => return None,
-            }
         }
-        Some(params)
+        Ok(params)
+    }
+
+    fn set(&mut self, name: &str, part: &str) -> Option<()> {
+        let value = match part.split_once('=') {
+            Some((_, value)) => Some(unquoted(value.trim_start())?),
+            None => None,
+        };
+        match (name, value) {
+            (SERVER_NO_TAKEOVER, None) => self.server_no_takeover = true,
+            (CLIENT_NO_TAKEOVER, None) => self.client_no_takeover = true,
+            (SERVER_BITS, Some(value)) => self.server_bits = Some(bits(value)?),
+            (CLIENT_BITS, Some(value)) => self.client_bits = ClientBits::Most(bits(value)?),
+            (CLIENT_BITS, None) => self.client_bits = ClientBits::Any,
+            _ => return None,
+        }
+        Some(())
     }
 }
 
@@ -281,16 +317,23 @@ mod tests {
             "permessage-deflate; client_max_window_bits; server_max_window_bits=11; server_no_context_takeover; \
              client_no_context_takeover"
         );
-        let agree = |answers: &[&str]| info.agree(answers.iter().copied());
+        let agree = |answers: &[&'static str]| info.agree(answers.iter().copied());
         assert_eq!(agree(&[]), Ok(None));
         let good =
             "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12";
         let agreed = agree(&[good]).expect("it was offered").expect("agreed");
         assert_eq!(agreed.server, Window { is_kept: false, bits: 10 });
         assert_eq!(agreed.client, Window { is_kept: false, bits: 12 });
-        assert_eq!(agree(&[good, good]), Err(()));
-        assert_eq!(agree(&["permessage-deflate; server_max_window_bits=11"]), Err(()), "it keeps its window");
-        assert_eq!(agree(&["permessage-deflate; server_no_context_takeover"]), Err(()), "its window is too large");
-        assert_eq!(agree(&["x-other"]), Err(()));
+        assert_eq!(agree(&[good, good]), Err(Misfit::NotOffered(good)));
+        for (answer, misfit) in [
+            ("x-other", Misfit::NotOffered("x-other")),
+            ("permessage-deflate; server_max_window_bits=11", Misfit::NotKept(SERVER_NO_TAKEOVER)),
+            ("permessage-deflate; server_no_context_takeover", Misfit::NotKept(SERVER_BITS)),
+            ("permessage-deflate; client_max_window_bits", Misfit::Parameter(CLIENT_BITS)),
+            ("permessage-deflate; client_max_window_bits=7", Misfit::Parameter("client_max_window_bits=7")),
+            ("permessage-deflate; server_no_context_takeover; unknown", Misfit::Parameter("unknown")),
+        ] {
+            assert_eq!(agree(&[answer]), Err(misfit), "{answer}");
+        }
     }
 }

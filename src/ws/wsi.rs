@@ -40,7 +40,8 @@ impl Wsi {
     }
 
     /// Says why the WebSocket is closed, and closes it: `return call.wsi.close_with(CloseCode::NORMAL, "bye")` (`lws_close_reason`). Of the text
-    /// as many whole characters are sent as fit into 123 bytes. Without this a `Verdict::Close` says 1000.
+    /// as many whole characters are sent as fit into 123 bytes. Without this a `Verdict::Close` says 1000. Of
+    /// another connection: [`Cx::close_later_with`](crate::Cx::close_later_with).
     pub fn close_with(&mut self, code: CloseCode, text: &str) -> Verdict {
         if let Some(session) = self.session_mut() {
             session.closing = Some((code, text.to_owned()));

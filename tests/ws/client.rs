@@ -354,3 +354,47 @@ fn what_comes_behind_the_answer_in_one_piece_is_received() {
     here.gone(id);
     assert_eq!(received(id), b"at once");
 }
+
+#[test]
+fn interim_answers_are_not_the_answer() {
+    const INTERIM: &str =
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+    let onward = Onward::serve(|stream, _| {
+        send(stream, INTERIM.as_bytes());
+        ws::agree(stream, "");
+        send(stream, &ws::unmasked(FIN | TEXT, b"hello"));
+        send(stream, &ws::unmasked(FIN | CLOSE, b""));
+    });
+    let mut here = Loop::new(home());
+    let id = connects(&mut here, &onward.target(), WsConnect::to("localhost"));
+    here.gone(id);
+    assert_eq!((received(id), count("ClientEstablished")), (b"hello".to_vec(), 1));
+}
+
+#[test]
+fn interim_answers_have_an_end() {
+    let onward = Onward::serve(|stream, _| {
+        ws::read_request(stream);
+        let _gone_by_then = stream.write_all("HTTP/1.1 100 Continue\r\n\r\n".repeat(1000).as_bytes());
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    let mut here = Loop::new(home());
+    let why = why_not(&mut here, &onward.target(), WsConnect::to("localhost"));
+    assert!(why.contains("interim"), "{why}");
+}
+
+#[test]
+fn an_upgrade_in_http_1_0_is_none() {
+    let onward = Onward::serve(|stream, _| {
+        let (_, accept) = ws::read_request(stream);
+        let answer = format!(
+            "HTTP/1.0 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        send(stream, answer.as_bytes());
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    let mut here = Loop::new(home());
+    let why = why_not(&mut here, &onward.target(), WsConnect::to("localhost"));
+    assert!(why.contains("HTTP/1.0"), "{why}");
+}

@@ -73,6 +73,8 @@ fn what_is_no_handshake_is_refused() {
         let answer = answer(&mut here, request.clone());
         assert_eq!(answer.status, status, "{request}");
         assert_eq!(answer.header("sec-websocket-version"), (status == 426).then_some("13"));
+        assert_eq!(answer.header("upgrade"), (status == 426).then_some("websocket"));
+        assert_eq!(answer.head.contains("Connection: Upgrade\r\n"), status == 426, "{}", answer.head);
         assert_eq!(answer.header("connection"), Some("close"), "{request}");
     }
     assert_eq!(count("Established") + count("WsServerBindProtocol"), 0);

@@ -2,9 +2,12 @@
 
 use lexopt::prelude::*;
 use rlws::{
-    Cache, Call, CloseCode, ConnectInfo, Context, ContextInfo, HttpRequest, InitError, Listen, Mount, Options, Pem,
+    Cache, Call, CloseCode, CloseReason, ConnectInfo, Context, ContextInfo, HttpRequest, InitError, Listen, Mount,
 };
-use rlws::{Protocol, ProtocolTable, Pvo, Reason, Target, TlsInfo, Validity, Verdict, VhostCall, VhostInfo, WsInfo};
+use rlws::{
+    Options, Pem, Protocol, ProtocolTable, Pvo, Reason, Target, TlsInfo, Validity, Verdict, VhostCall, VhostInfo,
+    WsInfo,
+};
 use rlws::{WsWrite, WsiId, logger};
 use std::time::Duration;
 
@@ -31,6 +34,9 @@ const ORIGIN: &str =
 
 /// What the browser is told; where the server is, and why it is away, is for the log.
 const AWAY: (CloseCode, &str) = (CloseCode::UNEXPECTED_CONDITION, "the server cannot be reached");
+
+/// What it is told of a server that has ended without its end: what came of it may be half of what there is.
+const CUT_OFF: (CloseCode, &str) = (CloseCode::UNEXPECTED_CONDITION, "the connection to the server was lost");
 
 /// The browser's side.
 struct Ws;
@@ -127,6 +133,7 @@ impl Protocol for Raw {
         let Some(pair) = cx.pss::<Ws>(browser) else { return Verdict::Continue };
         match reason {
             Reason::ClientConnectionError(_) => pair.end = Some(AWAY),
+            Reason::RawClose if matches!(wsi.close_reason(), Some(CloseReason::Lost(_))) => pair.end = Some(CUT_OFF),
             Reason::RawConnected => wsi.callback_on_writable(),
             Reason::RawWriteable if !pair.up.is_empty() => {
                 if wsi.write(&pair.up).is_err() {

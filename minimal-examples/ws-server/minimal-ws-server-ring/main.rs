@@ -2,9 +2,9 @@
 
 use lexopt::prelude::*;
 use rlws::{
-    Cache, Call, Context, ContextInfo, InitError, Interests, Listen, Mount, Options, Protocol, ProtocolTable, Pvo,
+    Cache, Call, CloseCode, Context, ContextInfo, InitError, Interests, Listen, Mount, Options, Protocol, ProtocolTable,
 };
-use rlws::{Reason, Ring, Verdict, VhostCall, VhostInfo, WsWrite, logger};
+use rlws::{Pvo, Reason, Ring, Verdict, VhostCall, VhostInfo, WsWrite, logger};
 
 const USAGE: &str = "\
 usage: minimal-ws-server-ring [OPTIONS]
@@ -44,7 +44,7 @@ impl Protocol for Chat {
                 let kind = if wsi.frame_is_binary() { WsWrite::BINARY } else { WsWrite::TEXT };
                 for lagging in ring.push(Message { kind, payload: payload.to_vec() }) {
                     log::info!("wsi {lagging} lags: culled");
-                    cx.close_later(lagging);
+                    cx.close_later_with(lagging, CloseCode::POLICY_VIOLATION, "you lag too far behind");
                 }
                 log::info!("{} bytes; {} messages kept", payload.len(), ring.len());
                 cx.callback_on_writable_all_protocol(wsi.vhost(), Self::NAME);

@@ -2,9 +2,9 @@
 
 use lexopt::prelude::*;
 use rlws::{
-    Cache, Call, Context, ContextInfo, InitError, Listen, Mount, Options, Protocol, ProtocolTable, Pvo, Reason, Ring,
+    Cache, Call, CloseCode, Context, ContextInfo, InitError, Listen, Mount, Options, Protocol, ProtocolTable, Pvo,
 };
-use rlws::{Verdict, VhostCall, VhostInfo, VhostReason, Waker, WsWrite, logger};
+use rlws::{Reason, Ring, Verdict, VhostCall, VhostInfo, VhostReason, Waker, WsWrite, logger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -59,7 +59,7 @@ impl Protocol for Threads {
             VhostReason::EventWaitCancelled => {
                 for line in vhd.lines.try_iter().take(QUEUE) {
                     for lagging in vhd.ring.push(line) {
-                        cx.close_later(lagging);
+                        cx.close_later_with(lagging, CloseCode::POLICY_VIOLATION, "you lag too far behind");
                     }
                 }
                 cx.callback_on_writable_all_protocol(vhost, Self::NAME);

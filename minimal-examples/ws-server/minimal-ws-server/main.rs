@@ -49,7 +49,7 @@ impl Protocol for Chat {
             }
             Reason::Receive(line) => {
                 for lagging in ring.push(line.to_vec()) {
-                    cx.close_later(lagging);
+                    cx.close_later_with(lagging, CloseCode::POLICY_VIOLATION, "you lag too far behind");
                 }
                 cx.callback_on_writable_all_protocol(wsi.vhost(), Self::NAME);
                 // Until it has heard this one itself: so that nobody speaks faster than the others are told.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::sys::signal::SigSet;
 use rlws::{
     AccessLog, AdoptInfo, Call, CloseReason, Context, Cx, InitError, Listen, ListenSockets, Protocol, ProtocolTable,
-    Pvo, Reason, SulId, Verdict, VhostCall, VhostInfo, VhostReason,
+    Pvo, Reason, SulId, Verdict, VhostCall, VhostInfo, VhostReason, logger,
 };
 
 use crate::control::{Lines, READY, Word};
@@ -206,8 +206,13 @@ impl Protocol for Parent {
 
     fn vhost_callback(VhostCall { cx, vhost }: VhostCall<'_>, vhd: &mut Ending, reason: VhostReason<'_>) -> Verdict {
         if let VhostReason::Sul(sul) = reason {
-            // What is left is the connection to the parent.
-            if vhd.gives_up == Some(sul) || cx.wsi_count() <= 1 {
+            // One is the connection to the parent.
+            let left = cx.wsi_count().saturating_sub(1);
+            let gives_up = vhd.gives_up == Some(sul);
+            if gives_up && left > 0 {
+                log::info!(target: logger::NOTICE, "{left} connections have not finished; they are cut off");
+            }
+            if gives_up || left == 0 {
                 cx.stop();
             } else {
                 vhd.poll(cx, vhost);
@@ -218,10 +223,11 @@ impl Protocol for Parent {
 }
 
 impl Ending {
-    /// Accepts nothing more, and ends when the last connection has, or after that long.
+    /// Accepts nothing more, and ends when the last connection has. With a limit it closes its WebSockets, and ends after that long in any case.
     fn end(&mut self, cx: &mut Cx, vhost: rlws::VhostId, limit: Option<Duration>) {
         cx.deprecate_later();
         if let Some(limit) = limit {
+            cx.close_websockets_later();
             self.gives_up.take().map(|former| cx.cancel_sul(former));
             self.gives_up = cx.schedule(vhost, Parent::NAME, limit).ok();
         }
