@@ -1,5 +1,6 @@
-//! What fuzz targets share: bytes, cut into pieces, and a WebSocket server.
+//! What fuzz targets share: bytes, cut into pieces, a WebSocket server and a client.
 
+pub mod answering;
 pub mod socket;
 
 /// Pieces of up to 23 bytes, empty ones among them, of lengths that a seed chooses.

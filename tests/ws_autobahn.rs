@@ -31,6 +31,9 @@ const PIECES: [(&[&str], usize); 4] = [
 /// Long enough for all messages on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
+/// So many cases may be late on a busy machine.
+const LATE: usize = 5;
+
 const ECHO: &str = "minimal-ws-server-echo";
 const AGENT: &str = "rlws";
 
@@ -81,6 +84,7 @@ fn each_piece_passes(run: impl Fn(&[&str]) -> Verdicts + Sync) {
         }
     });
     let late = late.into_inner().expect("no panic");
+    assert!(late.len() <= LATE, "{late:?}");
     if !late.is_empty() {
         eprintln!("once more: {late:?}");
         let verdicts = run(&Vec::from_iter(late.iter().map(String::as_str)));

@@ -3,14 +3,17 @@
 
 mod util;
 
-use std::time::Duration;
+use std::io::{Read, Write};
 
 use rlws::{
-    Call, InitError, Listen, Protocol, ProtocolTable, Pvo, Reason, Verdict, VhostCall, VhostInfo, WriteError, WsWrite,
+    Call, InitError, Listen, Protocol, ProtocolTable, Pvo, Reason, TlsInfo, Verdict, VhostCall, VhostInfo, WriteError,
+    WsWrite,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
+use util::certs::localhost;
 use util::server::Server;
+use util::tls::{trusting, try_handshake};
+use util::turned::client_of;
 use util::*;
 
 /// Bytes of a message, which says its number.
@@ -59,12 +62,28 @@ fn message(number: u32) -> String {
 
 #[test]
 fn who_does_not_read_is_culled_and_all_others_get_every_message() {
+    all_others_get_every_message(None);
+}
+
+#[test]
+fn over_tls_too() {
+    all_others_get_every_message(Some(localhost().tls_info()));
+}
+
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+#[track_caller]
+fn all_others_get_every_message(tls: Option<TlsInfo>) {
     let readers: usize = std::env::var("WS_READERS").map_or(200, |count| count.parse().expect("a number"));
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("setrlimit");
-    let server = Server::with_vhost(|| VhostInfo {
+    let config = tls.is_some().then(|| trusting().config());
+    let server = Server::with_vhost(move || VhostInfo {
         name: "localhost".into(),
         listen: Listen::on("127.0.0.1", 0),
+        tls,
         protocols: vec![ProtocolTable::of::<Broadcast>()],
         ..Default::default()
     });
@@ -75,9 +94,16 @@ fn who_does_not_read_is_culled_and_all_others_get_every_message() {
             of(cx.vhd::<Broadcast>(vhost).expect("it is there"))
         })
     };
-    let mut lazy = small_window(server.made);
-    ws::upgrade(&mut lazy, "");
-    let mut streams: Vec<_> = (0..readers).map(|_| ws::open(server.made, "")).collect();
+    let opened = |socket| {
+        let mut stream: Box<dyn Stream> = match &config {
+            Some(config) => Box::new(try_handshake(config, socket, "localhost").expect("a handshake")),
+            None => Box::new(socket),
+        };
+        ws::upgrade(&mut stream, "");
+        stream
+    };
+    let _lazy = opened(client_of(server.made, 4096));
+    let mut streams: Vec<_> = (0..readers).map(|_| opened(connect(server.made))).collect();
     eventually("all are open", || told(|told| told.open) == readers + 1);
 
     let mut rounds = 0;
@@ -99,13 +125,4 @@ fn who_does_not_read_is_culled_and_all_others_get_every_message() {
     }
     assert_eq!((told(|told| told.culled), told(|told| told.open)), (1, readers));
     eprintln!("{readers} readers got {rounds} messages each");
-}
-
-/// A connection into which little fits while nobody reads from it.
-fn small_window(port: u16) -> std::net::TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
-    socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("SO_RCVTIMEO");
-    socket.into()
 }

@@ -10,9 +10,18 @@ use crate::{echo, ws_peers};
 /// What a server is to do: relay to a port, serve a folder, or echo WebSocket messages; with TLS or without.
 #[derive(Debug, Clone)]
 pub(crate) enum Task<'a> {
-    Relay { onward: u16 },
-    Http { root: &'a Path, tls: Option<(&'a Path, &'a Path)> },
-    Echo { tls: Option<(&'a Path, &'a Path)> },
+    Relay {
+        onward: u16,
+    },
+    Http {
+        root: &'a Path,
+        tls: Option<(&'a Path, &'a Path)>,
+    },
+    /// `keeps`: compression keeps its windows where the client lets it.
+    Echo {
+        tls: Option<(&'a Path, &'a Path)>,
+        keeps: bool,
+    },
 }
 
 /// One of those who are compared.
@@ -48,7 +57,7 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
     },
     Contender {
         name: FLOOR,
-        groups: &[Group::Relay],
+        groups: &[Group::Relay, Group::Ws],
         how: "it is part of this benchmark",
         find: |_| std::env::current_exe().ok(),
         prepare: floor,
@@ -143,7 +152,7 @@ fn rlws(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::R
             "listen-accept-role": "raw-proxy", "listen-accept-protocol": "raw-proxy", "fallback-listen-accept": "1""#
         ),
         Task::Http { root, tls } => http_vhost(root, *tls),
-        Task::Echo { tls } => return Ok(echo::command(program, port, *tls)),
+        Task::Echo { tls, keeps } => return Ok(echo::command(program, port, *tls, *keeps)),
     };
     let conf = format!(
         r#"{{ "vhosts": [{{ "name": "localhost", "port": "{port}", "interface": "127.0.0.1", "backlog": "4096",
@@ -189,9 +198,13 @@ fn lws(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::Re
 pub(crate) const BE_THE_FLOOR: &str = "--be-the-floor";
 
 fn floor(program: &Path, _: &Path, port: u16, task: &Task<'_>) -> std::io::Result<Command> {
-    let Task::Relay { onward } = task else { return Err(std::io::ErrorKind::Unsupported.into()) };
     let mut command = Command::new(program);
-    command.arg(BE_THE_FLOOR).args([port.to_string(), onward.to_string()]);
+    command.arg(BE_THE_FLOOR).arg(port.to_string());
+    match task {
+        Task::Relay { onward } => command.arg(onward.to_string()),
+        Task::Echo { tls: None, keeps: false } => &mut command,
+        Task::Echo { .. } | Task::Http { .. } => return Err(std::io::ErrorKind::Unsupported.into()),
+    };
     Ok(command)
 }
 
@@ -270,7 +283,7 @@ fn sslh(program: &Path, _: &Path, port: u16, task: &Task<'_>) -> std::io::Result
 }
 
 fn ws_peer(program: &Path, which: &str, port: u16, task: &Task<'_>) -> std::io::Result<Command> {
-    let Task::Echo { tls: None } = task else { return Err(std::io::ErrorKind::Unsupported.into()) };
+    let Task::Echo { tls: None, keeps: false } = task else { return Err(std::io::ErrorKind::Unsupported.into()) };
     let mut command = Command::new(program);
     command.args([which, &port.to_string()]);
     Ok(command)

@@ -18,6 +18,7 @@ mod chart;
 mod contenders;
 mod cores;
 mod echo;
+mod echo_floor;
 mod floor;
 mod load;
 mod machine;
@@ -49,9 +50,11 @@ use rows::{Figure, Group, Row, rows};
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let result = if let Some((port, onward)) = floor_ports(&args) {
-        floor::run(port, onward).map_err(|error| error.to_string())
-    } else if let Some((port, tls)) = echo::asked(&args) {
-        echo::run(port, tls).map_err(|error| error.to_string())
+        onward
+            .map_or_else(|| echo_floor::run(port), |onward| floor::run(port, onward))
+            .map_err(|error| error.to_string())
+    } else if let Some(asked) = echo::asked(&args) {
+        echo::run(asked).map_err(|error| error.to_string())
     } else {
         Args::parse(args).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| run(&args))
     };
@@ -64,11 +67,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The benchmark is a contender, too: the floor.
-fn floor_ports(args: &[OsString]) -> Option<(u16, u16)> {
-    let [what, port, onward] = args else { return None };
+/// The benchmark is a contender, too: the floor, of relays where there is a port to relay to, else of echoes.
+fn floor_ports(args: &[OsString]) -> Option<(u16, Option<u16>)> {
+    let [what, port, onward @ ..] = args else { return None };
     let port_of = |text: &OsString| text.to_str()?.parse().ok();
-    (what == BE_THE_FLOOR).then(|| Some((port_of(port)?, port_of(onward)?)))?
+    (what == BE_THE_FLOOR).then(|| Some((port_of(port)?, onward.first().and_then(port_of))))?
 }
 
 fn run(args: &Args) -> Result<(), String> {

@@ -16,7 +16,7 @@ use crate::load::sockets::Sockets;
 use crate::load::streams::{Direction, Streams};
 use crate::load::wrk::Wrk;
 use crate::load::{Done, Load as _};
-use crate::rows::{Figure, Group, Load, Row};
+use crate::rows::{Deflate, Figure, Group, Load, Row};
 use crate::server::Server;
 use crate::util::certs;
 
@@ -81,7 +81,7 @@ impl Bench {
         let tls = row.load.tls().then_some((&*cert, &*key));
         let task = match &backend {
             Some(Running { port, .. }) => Task::Relay { onward: *port },
-            None if row.group == Group::Ws => Task::Echo { tls },
+            None if row.group == Group::Ws => Task::Echo { tls, keeps: row.load.keeps() },
             None => Task::Http { root: &root, tls },
         };
         let port = crate::util::free_port();
@@ -95,7 +95,7 @@ impl Bench {
         let greeting = match (row.group, row.load) {
             (Group::Relay, load) => vec![relayed(matches!(load, Load::Connections { .. }))],
             (Group::Http, load) => vec![get(port, load.tls(), "small.html")?],
-            (Group::Ws, Load::SilentSockets { tls, deflate }) => socket(port, tls, deflate)?,
+            (Group::Ws, Load::SilentSockets { tls, deflate }) => socket(port, tls, deflate != Deflate::No)?,
             (Group::Ws, _) => Vec::new(),
         };
         let empty = server.memory();
@@ -141,6 +141,11 @@ impl Bench {
 }
 
 impl Load {
+    /// Whether windows of compression are kept.
+    fn keeps(self) -> bool {
+        matches!(self, Load::SilentSockets { deflate: Deflate::Kept, .. })
+    }
+
     fn tls(self) -> bool {
         matches!(
             self,

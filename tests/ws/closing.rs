@@ -1,5 +1,6 @@
 //! The closing handshake, faults, and connections that say nothing.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use rlws::{CloseCode, Reason, Validity, Verdict, VhostInfo, WriteError, WsInfo, WsLimits, WsWrite};
@@ -238,12 +239,22 @@ fn who_is_not_listened_to_is_not_silent() {
         }
         Verdict::Continue
     });
-    let _stream = opened(&mut here, "");
+    let stream = opened(&mut here, "");
     for seconds in [11, 21, 31, 41] {
         here.at(Duration::from_secs(seconds));
         here.turns();
     }
     assert_eq!(count("Closed"), 0);
+    stream.set_nonblocking(true).expect("own socket");
+    assert_eq!(stream.peek(&mut [0]).expect_err("no ping").kind(), ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).expect("own socket");
+
+    let id = who("Established")[0];
+    here.cx().rx_flow_control(id, true);
+    here.at(Duration::from_secs(52));
+    assert_eq!(frame_of(&mut here, &stream), Frame { first: FIN | PING, payload: Vec::new() });
+    here.at(Duration::from_secs(62));
+    here.gone(id);
 }
 
 #[test]
