@@ -18,6 +18,8 @@ mod handshake;
 mod messages;
 #[path = "ws/port.rs"]
 mod port;
+#[path = "ws/random.rs"]
+mod random;
 
 use std::net::TcpStream;
 
