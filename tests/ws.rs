@@ -12,6 +12,8 @@ mod closing;
 mod compression;
 #[path = "ws/ending.rs"]
 mod ending;
+#[path = "ws/fairness.rs"]
+mod fairness;
 #[path = "ws/handshake.rs"]
 mod handshake;
 #[path = "ws/messages.rs"]

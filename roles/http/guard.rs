@@ -14,7 +14,6 @@ use super::h1::Head;
 use super::status::Status;
 
 /// What a mount says to who asks.
-#[expect(clippy::large_enum_variant, reason = "taken apart where it is returned")]
 pub(super) enum Admission {
     /// It is served; to this user, where it asks for one.
     Yes(Option<Arc<str>>),

@@ -170,6 +170,7 @@ impl Role for Connection {
         }
         protocol::detach(wsi);
         wsi.ws = None;
+        wsi.flags.bulk = false;
     }
 }
 
@@ -216,6 +217,7 @@ impl Connection {
     fn receive(&mut self, wsi: &mut Wsi, cx: &mut Cx, buf: &mut [u8]) -> Result<(), CloseReason> {
         let mut held = wsi.rx.take();
         if !self.is_starved {
+            wsi.flags.bulk = false;
             let taken = self.frames(wsi, cx, held.as_mut_slice())?;
             held.consume(taken);
             wsi.rx = held;
@@ -246,7 +248,8 @@ impl Connection {
         Ok(wsi.flush(&cx.registry)?)
     }
 
-    /// Takes frames, as long as the protocol and the socket keep up. How many bytes that were.
+    /// Takes frames, as long as the protocol and the socket keep up: no more than a slice, as they are sent or as they are delivered. How many
+    /// bytes that were.
     fn frames(&mut self, wsi: &mut Wsi, cx: &mut Cx, bytes: &mut [u8]) -> Result<usize, CloseReason> {
         let mut scratch = cx.ws_contexts.lend_scratch();
         let taken = self.frames_with(wsi, cx, bytes, &mut scratch);
@@ -263,7 +266,12 @@ impl Connection {
     ) -> Result<usize, CloseReason> {
         let (mut at, mut delivered) = (0, 0);
         self.is_starved = false;
-        while delivered < limits::SERVICE_BUFFER {
+        loop {
+            // That nothing is left is found at once.
+            let is_slice = delivered >= cx.slice || at >= cx.slice + SPARE;
+            if is_slice && (at < bytes.len() || self.receiver.has_more()) {
+                break;
+            }
             if answers_waiting(wsi) > limits::WS_ANSWERS {
                 wsi.flush(&cx.registry)?;
             }
@@ -288,6 +296,7 @@ impl Connection {
                 return Ok(bytes.len());
             }
         }
+        wsi.flags.bulk |= delivered >= limits::BULK_READ;
         Ok(at)
     }
 

@@ -99,6 +99,11 @@ impl Receiver {
         self.message.is_some().then_some(self.taken)
     }
 
+    /// Of what was taken more is to come without more behind it: it is still compressed.
+    pub(crate) fn has_more(&self) -> bool {
+        self.frame.as_ref().is_some_and(|frame| frame.has_more)
+    }
+
     /// The connection is open: its peer may begin to send.
     pub(crate) fn open(&mut self, now: Instant) {
         self.controls = Controls { since: Some(now), left: self.limits.control_frames };
