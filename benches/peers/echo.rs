@@ -11,29 +11,41 @@ use rlws::{
 
 /// What has this benchmark be one, with a port, and with a certificate and its key for TLS.
 const BE_AN_ECHO: &str = "be-an-echo";
+/// The same, whose compression keeps its windows.
+const BE_A_KEEPING_ECHO: &str = "be-a-keeping-echo";
 
-pub(crate) fn command(program: &Path, port: u16, tls: Option<(&Path, &Path)>) -> Command {
+/// What an echo is to be like.
+pub(crate) struct Asked {
+    port: u16,
+    tls: Option<TlsInfo>,
+    keeps: bool,
+}
+
+pub(crate) fn command(program: &Path, port: u16, tls: Option<(&Path, &Path)>, keeps: bool) -> Command {
     let mut command = Command::new(program);
-    command.args([BE_AN_ECHO, &port.to_string()]);
+    command.args([if keeps { BE_A_KEEPING_ECHO } else { BE_AN_ECHO }, &port.to_string()]);
     command.args(tls.into_iter().flat_map(|(cert, key)| [cert, key]));
     command
 }
 
 /// What the arguments ask for, where they are those of [`command`].
-pub(crate) fn asked(args: &[OsString]) -> Option<(u16, Option<TlsInfo>)> {
+pub(crate) fn asked(args: &[OsString]) -> Option<Asked> {
     let [what, port, tls @ ..] = args else { return None };
     let tls = match tls {
         [cert, key] => Some(TlsInfo::new(Pem::file(cert), Pem::file(key))),
         _ => None,
     };
-    (what == BE_AN_ECHO).then(|| Some((port.to_str()?.parse().ok()?, tls)))?
+    let keeps = what == BE_A_KEEPING_ECHO;
+    (keeps || what == BE_AN_ECHO).then(|| Some(Asked { port: port.to_str()?.parse().ok()?, tls, keeps }))?
 }
 
 /// Echoes what connects to a port of 127.0.0.1, until it is killed.
 ///
 /// # Errors
 /// Where it cannot listen.
-pub(crate) fn run(port: u16, tls: Option<TlsInfo>) -> rlws::Result<()> {
+pub(crate) fn run(Asked { port, tls, keeps }: Asked) -> rlws::Result<()> {
+    let deflate =
+        PermessageDeflate { server_context_takeover: keeps, client_context_takeover: keeps, ..Default::default() };
     let mut context = Context::new(ContextInfo::default())?;
     context.create_vhost(VhostInfo {
         name: "localhost".into(),
@@ -41,7 +53,7 @@ pub(crate) fn run(port: u16, tls: Option<TlsInfo>) -> rlws::Result<()> {
         backlog: 4096,
         tls,
         protocols: vec![ProtocolTable::of::<Echo>()],
-        ws: WsInfo { deflate: Some(PermessageDeflate::default()), ..Default::default() },
+        ws: WsInfo { deflate: Some(deflate), ..Default::default() },
         ..Default::default()
     })?;
     context.run()

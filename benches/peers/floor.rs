@@ -138,7 +138,7 @@ pub(crate) fn open(port: u16) -> Result<TcpStream> {
 }
 
 /// How much was taken; nothing where nothing can be taken now.
-fn accepted(sent: Result<usize>) -> Result<usize> {
+pub(crate) fn accepted(sent: Result<usize>) -> Result<usize> {
     match sent {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
         sent => sent,

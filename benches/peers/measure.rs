@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::contenders::{Contender, Task};
 use crate::cores::{Cores, stand_back};
+use crate::interrupted;
 use crate::load::backend::{Backend, Running};
 use crate::load::crowd::{Crowd, get, socket};
 use crate::load::exchanges::{Exchange, Exchanges};
@@ -16,7 +17,7 @@ use crate::load::sockets::Sockets;
 use crate::load::streams::{Direction, Streams};
 use crate::load::wrk::Wrk;
 use crate::load::{Done, Load as _};
-use crate::rows::{Figure, Group, Load, Row};
+use crate::rows::{Deflate, Figure, Group, Load, Row};
 use crate::server::Server;
 use crate::util::certs;
 
@@ -49,6 +50,7 @@ impl Bench {
     pub(crate) fn new(cores: Cores, time: Duration) -> Result<Bench, String> {
         let write = || {
             let folder = tempfile::tempdir()?;
+            interrupted::removes(&folder);
             // A server may give up its rights.
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
             fs::create_dir(folder.path().join("root"))?;
@@ -77,11 +79,12 @@ impl Bench {
             (Group::Http | Group::Ws, _) => None,
         };
         let own = tempfile::tempdir().map_err(|error| error.to_string())?;
+        interrupted::removes(&own);
         let (root, cert, key) = (self.path("root"), self.path("its.cert"), self.path("its.key"));
         let tls = row.load.tls().then_some((&*cert, &*key));
         let task = match &backend {
             Some(Running { port, .. }) => Task::Relay { onward: *port },
-            None if row.group == Group::Ws => Task::Echo { tls },
+            None if row.group == Group::Ws => Task::Echo { tls, keeps: row.load.keeps() },
             None => Task::Http { root: &root, tls },
         };
         let port = crate::util::free_port();
@@ -95,7 +98,7 @@ impl Bench {
         let greeting = match (row.group, row.load) {
             (Group::Relay, load) => vec![relayed(matches!(load, Load::Connections { .. }))],
             (Group::Http, load) => vec![get(port, load.tls(), "small.html")?],
-            (Group::Ws, Load::SilentSockets { tls, deflate }) => socket(port, tls, deflate)?,
+            (Group::Ws, Load::SilentSockets { tls, deflate }) => socket(port, tls, deflate != Deflate::No)?,
             (Group::Ws, _) => Vec::new(),
         };
         let empty = server.memory();
@@ -141,6 +144,11 @@ impl Bench {
 }
 
 impl Load {
+    /// Whether windows of compression are kept.
+    fn keeps(self) -> bool {
+        matches!(self, Load::SilentSockets { deflate: Deflate::Kept, .. })
+    }
+
     fn tls(self) -> bool {
         matches!(
             self,

@@ -1,6 +1,6 @@
 //! The table of a group's rows: costs, and the ratios to the floor and to the best of the others. Markdown, which a terminal shows as well.
 
-use crate::contenders::{CONTENDERS, FLOOR, OWN};
+use crate::contenders::{CONTENDERS, FLOOR, OWN, TUNED};
 use crate::results::{Figures, Results};
 use crate::rows::{Group, Row, rows};
 
@@ -10,25 +10,31 @@ pub(crate) fn table(results: &Results, group: Group) -> String {
         rows().into_iter().filter(|row| row.group == group && results.has(row.name) && !row.is_point()).collect();
     let measured = |name: &str| rows.iter().any(|row| results.cost(row.name, name).is_some());
     let names: Vec<&str> = CONTENDERS.iter().map(|it| it.name).filter(|name| measured(name)).collect();
-    let mut lines = Vec::new();
+    let compared: Vec<[&str; 2]> =
+        compared(group).iter().filter(|pair| pair.iter().all(|name| names.contains(name))).copied().collect();
+    let has_best = group != Group::Ws;
     let mut head = vec!["row".to_owned(), "unit".to_owned()];
     head.extend(names.iter().map(|name| (*name).to_owned()));
-    let has_floor = names.contains(&FLOOR);
-    if has_floor {
-        head.push(format!("{OWN} / {FLOOR}"));
-    }
-    head.push(format!("{OWN} / best other"));
-    lines.push(head);
+    head.extend(compared.iter().map(|[of, to]| format!("{of} / {to}")));
+    head.extend(has_best.then(|| format!("{OWN} / best other")));
+    let mut lines = vec![head];
     for row in &rows {
         let mut cells = vec![row.name.to_owned(), row.figure.unit()];
         cells.extend(names.iter().map(|name| results.cost(row.name, name).map_or("-".to_owned(), spread)));
-        if has_floor {
-            cells.push(ratio(results, row, Some(FLOOR)));
-        }
-        cells.push(ratio(results, row, best(results, row)));
+        cells.extend(compared.iter().map(|[of, to]| ratio(results, row, of, to).unwrap_or("-".to_owned())));
+        cells.extend(has_best.then(|| to_best(results, row)));
         lines.push(cells);
     }
     aligned(lines)
+}
+
+/// Whose costs are divided by whose, where both were measured.
+fn compared(group: Group) -> &'static [[&'static str; 2]] {
+    const TOKIO: &str = "tungstenite";
+    match group {
+        Group::Relay | Group::Http => &[[OWN, FLOOR], [OWN, TUNED]],
+        Group::Ws => &[[OWN, TOKIO], [OWN, "fastwebsockets"], [OWN, FLOOR], [FLOOR, TOKIO]],
+    }
 }
 
 /// What the rows of a group are.
@@ -39,16 +45,20 @@ pub(crate) fn legend(group: Group) -> String {
 
 /// Who costs least of those who relay or serve, but for ourselves.
 fn best(results: &Results, row: &Row) -> Option<&'static str> {
-    let others = CONTENDERS.iter().map(|it| it.name).filter(|name| *name != OWN && *name != FLOOR);
+    let others = CONTENDERS.iter().map(|it| it.name).filter(|name| ![OWN, FLOOR, TUNED].contains(name));
     let costs = others.filter_map(|name| Some((results.cost(row.name, name)?.median, name)));
     costs.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }
 
-fn ratio(results: &Results, row: &Row, to: Option<&str>) -> String {
-    let found = to.and_then(|to| Some((to, results.ratio(row.name, OWN, to)?)));
+fn ratio(results: &Results, row: &Row, of: &str, to: &str) -> Option<String> {
+    let Figures { median, least, most } = results.ratio(row.name, of, to)?;
+    Some(format!("{median:.2} ({least:.2}-{most:.2})"))
+}
+
+fn to_best(results: &Results, row: &Row) -> String {
+    let found = best(results, row).and_then(|to| Some((to, results.ratio(row.name, OWN, to)?)));
     found.map_or("-".to_owned(), |(to, Figures { median, least, most })| {
-        let to = if to == FLOOR { String::new() } else { format!(" {to}") };
-        format!("{median:.2}{to} ({least:.2}-{most:.2})")
+        format!("{median:.2} {to} ({least:.2}-{most:.2})")
     })
 }
 
