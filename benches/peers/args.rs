@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::contenders::OWN;
+use crate::contenders::{CONTENDERS, OWN};
 use crate::rows::{Row, rows};
 
 pub(crate) const USAGE: &str = "\
@@ -63,11 +63,9 @@ impl Args {
                 Long("list") => parsed.task = Task::List,
                 Short('h') | Long("help") => parsed.task = Task::Help,
                 Long("rows") => (parsed.rows, chosen) = (chosen_rows(&args.value()?.string()?)?, true),
-                Long("peers") => parsed.peers = args.value()?.string()?.split(',').map(str::to_owned).collect(),
-                Long("rounds") => parsed.rounds = args.value()?.parse()?,
-                Long("seconds") => {
-                    parsed.time = args.value()?.parse_with(|text| text.parse().map(Duration::from_secs_f64))?
-                }
+                Long("peers") => parsed.peers = chosen_peers(&args.value()?.string()?)?,
+                Long("rounds") => parsed.rounds = args.value()?.parse_with(rounds)?,
+                Long("seconds") => parsed.time = args.value()?.parse_with(seconds)?,
                 Long("page") => parsed.page = true,
                 other => return Err(other.unexpected()),
             }
@@ -90,4 +88,22 @@ fn chosen_rows(names: &str) -> Result<Vec<Row>, String> {
     let row =
         |name: &str| rows().into_iter().find(|row| row.name == name).ok_or_else(|| format!("there is no row {name:?}"));
     names.split(',').map(row).collect()
+}
+
+fn chosen_peers(names: &str) -> Result<Vec<String>, String> {
+    let peer = |name: &str| {
+        let is_known = CONTENDERS.iter().any(|it| it.name == name);
+        is_known.then(|| name.to_owned()).ok_or_else(|| format!("nobody is called {name:?}; --list names all"))
+    };
+    names.split(',').map(peer).collect()
+}
+
+fn rounds(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|rounds| *rounds > 0).ok_or("a number from 1 on is wanted")
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    const MOST: Duration = Duration::from_secs(3600);
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero() && *time <= MOST).ok_or("seconds are wanted, more than 0 and up to 3600")
 }

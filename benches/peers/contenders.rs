@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::rows::Group;
+use crate::rows::{Group, SMALL};
 use crate::{echo, ws_peers};
 
 /// What a server is to do: relay to a port, serve a folder, or echo WebSocket messages; with TLS or without.
@@ -40,10 +40,12 @@ pub(crate) struct Contender {
 
 /// Who the others are compared with.
 pub(crate) const OWN: &str = "rlws";
-/// The yardstick: no relay, so it is not among those whose best counts.
+/// The yardstick: no server, so it is not among those whose best counts.
 pub(crate) const FLOOR: &str = "floor";
+/// nginx as nobody has it without measuring: with the floor's buffer as a relay, and without `sendfile` for small files. A yardstick too.
+pub(crate) const TUNED: &str = "nginx-tuned";
 
-pub(crate) const CONTENDERS: [Contender; 8] = [
+pub(crate) const CONTENDERS: [Contender; 9] = [
     Contender {
         name: OWN,
         groups: &[Group::Relay, Group::Http, Group::Ws],
@@ -57,7 +59,7 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
     },
     Contender {
         name: FLOOR,
-        groups: &[Group::Relay, Group::Ws],
+        groups: &[Group::Relay, Group::Http, Group::Ws],
         how: "it is part of this benchmark",
         find: |_| std::env::current_exe().ok(),
         prepare: floor,
@@ -68,8 +70,16 @@ pub(crate) const CONTENDERS: [Contender; 8] = [
         groups: &[Group::Relay, Group::Http],
         how: "apt-get install nginx libnginx-mod-stream",
         find: |group| found("nginx").filter(|_| group != Group::Relay || Path::new(NGINX_STREAM).is_file()),
-        prepare: nginx,
+        prepare: |program, folder, port, task| nginx(program, folder, port, task, Nginx::Packaged),
         version: "-v",
+    },
+    Contender {
+        name: TUNED,
+        groups: &[Group::Relay, Group::Http],
+        how: "as nginx",
+        find: |group| found("nginx").filter(|_| group != Group::Relay || Path::new(NGINX_STREAM).is_file()),
+        prepare: |program, folder, port, task| nginx(program, folder, port, task, Nginx::Tuned),
+        version: "",
     },
     Contender {
         name: "haproxy",
@@ -201,8 +211,9 @@ fn floor(program: &Path, _: &Path, port: u16, task: &Task<'_>) -> std::io::Resul
     let mut command = Command::new(program);
     command.arg(BE_THE_FLOOR).arg(port.to_string());
     match task {
-        Task::Relay { onward } => command.arg(onward.to_string()),
-        Task::Echo { tls: None, keeps: false } => &mut command,
+        Task::Relay { onward } => command.args(["relay", &onward.to_string()]),
+        Task::Http { root, tls: None } => command.arg("http").arg(root.join(SMALL)),
+        Task::Echo { tls: None, keeps: false } => command.arg("echo"),
         Task::Echo { .. } | Task::Http { .. } => return Err(std::io::ErrorKind::Unsupported.into()),
     };
     Ok(command)
@@ -210,12 +221,22 @@ fn floor(program: &Path, _: &Path, port: u16, task: &Task<'_>) -> std::io::Resul
 
 const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-fn nginx(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::Result<Command> {
+#[derive(Debug, Copy, Clone, PartialEq, Eq)]
+enum Nginx {
+    /// Relays as its package has it; files as its documentation advises for large ones.
+    Packaged,
+    Tuned,
+}
+
+fn nginx(program: &Path, folder: &Path, port: u16, task: &Task<'_>, like: Nginx) -> std::io::Result<Command> {
     let (dir, listen) = (folder.display(), format!("listen 127.0.0.1:{port}"));
     let (module, serve) = match task {
         Task::Relay { onward } => (
             format!("load_module {NGINX_STREAM};"),
-            format!("stream {{ server {{ {listen} backlog=4096; proxy_pass 127.0.0.1:{onward}; tcp_nodelay on; }} }}"),
+            format!(
+                "stream {{ server {{ {listen} backlog=4096; proxy_pass 127.0.0.1:{onward}; tcp_nodelay on; {} }} }}",
+                if like == Nginx::Tuned { "proxy_buffer_size 256k;" } else { "" }
+            ),
         ),
         Task::Echo { .. } => return Err(std::io::ErrorKind::Unsupported.into()),
         Task::Http { root, tls } => {
@@ -223,14 +244,14 @@ fn nginx(program: &Path, folder: &Path, port: u16, task: &Task<'_>) -> std::io::
                 None => ("", String::new()),
                 Some((cert, key)) => {
                     let files = format!("ssl_certificate {}; ssl_certificate_key {};", cert.display(), key.display());
-                    ("ssl", files + " ssl_protocols TLSv1.3;")
+                    ("ssl", files + " ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;")
                 }
             };
             let server = format!("{listen} {ssl} backlog=4096; root {}; {certificate}", root.display());
-            let http =
-                "access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 1h; open_file_cache max=100;
+            let files = if like == Nginx::Tuned { "sendfile off;" } else { "sendfile on; tcp_nopush on;" };
+            let http = "access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; open_file_cache max=100;
                 types { text/html html; } default_type application/octet-stream;";
-            (String::new(), format!("http {{ {http} server {{ {server} }} }}"))
+            (String::new(), format!("http {{ {files} {http} server {{ {server} }} }}"))
         }
     };
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };

@@ -20,6 +20,9 @@ mod cores;
 mod echo;
 mod echo_floor;
 mod floor;
+mod floors;
+mod http_floor;
+mod interrupted;
 mod load;
 mod machine;
 mod measure;
@@ -41,7 +44,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use args::{Args, Task, USAGE};
-use contenders::{BE_THE_FLOOR, CONTENDERS, Contender, FLOOR, found};
+use contenders::{CONTENDERS, Contender, FLOOR, OWN, TUNED, found};
 use cores::Cores;
 use measure::Bench;
 use results::Results;
@@ -49,14 +52,14 @@ use rows::{Figure, Group, Row, rows};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let result = if let Some((port, onward)) = floor_ports(&args) {
-        onward
-            .map_or_else(|| echo_floor::run(port), |onward| floor::run(port, onward))
-            .map_err(|error| error.to_string())
+    let result = if let Some(floor) = floors::asked(&args) {
+        floors::run(floor).map_err(|error| error.to_string())
     } else if let Some(asked) = echo::asked(&args) {
         echo::run(asked).map_err(|error| error.to_string())
     } else {
-        Args::parse(args).map_err(|error| format!("{error}\n{USAGE}")).and_then(|args| run(&args))
+        Args::parse(args)
+            .map_err(|error| format!("peers: {error}; --help says what there is"))
+            .and_then(|args| run(&args))
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,13 +68,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The benchmark is a contender, too: the floor, of relays where there is a port to relay to, else of echoes.
-fn floor_ports(args: &[OsString]) -> Option<(u16, Option<u16>)> {
-    let [what, port, onward @ ..] = args else { return None };
-    let port_of = |text: &OsString| text.to_str()?.parse().ok();
-    (what == BE_THE_FLOOR).then(|| Some((port_of(port)?, onward.first().and_then(port_of))))?
 }
 
 fn run(args: &Args) -> Result<(), String> {
@@ -110,7 +106,8 @@ fn measure(args: &Args, results: &mut Results) -> Result<(), String> {
         eprintln!("{why}");
     }
     name_absent(args);
-    for row in args.rows.iter().filter(|row| !row.needs_wrk() || found("wrk").is_some()) {
+    let can_be_measured = |row: &&Row| !row.needs_wrk() || found("wrk").is_some();
+    for row in args.rows.iter().filter(can_be_measured) {
         println!("\n{}: {}", row.name, row.what);
         results.forget(row.name);
         let contenders = contenders(args, row);
@@ -129,18 +126,27 @@ fn measure(args: &Args, results: &mut Results) -> Result<(), String> {
         }
         results.keep().map_err(|error| format!("the figures cannot be kept: {error}"))?;
     }
-    if !args.rows.is_empty() {
-        let is_measured = |group: &Group| rows().iter().any(|row| row.group == *group && results.has(row.name));
-        for group in [Group::Relay, Group::Http, Group::Ws].into_iter().filter(is_measured) {
-            println!("\n{}", table::table(results, group));
+    let measured = results.of(|name| args.rows.iter().filter(can_be_measured).any(|row| row.name == name));
+    for group in [Group::Relay, Group::Http, Group::Ws] {
+        if args.rows.iter().any(|row| row.group == group && measured.has(row.name) && !row.is_point()) {
+            println!("\n{}", table::table(&measured, group));
         }
     }
-    Ok(())
+    let missed: Vec<&str> =
+        args.rows.iter().map(|row| row.name).filter(|name| measured.cost(name, OWN).is_none()).collect();
+    if missed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", missed.join(", "))) }
 }
 
-/// Who takes part. The floor holds nothing for a connection, so its memory is no yardstick.
+/// Who takes part.
 fn contenders(args: &Args, row: &Row) -> Vec<(&'static Contender, PathBuf)> {
-    let takes_part = |it: &&Contender| args.wants(it.name) && (it.name != FLOOR || row.figure != Figure::Memory);
+    let takes_part = |it: &&Contender| {
+        let is_yardstick = match it.name {
+            FLOOR => row.has_floor(),
+            TUNED => row.figure != Figure::Memory && !row.is_point(),
+            _ => true,
+        };
+        args.wants(it.name) && is_yardstick
+    };
     let here = CONTENDERS.iter().filter(takes_part).filter_map(|it| Some((it, it.program(row.group)?)));
     here.collect()
 }
@@ -164,7 +170,7 @@ fn report(results: &Results, row: &Row, contender: &Contender) {
     let rate = results.rate(row.name, contender.name).filter(|rate| *rate > 0.0);
     let rate = rate.map_or(String::new(), |rate| format!("  {}/s", table::rounded(rate)));
     let [median, least, most] = [cost.median, cost.least, cost.most].map(table::rounded);
-    println!("  {:8} {median:>8} {} ({least}-{most}){rate}", contender.name, row.figure.unit());
+    println!("  {:11} {median:>8} {} ({least}-{most}){rate}", contender.name, row.figure.unit());
 }
 
 fn prepared(time: Duration) -> Result<Bench, String> {
@@ -176,6 +182,7 @@ fn prepared(time: Duration) -> Result<Bench, String> {
         eprintln!("there is one core for server and load: these figures mean little");
     }
     cores.stay_off_the_server();
+    interrupted::watch().map_err(|error| format!("signals: {error}"))?;
     Bench::new(cores, time)
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::contenders::{Contender, Task};
 use crate::cores::{Cores, stand_back};
+use crate::interrupted;
 use crate::load::backend::{Backend, Running};
 use crate::load::crowd::{Crowd, get, socket};
 use crate::load::exchanges::{Exchange, Exchanges};
@@ -49,6 +50,7 @@ impl Bench {
     pub(crate) fn new(cores: Cores, time: Duration) -> Result<Bench, String> {
         let write = || {
             let folder = tempfile::tempdir()?;
+            interrupted::removes(&folder);
             // A server may give up its rights.
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
             fs::create_dir(folder.path().join("root"))?;
@@ -77,6 +79,7 @@ impl Bench {
             (Group::Http | Group::Ws, _) => None,
         };
         let own = tempfile::tempdir().map_err(|error| error.to_string())?;
+        interrupted::removes(&own);
         let (root, cert, key) = (self.path("root"), self.path("its.cert"), self.path("its.key"));
         let tls = row.load.tls().then_some((&*cert, &*key));
         let task = match &backend {

@@ -30,11 +30,18 @@ const PARTS: [Part; 2] = [
 /// Writes the parts for which something was kept, and the chart if its part is among them.
 ///
 /// # Errors
-/// Where the page has lost its marks, or cannot be written.
+/// Where nothing is kept of some row of a part, the page has lost its marks, or cannot be written.
 pub(crate) fn write(results: &Results) -> Result<(), String> {
+    let chosen: Vec<&Part> = PARTS.iter().filter(|part| part.is_measured(results)).collect();
+    let absent: Vec<&str> =
+        chosen.iter().flat_map(|part| part.rows()).map(|row| row.name).filter(|name| !results.has(name)).collect();
+    if chosen.is_empty() || !absent.is_empty() {
+        let which = if chosen.is_empty() { "any row".to_owned() } else { absent.join(",") };
+        return Err(format!("{PAGE} is left as it is, for it would lose figures: nothing is kept of {which}"));
+    }
     let page = path(PAGE);
     let mut text = fs::read_to_string(&page).map_err(|error| format!("{PAGE}: {error}"))?;
-    for part in PARTS.iter().filter(|part| part.is_measured(results)) {
+    for part in chosen {
         let around = text.split_once(part.begin).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
         let (before, after) =
             around.ok_or_else(|| format!("{PAGE} lacks the marks between which the figures stand"))?;

@@ -63,6 +63,12 @@ impl Results {
         self.rows.entry(row.to_owned()).or_default().entry(contender.to_owned()).or_default().push((round, sample));
     }
 
+    /// What is known of the rows that are chosen.
+    pub(crate) fn of(&self, is_chosen: impl Fn(&str) -> bool) -> Results {
+        let rows = self.rows.iter().filter(|(name, _)| is_chosen(name));
+        Results { rows: rows.map(|(name, row)| (name.clone(), row.clone())).collect() }
+    }
+
     pub(crate) fn has(&self, row: &str) -> bool {
         self.rows.contains_key(row)
     }

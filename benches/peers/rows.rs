@@ -88,7 +88,7 @@ pub(crate) enum Deflate {
     Kept,
 }
 
-const SMALL: &str = "small.html";
+pub(crate) const SMALL: &str = "small.html";
 const BIG: &str = "big.bin";
 /// Connections that work, where others are silent.
 const WORKERS: usize = 64;
@@ -109,6 +109,14 @@ impl Row {
     /// Whether it is a point of the chart, and no row of the table.
     pub(crate) fn is_point(&self) -> bool {
         GROWTH.iter().any(|silent| growth_row(self.group, *silent).is_some_and(|row| row.name == self.name))
+    }
+
+    /// Whether there is a floor of it. A floor holds nothing for a connection, so its memory is no yardstick; that of http has one small file.
+    pub(crate) fn has_floor(&self) -> bool {
+        match self.load {
+            Load::Wrk { tls, path, .. } => !tls && path == SMALL,
+            _ => self.figure != Figure::Memory,
+        }
     }
 
     pub(crate) fn needs_wrk(&self) -> bool {

@@ -79,25 +79,35 @@ impl Server {
 
     /// The child and all below it.
     fn processes(&self) -> Vec<u32> {
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let parents: BTreeMap<u32, u32> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
-        let mine = self.child.id();
-        let descends =
-            |pid: &u32| std::iter::successors(Some(*pid), |pid| parents.get(pid).copied()).any(|pid| pid == mine);
-        parents.keys().copied().filter(descends).collect()
+        descendants(self.child.id())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                let _it_may_be_gone = kill_process(pid, Signal::KILL);
-            }
-        }
+        self.processes().into_iter().for_each(kill);
         let _it_may_be_gone = self.child.wait();
     }
+}
+
+/// Kills all that a process has started, and what these have.
+pub(crate) fn kill_descendants(of: u32) {
+    descendants(of).into_iter().filter(|pid| *pid != of).for_each(kill);
+}
+
+fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _it_may_be_gone = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// A process and all below it.
+fn descendants(of: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parents: BTreeMap<u32, u32> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let descends = |pid: &u32| std::iter::successors(Some(*pid), |pid| parents.get(pid).copied()).any(|pid| pid == of);
+    parents.keys().copied().filter(descends).collect()
 }
 
 fn parent(pid: u32) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! The table of a group's rows: costs, and the ratios to the floor and to the best of the others. Markdown, which a terminal shows as well.
 
-use crate::contenders::{CONTENDERS, FLOOR, OWN};
+use crate::contenders::{CONTENDERS, FLOOR, OWN, TUNED};
 use crate::results::{Figures, Results};
 use crate::rows::{Group, Row, rows};
 
@@ -32,7 +32,7 @@ pub(crate) fn table(results: &Results, group: Group) -> String {
 fn compared(group: Group) -> &'static [[&'static str; 2]] {
     const TOKIO: &str = "tungstenite";
     match group {
-        Group::Relay | Group::Http => &[[OWN, FLOOR]],
+        Group::Relay | Group::Http => &[[OWN, FLOOR], [OWN, TUNED]],
         Group::Ws => &[[OWN, TOKIO], [OWN, "fastwebsockets"], [OWN, FLOOR], [FLOOR, TOKIO]],
     }
 }
@@ -45,7 +45,7 @@ pub(crate) fn legend(group: Group) -> String {
 
 /// Who costs least of those who relay or serve, but for ourselves.
 fn best(results: &Results, row: &Row) -> Option<&'static str> {
-    let others = CONTENDERS.iter().map(|it| it.name).filter(|name| *name != OWN && *name != FLOOR);
+    let others = CONTENDERS.iter().map(|it| it.name).filter(|name| ![OWN, FLOOR, TUNED].contains(name));
     let costs = others.filter_map(|name| Some((results.cost(row.name, name)?.median, name)));
     costs.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }

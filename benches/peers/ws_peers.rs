@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) const HOW: &str = "benches/ws-peers does not build";
+pub(crate) const HOW: &str = "is built when a row ws.. is measured";
 
 fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("ws-peers")

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Done;
+use crate::contenders::found;
 
 /// Requests for one path, from one thread.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ impl Wrk {
     pub(crate) fn work(&self, port: u16, time: Duration) -> Result<Done, String> {
         let scheme = if self.tls { "https" } else { "http" };
         let seconds = time.as_secs().max(1);
-        let mut command = Command::new("wrk");
+        let mut command = Command::new(found("wrk").unwrap_or("wrk".into()));
         command.args(["-t1", "--latency", &format!("-c{}", self.connections), &format!("-d{seconds}s")]);
         if self.close {
             command.args(["-H", "Connection: close"]);
