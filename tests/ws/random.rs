@@ -42,13 +42,16 @@ enum Cut {
     Into(Vec<usize>),
 }
 
+/// Whether each was text, and what it was.
+type Messages = Vec<(bool, Vec<u8>)>;
+
 /// What comes of a talk, on either side.
 #[derive(Debug, Default, PartialEq)]
 struct Heard {
-    /// By us: whether it was text, and what.
-    messages: Vec<(bool, Vec<u8>)>,
+    /// By us.
+    messages: Messages,
     /// By tungstenite.
-    echoes: Vec<(bool, Vec<u8>)>,
+    echoes: Messages,
     pongs: Vec<Vec<u8>>,
     /// What the close was answered with.
     code: u16,
@@ -127,11 +130,14 @@ fn payload(is_text: bool, number: usize, len: usize) -> Vec<u8> {
         return random_bytes(number as u64, len);
     }
     let mut text: String = format!("{number} ");
-    text.extend("aß€😀".chars().cycle().take(len));
-    text.truncate(text.floor_char_boundary(len));
-    while text.len() < len {
-        text.push('.');
+    text.truncate(len);
+    for next in "aß€😀".chars().cycle() {
+        if text.len() + next.len_utf8() > len {
+            break;
+        }
+        text.push(next);
     }
+    text.push_str(&"...."[..len - text.len()]);
     text.into_bytes()
 }
 
@@ -273,7 +279,7 @@ fn talk(role: Role, said: &[Said], cut: &Cut) -> Heard {
 struct Line {
     here: Loop,
     stream: TcpStream,
-    received: Rc<RefCell<Vec<(bool, Vec<u8>)>>>,
+    received: Rc<RefCell<Messages>>,
     heard: Heard,
 }
 
@@ -342,8 +348,8 @@ impl Line {
 }
 
 /// Each part is sent back as it comes; the messages that they are.
-fn echoing() -> Rc<RefCell<Vec<(bool, Vec<u8>)>>> {
-    let received: Rc<RefCell<Vec<(bool, Vec<u8>)>>> = Rc::default();
+fn echoing() -> Rc<RefCell<Messages>> {
+    let received: Rc<RefCell<Messages>> = Rc::default();
     let noted = received.clone();
     on_call(move |wsi, cx, reason| {
         if let Reason::Receive(data) | Reason::ClientReceive(data) = reason {
