@@ -254,14 +254,14 @@ pub const HTTP_SEND_LOOK: Duration = Duration::from_secs(10);
 /// request.
 pub const HALF_CLOSE_LINGER: Duration = Duration::from_secs(60);
 
-/// How long a closing connection may take to accept what is queued for it and to hang up; from its last bytes on where http has answered
-/// and it still sends, as who reads an answer only behind its whole request does.
+/// How long a closing connection may take nothing of what is queued for it, and then not hang up; where http has answered, also how long it may
+/// send nothing, for who reads an answer only behind its whole request still sends.
 pub const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// How long in all, whatever it sends. That is nginx's `lingering_time`.
+/// How long in all, whatever it takes and sends. That is nginx's `lingering_time`.
 pub const DRAIN_LONGEST: Duration = Duration::from_secs(30);
 
-/// Bytes that may still come on a closing connection whose peer has no answer of http to read, which has [`DRAIN_TIME`] in all.
+/// Bytes that may still come on a closing connection whose peer has no answer of http to read. They bring it no time.
 pub const DRAIN_BYTES: usize = 1024 * 1024;
 
 /// Threads that look up host names, and as many that look up the names of addresses.

@@ -3,11 +3,11 @@
 mod util;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::io::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rlws::protocols::{RawEcho, RawProxy};
 use rlws::{
@@ -43,6 +43,8 @@ struct Noted;
 struct Wishes {
     /// At this reason it writes [`plenty`] and closes.
     generous_at: Option<String>,
+    /// It writes [`plenty`] whenever there is room.
+    pours: bool,
     /// It wants a new connection for each that closes.
     restless: bool,
     onward: Option<Target>,
@@ -60,6 +62,7 @@ impl Protocol for Noted {
     fn init(_: VhostCall<'_>, pvo: &Pvo) -> Result<Wishes, InitError> {
         Ok(Wishes {
             generous_at: pvo.get("generous-at").map(str::to_owned),
+            pours: pvo.flag("pours"),
             restless: pvo.flag("restless"),
             onward: pvo.get("onward").map(str::parse).transpose()?,
         })
@@ -80,6 +83,10 @@ impl Protocol for Noted {
             (Reason::Http(_), _) => wsi.return_http_status(200, None),
             (Reason::RawProxySrvAdopt, Some(onward)) => wsi.connect_onward(onward.clone()),
             _ => {}
+        }
+        if vhd.pours && ["RawAdopt", "RawWriteable"].contains(&name.as_str()) {
+            wsi.write(&plenty()).expect("there is room for so much");
+            wsi.callback_on_writable();
         }
         if vhd.generous_at.as_ref() == Some(&name) {
             wsi.write(&plenty()).expect("there is room for so much");
@@ -104,6 +111,8 @@ fn noted(own: &[(&str, &str)]) -> VhostInfo {
 struct Turned {
     context: Context,
     start: Instant,
+    /// So many seconds after the start the loop thinks it is.
+    seconds: u64,
     vhost: VhostId,
 }
 
@@ -112,15 +121,21 @@ impl Turned {
     fn new(info: VhostInfo) -> Turned {
         let mut context = Context::new(ContextInfo::default()).expect("context");
         let vhost = context.create_vhost(info).expect("vhost");
-        Turned { context, start: Instant::now(), vhost }
+        Turned { context, start: Instant::now(), seconds: 0, vhost }
     }
 
     fn port(&mut self) -> u16 {
         self.context.cx().listen_port(self.vhost).expect("it listens")
     }
 
+    /// So many seconds after its creation.
+    fn at(&mut self, seconds: u64) {
+        self.seconds = seconds;
+        self.turns();
+    }
+
     fn turn(&mut self) {
-        self.context.service_at(self.start).expect("service");
+        self.context.service_at(self.start + Duration::from_secs(self.seconds)).expect("service");
     }
 
     fn turns(&mut self) {
@@ -216,6 +231,54 @@ fn closing_a_connection_that_drains_gives_it_no_more_time() {
         assert_eq!(turned.wsi_count() == 2, eighths < 8, "its peer does not hang up");
     }
     assert_eq!((count("RawClose"), count("RawSktDropProtocol")), (1, 1));
+}
+
+/// What waits at the server when it closes is what its system does not take either.
+#[test]
+fn who_reads_what_was_written_before_a_close_is_waited_for_and_who_does_not_is_reset() {
+    const STEP: usize = 100_000;
+    let mut turned = Turned::new(noted(&[("pours", "1")]));
+    let (mut reader, mut sleeper) = (small_client(turned.port()), small_client(turned.port()));
+    turned.until("both are there", |turned| turned.wsi_count() == 3);
+    settled(|| {
+        turned.turns();
+        count("RawWriteable")
+    });
+    let poured = notes().into_iter().filter(|note| ["RawAdopt", "RawWriteable"].contains(&note.reason.as_str()));
+    let mut pieces = BTreeMap::new();
+    poured.for_each(|note| *pieces.entry(note.wsi).or_insert(0) += 1);
+    pieces.keys().for_each(|id| turned.context.cx().close_later(*id));
+    turned.until("the protocol is done", |_| count("RawClose") == 2);
+
+    let mut got = 0;
+    let mut reads = |turned: &mut Turned, seconds, wanted| {
+        turned.at(seconds);
+        turned.until("more comes", |_| {
+            got += reader.read(&mut vec![0; STEP.min(wanted - got)]).expect("it is there");
+            got == wanted
+        });
+    };
+    let often = (limits::DRAIN_TIME.as_secs() - 1) as usize;
+    let steps = (0..limits::DRAIN_LONGEST.as_secs()).step_by(often).zip(1..);
+    let last = steps.map(|(seconds, step)| reads(&mut turned, seconds, step * STEP)).count();
+    let [all, all_of_other] = [0, 1].map(|nth| pieces.values().nth(nth).map_or(0, |pieces| pieces * plenty().len()));
+    assert!(last * STEP < all, "it is not done while the server waits");
+    reads(&mut turned, limits::DRAIN_LONGEST.as_secs() - 1, all);
+    assert_eq!(reader.read(&mut [0]).expect("an orderly end"), 0);
+
+    let (mut taken, mut end) = (0, None);
+    turned.until("the other's end", |_| {
+        match sleeper.read(&mut [0; 64 * 1024]) {
+            Ok(0) => end = Some(None),
+            Ok(count) => taken += count,
+            Err(error) => end = Some(Some(error.kind())),
+        }
+        end.is_some()
+    });
+    let is_cut = end == Some(Some(ErrorKind::ConnectionReset));
+    assert!(is_cut || (taken, end) == (all_of_other, Some(None)), "a part does not look like all: {taken} bytes, {end:?}");
+    drop(reader);
+    turned.until("nothing is left", |turned| turned.wsi_count() == 1);
 }
 
 /// No time passes, and the server sends without an end.
