@@ -276,7 +276,10 @@ fn who_reads_what_was_written_before_a_close_is_waited_for_and_who_does_not_is_r
         end.is_some()
     });
     let is_cut = end == Some(Some(ErrorKind::ConnectionReset));
-    assert!(is_cut || (taken, end) == (all_of_other, Some(None)), "a part does not look like all: {taken} bytes, {end:?}");
+    assert!(
+        is_cut || (taken, end) == (all_of_other, Some(None)),
+        "a part does not look like all: {taken} bytes, {end:?}"
+    );
     drop(reader);
     turned.until("nothing is left", |turned| turned.wsi_count() == 1);
 }
