@@ -11,7 +11,7 @@
 //! | bytes of a message | [`MESSAGE`] | 1009 |
 //! | bytes that wait for the slowest of a mirror | [`BACKLOG`] | 1008 |
 //!
-//! Who sends while more than half of [`BACKLOG`] waits for somebody is not read from (`rx_flow_control`) until less than a quarter does. So a client
+//! While more than half of [`BACKLOG`] waits for somebody nobody is read from (`rx_flow_control`), until less than a quarter does. So a client
 //! that reads slowly slows the others down. All whose connections take nothing more for [`PATIENCE`] meanwhile, though something waits for them, are
 //! disconnected together, with 1008. That is what the system says: it has room again when a third of its buffer has been read, so that to read less
 //! than that in the time may count as nothing. Where senders have waited in vain, they wait for [`IMPATIENCE`] only in the next [`MEMORY`]: many who
@@ -70,9 +70,9 @@ pub struct Vhd {
 
 struct Mirror {
     ring: Ring<Message>,
-    clients: usize,
-    /// Senders that are not read from.
-    paused: Vec<WsiId>,
+    clients: HashSet<WsiId>,
+    /// So much waits that nobody is read from: in one turn of the loop all may have something to say.
+    is_full: bool,
     /// Those for whom something waited when senders began to wait, or at the last look, and who have taken nothing since.
     stuck: HashSet<WsiId>,
     /// When to look for them next, while senders wait.
@@ -105,7 +105,7 @@ impl Protocol for LwsMirror {
             Reason::FilterProtocolConnection(request) if !vhd.takes(&name_of(request)) => return Verdict::Close,
             Reason::Established => {
                 let name = wsi.http_request().map(name_of).unwrap_or_default();
-                vhd.mirrors.entry(name.clone()).or_default().join(wsi.id());
+                vhd.mirrors.entry(name.clone()).or_default().join(wsi);
                 *mirror = Some(name);
             }
             Reason::Closed => {
@@ -160,7 +160,7 @@ impl Vhd {
     fn leave(&mut self, name: &str, id: WsiId, cx: &mut Cx) {
         let Some(mirror) = self.mirrors.get_mut(name) else { return };
         mirror.leave(id, cx);
-        if mirror.clients == 0 {
+        if mirror.clients.is_empty() {
             self.mirrors.remove(name);
         }
     }
@@ -169,35 +169,36 @@ impl Vhd {
 impl Default for Mirror {
     fn default() -> Mirror {
         let ring = Ring::weighing(BACKLOG, |message: &Message| message.bytes.len() + OVERHEAD);
-        Mirror { ring, clients: 0, paused: Vec::new(), stuck: HashSet::new(), look: None, in_vain: None }
+        Mirror { ring, clients: HashSet::new(), is_full: false, stuck: HashSet::new(), look: None, in_vain: None }
     }
 }
 
 impl Mirror {
-    fn join(&mut self, id: WsiId) {
-        self.ring.join(id);
-        self.clients += 1;
+    fn join(&mut self, wsi: &mut Wsi) {
+        self.ring.join(wsi.id());
+        self.clients.insert(wsi.id());
+        if self.is_full {
+            wsi.rx_flow_control(false);
+        }
     }
 
     fn leave(&mut self, id: WsiId, cx: &mut Cx) {
         self.ring.leave(id);
         self.stuck.remove(&id);
-        self.clients -= 1;
-        self.paused.retain(|paused| *paused != id);
+        self.clients.remove(&id);
         self.relax(cx);
     }
 
-    /// Keeps a message for all, and has its sender wait if too much waits already.
+    /// Keeps a message for all, and has everybody wait with the next one if too much waits already.
     fn say(&mut self, message: Message, wsi: &mut Wsi, cx: &mut Cx) {
         for lagging in self.ring.push(message) {
             cx.close_later_with(lagging, CloseCode::POLICY_VIOLATION, "you lag too far behind");
         }
-        if self.ring.weight() > BACKLOG / 2 {
+        if self.ring.weight() > BACKLOG / 2 && !self.is_full {
+            self.is_full = true;
             wsi.rx_flow_control(false);
-            self.paused.push(wsi.id());
-            if self.look.is_none() {
-                self.look_later(wsi.vhost(), cx);
-            }
+            self.clients.iter().for_each(|id| cx.rx_flow_control(*id, false));
+            self.look_later(wsi.vhost(), cx);
         }
     }
 
@@ -220,10 +221,11 @@ impl Mirror {
         Verdict::Continue
     }
 
-    /// Reads from senders again, once little enough waits, and looks for nobody while none of them does.
+    /// Reads from everybody again, once little enough waits, and looks for nobody any more.
     fn relax(&mut self, cx: &mut Cx) {
-        if self.paused.is_empty() || self.ring.weight() < BACKLOG / 4 {
-            self.paused.drain(..).for_each(|id| cx.rx_flow_control(id, true));
+        if self.is_full && self.ring.weight() < BACKLOG / 4 {
+            self.is_full = false;
+            self.clients.iter().for_each(|id| cx.rx_flow_control(*id, true));
             self.stuck = HashSet::new();
             self.look.take().map(|look| cx.cancel_sul(look));
         }

@@ -116,8 +116,7 @@ pub(super) fn established(wsi: &mut Wsi, cx: &mut Cx, mut session: Session) -> R
 impl Role for Connection {
     fn on_ready(&mut self, wsi: &mut Wsi, cx: &mut Cx) -> Next {
         match self.turn(wsi, cx) {
-            Ok(()) if self.is_busy(wsi) => Next::Again,
-            Ok(()) => Next::Stay,
+            Ok(()) => self.next(wsi),
             Err(reason) => Next::Close(reason),
         }
     }
@@ -126,14 +125,19 @@ impl Role for Connection {
         if self.is_closing {
             return Next::Close(CloseReason::Timeout("the end of its closing handshake"));
         }
+        // The poll tells of room only when there is much.
+        let takes = match wsi.try_to_flush(&cx.registry) {
+            Ok(takes) => takes,
+            Err(error) => return Next::Close(error.into()),
+        };
         if self.stands_still(wsi, cx) {
             return Next::Close(at_fault(wsi, Fault::policy("its message does not go on")));
         }
         wsi.deadline = self.next_look(cx);
-        let Some(validity) = self.validity else { return Next::Stay };
+        let Some(validity) = self.validity else { return self.next(wsi) };
         // Only a peer that reads makes the system take more of what it had no room for.
-        let reads = self.held_up_at.is_some_and(|at| wsi.sent > at);
-        self.held_up_at = (!wsi.is_flushed()).then_some(wsi.sent);
+        let reads = takes || self.held_up_at.is_some_and(|at| wsi.taken() > at);
+        self.held_up_at = (!wsi.is_flushed()).then_some(wsi.taken());
         if reads || wsi.flags.rx_paused {
             // Whom nobody listens to is not silent.
             (self.heard, self.is_pinged) = (cx.now, false);
@@ -152,7 +156,7 @@ impl Role for Connection {
             }
         }
         wsi.deadline = self.next_look(cx);
-        Next::Stay
+        self.next(wsi)
     }
 
     fn on_close(&mut self, wsi: &mut Wsi, cx: &mut Cx) {
@@ -196,6 +200,10 @@ impl Connection {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    fn next(&self, wsi: &Wsi) -> Next {
+        if self.is_busy(wsi) { Next::Again } else { Next::Stay }
     }
 
     fn is_busy(&self, wsi: &Wsi) -> bool {
@@ -404,8 +412,11 @@ impl Connection {
     fn watch(&mut self, wsi: &mut Wsi, cx: &Cx) {
         let received = self.receiver.progress();
         if received.is_some() && self.under_way.is_none() && !self.is_closing {
-            self.under_way =
-                cx.after(limits::WS_MESSAGE_STALL).map(|look_again| UnderWay { received, sent: wsi.sent, look_again });
+            self.under_way = cx.after(limits::WS_MESSAGE_STALL).map(|look_again| UnderWay {
+                received,
+                sent: wsi.taken(),
+                look_again,
+            });
             wsi.deadline = self.next_look(cx);
         }
     }
@@ -414,7 +425,7 @@ impl Connection {
     fn stands_still(&mut self, wsi: &mut Wsi, cx: &Cx) -> bool {
         let Some(before) = self.under_way.take_if(|message| message.look_again <= cx.now) else { return false };
         self.watch(wsi, cx);
-        let has_read = !wsi.is_flushed() && wsi.sent != before.sent;
+        let has_read = !wsi.is_flushed() && wsi.taken() != before.sent;
         self.under_way.as_ref().is_some_and(|now| now.received == before.received) && !has_read && !wsi.flags.rx_paused
     }
 

@@ -1,13 +1,14 @@
 //! The closing handshake, faults, and connections that say nothing.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
-use rlws::{CloseCode, Reason, Validity, Verdict, VhostInfo, WriteError, WsInfo, WsLimits, WsWrite};
+use rlws::{CloseCode, Reason, Validity, Verdict, VhostInfo, WriteError, WsInfo, WsLimits, WsWrite, limits};
 
 use super::util::script::{Loop, count, count_of, notes, on_call, order, who};
+use super::util::turned::client_of;
 use super::util::ws::{self, BINARY, CLOSE, CONTINUATION, FIN, Frame, PING, PONG, RSV1, TEXT};
-use super::util::{half_close, reset, send};
+use super::util::{half_close, reset, send, settled};
 use super::{close_of, frame_of, opened};
 
 #[test]
@@ -255,6 +256,41 @@ fn who_is_not_listened_to_is_not_silent() {
     assert_eq!(frame_of(&mut here, &stream), Frame { first: FIN | PING, payload: Vec::new() });
     here.at(Duration::from_secs(62));
     here.gone(id);
+}
+
+/// The poll tells of room only when much of the system's buffer has been read, which takes such a peer longer than the hang-up is away.
+#[test]
+fn who_reads_slowly_is_not_silent() {
+    const EACH_SECOND: usize = 20_000;
+    let validity = Validity { ping: Duration::from_secs(10), hang_up: Duration::from_secs(20) };
+    let mut here =
+        Loop::frozen(VhostInfo { ws: WsInfo { validity: Some(validity), ..WsInfo::default() }, ..ws::vhost() });
+    on_call(|wsi, _, reason| {
+        if let Reason::ServerWriteable = reason {
+            wsi.write_ws(WsWrite::BINARY, &vec![0; limits::TX / 2]).expect("there is room");
+        }
+        if let Reason::Established | Reason::ServerWriteable = reason {
+            wsi.callback_on_writable();
+        }
+        Verdict::Continue
+    });
+    let port = here.port();
+    let mut stream = here.during(move || {
+        let mut stream = client_of(port, 64 * 1024);
+        ws::upgrade(&mut stream, "");
+        stream
+    });
+    settled(|| {
+        here.turns();
+        count("ServerWriteable")
+    });
+    let mut piece = vec![0; EACH_SECOND];
+    for second in 1..=10 * validity.hang_up.as_secs() {
+        stream.read_exact(&mut piece).expect("the server has more than it has sent");
+        here.at(Duration::from_secs(second));
+        here.turns();
+        assert_eq!(count("Closed"), 0, "after {second} s");
+    }
 }
 
 #[test]
