@@ -125,8 +125,8 @@ impl Cx {
     }
 
     /// The same for a WebSocket that is told why, in the words of [`Wsi::close_with`] (`lws_close_reason` of another connection, and then
-    /// `lws_set_timeout(.., LWS_TO_KILL_ASYNC)`). It hears that behind what is queued, unless its closing handshake has begun already. A
-    /// connection in another role is closed without a word.
+    /// `lws_set_timeout(.., LWS_TO_KILL_ASYNC)`). It hears that behind what is queued, if it takes that within
+    /// [`limits::DRAIN_TIME`](crate::limits::DRAIN_TIME), and unless its closing handshake has begun already. A connection in another role is closed without a word.
     pub fn close_later_with(&mut self, id: WsiId, code: CloseCode, text: &str) {
         self.deferred.push_back(Deferred::CloseWith(id, code, text.into()));
     }

@@ -90,7 +90,15 @@ impl<T> Ring<T> {
     /// `weigh` is asked once for each element. For a weight in bytes add what keeping an element costs beside them, some 64 bytes, so
     /// that the tiny and the empty are bounded too.
     pub fn weighing(limit: usize, weigh: fn(&T) -> usize) -> Ring<T> {
-        Ring { kept: VecDeque::new(), first: 0, tails: HashMap::new(), up_to_date: 0, weight: 0, limit, weigh }
+        Ring {
+            kept: VecDeque::new(),
+            first: 0,
+            tails: HashMap::new(),
+            up_to_date: 0,
+            weight: 0,
+            limit: limit.max(1),
+            weigh,
+        }
     }
 
     /// Has a connection hear what is pushed from now on. One that has joined already stays where it is.
@@ -166,7 +174,8 @@ impl<T> Ring<T> {
     /// How much more can be pushed before anybody may be culled: elements, or weight (`lws_ring_get_count_free_elements`).
     ///
     /// Messages of one read come back to back, before anybody's writeable callback. So who must not cull by a burst looks here in its receive
-    /// callback, and stops receiving ([`Wsi::rx_flow_control`](crate::Wsi::rx_flow_control)) while there is no room for the next.
+    /// callback, and stops receiving ([`Wsi::rx_flow_control`](crate::Wsi::rx_flow_control)) while there is no room for the next. Where many may
+    /// speak, all of them are stopped ([`Cx::rx_flow_control`](crate::Cx::rx_flow_control)): in one turn of the loop each may say one.
     pub fn free(&self) -> usize {
         self.limit.saturating_sub(self.weight)
     }

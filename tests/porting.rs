@@ -8,6 +8,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use util::*;
 
@@ -269,7 +270,9 @@ fn the_chat_tells_all_what_one_says_and_culls_who_lags() {
     // One that reads nothing is told why, once it reads, behind what was queued for it.
     let longest = "x".repeat(4096);
     let mut speaker = all.swap_remove(0);
+    let began = Instant::now();
     while !program.log().contains("one lags: culled") {
+        assert!(began.elapsed() < DEADLINE, "nobody is culled");
         send(&mut speaker, &ws::text(&longest));
         assert_eq!(ws::read_frame(&mut speaker), ws::Frame::text(&longest));
         all.iter_mut().for_each(|client| assert_eq!(ws::read_frame(client), ws::Frame::text(&longest)));

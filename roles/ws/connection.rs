@@ -241,6 +241,7 @@ impl Connection {
                 begun + n
             }
             Received::Blocked => {
+                wsi.flags.bulk = false;
                 wsi.rx = held;
                 return Ok(());
             }

@@ -14,8 +14,8 @@
 //! | asked for, and everything queued is sent | `ServerWriteable` | `ClientWriteable` |
 //! | the end | `Closed`, `WsServerDropProtocol` | `ClientClosed`, `WsClientDropProtocol` |
 //!
-//! Nothing more is read while many answers wait for the peer. A turn reads, and delivers, no more than a slice. What is held between turns is the beginning of a frame's head or of a control
-//! frame, and what a protocol does not want yet. In lws: `roles/ws`.
+//! Nothing more is read while many answers wait for the peer. A turn reads, and delivers, no more than a slice. What is held between turns is the
+//! beginning of a frame's head or of a control frame, and what a protocol does not want yet. In lws: `roles/ws`.
 
 mod connection;
 mod opening;

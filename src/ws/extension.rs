@@ -166,11 +166,15 @@ pub(crate) enum Misfit<'a> {
 
 impl fmt::Display for Misfit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Who has sent it may be hostile.
+        let quoted = |text: &str| text.chars().take(64).collect::<String>();
         match self {
             Misfit::NotOffered(extension) => {
-                write!(f, "the server wants {extension:?}, an extension that was not offered")
+                write!(f, "the server wants {:?}, an extension that was not offered", quoted(extension))
             }
-            Misfit::Parameter(what) => write!(f, "the server's {NAME} has {what:?}, which does not belong there"),
+            Misfit::Parameter(what) => {
+                write!(f, "the server's {NAME} has {:?}, which does not belong there", quoted(what))
+            }
             Misfit::NotKept(name) => {
                 write!(f, "the server's {NAME} does not keep to the {name} that it was offered with")
             }
