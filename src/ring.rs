@@ -85,7 +85,8 @@ impl<T> Ring<T> {
         Ring::weighing(capacity.max(1), |_| 1)
     }
 
-    /// A ring whose consumers may each have elements waiting that weigh `limit` together, or one that is heavier by itself.
+    /// A ring whose consumers may each have elements waiting that weigh `limit` together, or one that is heavier by itself; 0
+    /// is taken as 1.
     ///
     /// `weigh` is asked once for each element. For a weight in bytes add what keeping an element costs beside them, some 64 bytes, so
     /// that the tiny and the empty are bounded too.

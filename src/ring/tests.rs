@@ -131,6 +131,16 @@ fn who_is_up_to_date_is_not_culled_however_heavy_the_element() {
 }
 
 #[test]
+fn a_limit_of_0_is_taken_as_1() {
+    let mut ring = Ring::weighing(0, |weight: &usize| *weight);
+    assert_eq!(ring.free(), 1, "who waits until there is room does not wait for ever");
+    ring.join(id(0));
+    assert!(ring.push(1).is_empty());
+    assert!(ring.push(0).is_empty());
+    assert_eq!(ring.push(1), [id(0)]);
+}
+
+#[test]
 fn the_backlog_of_one_is_held_for_it_alone() {
     let mut ring = Ring::new(10_000);
     (0..8_000).for_each(|n| ring.join(id(n)));
@@ -166,6 +176,7 @@ proptest! {
     #[test]
     fn each_sees_all_in_order_or_is_culled(limit in 0usize..40, steps in vec(step(), 0..300)) {
         let mut ring = Ring::weighing(limit, |(weight, _): &(usize, usize)| *weight);
+        let limit = limit.max(1);
         let mut model: BTreeMap<WsiId, VecDeque<(usize, usize)>> = BTreeMap::new();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
