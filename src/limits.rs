@@ -196,7 +196,7 @@ pub const HTTP_BODY_OVERHEAD: usize = 16 * 1024;
 
 /// Bytes a second that a client has to keep up, on the whole, with a body that is waited for or with a response that it reads: whoever is slower
 /// loses of [`HTTP_BODY_STALL`] or [`HTTP_SEND_STALL`] what is missing, and is cut off when that is used up. Of what it reads its system tells in
-/// steps, of which there has to be one in that time: with a large buffer of up to some 90 KiB, which asks for 1.5 kB a second and more.
+/// steps, of which there has to be one in that time, at worst of all that its buffer holds: 128 KiB, Linux's default, ask for some 2 kB a second.
 pub const HTTP_LEAST_RATE: u64 = 500;
 
 /// How long a client may send nothing of a body that is waited for.

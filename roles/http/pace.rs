@@ -9,8 +9,8 @@
 //! client is not waited for.
 //!
 //! What a client has read the server learns from what the system takes, and that goes in steps: the client's system makes room for a few kB where
-//! its buffer is small, and for up to some 90 KiB where it is large. So it is offered more every [`limits::HTTP_SEND_LOOK`], whatever the poll has
-//! said, and a reader has its patience for one step. Counterpart in lws: none; in Apache `MinRate` of mod_reqtimeout.
+//! its buffer is small, and at worst for all that it holds where it is large. So it is offered more every [`limits::HTTP_SEND_LOOK`], whatever the
+//! poll has said, and a reader has its patience for one step. Counterpart in lws: none; in Apache `MinRate` of mod_reqtimeout.
 
 use std::time::{Duration, Instant};
 
